@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * Every map's layout: the contract between kernel and user space. BTF of the
+ * built objects is what user space reads; layout.lock is its reviewed record.
+ *
+ * Rules: fixed-width types, explicit padding, no bitfields, unions or pointers,
+ * a size assertion each. Addresses are 16 bytes, IPv4 mapped (::ffff:a.b.c.d).
+ * A value that decides carries `echo` = the 32-bit echo of its key beside what
+ * it decides, in one aligned 8-byte word read by one load (lib/echo.h): the
+ * kernel recycles hash elements at once, and a reader must notice.
+ */
+#pragma once
+
+#include "types.h"
+
+/* --- policy ------------------------------------------------------------------ */
+
+struct policy_subject_key {
+	__u32 identity;
+	__u16 variant;			/* named-port variant, 0 = none */
+	__u8 direction;			/* enum seine_direction */
+	__u8 pad;
+};
+_Static_assert(sizeof(struct policy_subject_key) == 8, "policy_subject_key");
+
+struct policy_subject {
+	__u32 revision;			/* the word: revision and echo */
+	__u32 echo;
+	__u32 default_row;		/* peers without an entry: any-peer rules only */
+	__u32 flags;			/* enum seine_subject_flag */
+};
+_Static_assert(sizeof(struct policy_subject) == 16, "policy_subject");
+
+struct policy_peer_key {
+	__u32 revision;
+	__u32 identity;			/* of the peer */
+	__u32 class_variant;		/* class << 16 | variant, each 0 where the subject does not need it */
+};
+_Static_assert(sizeof(struct policy_peer_key) == 12, "policy_peer_key");
+
+struct policy_peer {
+	__u32 row;			/* shape << 24 | number */
+	__u32 echo;
+};
+_Static_assert(sizeof(struct policy_peer) == 8, "policy_peer");
+
+struct policy_row_key {
+	__u32 row;
+	__u8 protocol;			/* IPPROTO_*; 0 = any */
+	__u8 prefix_length UNIT("bits");	/* of port, 0..16 */
+	__be16 port;			/* masked to prefix_length; ICMP: type in the high byte, code in the low */
+};
+_Static_assert(sizeof(struct policy_row_key) == 8, "policy_row_key");
+
+struct policy_row {			/* immutable: shared by all subjects with equal content */
+	__u8 verdict;			/* enum seine_verdict */
+	__u8 pad;
+	__u16 proxy_port;		/* host order */
+	__u32 rule;			/* node-local rule reference, 0 = none (default deny) */
+};
+_Static_assert(sizeof(struct policy_row) == 8, "policy_row");
+
+struct cidr_key {
+	__u32 prefix_length UNIT("bits");	/* 0..128, of the mapped address */
+	__u8 address[16];
+};
+_Static_assert(sizeof(struct cidr_key) == 20, "cidr_key");
+
+/* --- who is behind an address -------------------------------------------------- */
+
+struct address_key {
+	__u8 address[16];
+};
+_Static_assert(sizeof(struct address_key) == 16, "address_key");
+
+struct endpoint {			/* a local pod's address */
+	__u32 identity;			/* the word: identity and echo */
+	__u32 echo;
+	__u32 ifindex;			/* host side veth */
+	__u16 endpoint_id;
+	__u16 variant;
+	__u8 pod_mac[6];
+	__u8 host_mac[6];
+	__u32 flags;			/* enum seine_address_flag */
+	__u32 pad[2];
+};
+_Static_assert(sizeof(struct endpoint) == 40, "endpoint");
+
+struct ipcache {
+	__u32 identity;			/* the word: identity and echo */
+	__u32 echo;
+	__u8 tunnel[16];		/* node that holds the address; :: = none */
+	__u16 variant;
+	__u16 flags;			/* enum seine_address_flag */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct ipcache) == 32, "ipcache");
+
+/* --- conntrack ------------------------------------------------------------------ */
+
+struct ct_key {				/* normalised: the smaller (address, port) is a */
+	__u8 address_a[16];
+	__u8 address_b[16];
+	__be16 port_a;
+	__be16 port_b;
+	__u8 protocol;
+	__u8 leg;			/* 0 plain, 1 proxy-upstream */
+	__u16 pad;
+};
+_Static_assert(sizeof(struct ct_key) == 40, "ct_key");
+
+struct ct_entry {
+	__u32 expiry UNIT("s");		/* on the jiffies64 clock */
+	__u32 egress_epoch;		/* 0 = not judged here */
+	__u32 ingress_epoch;
+	__u32 egress_rule;
+	__u32 ingress_rule;
+	__u32 revnat;
+	__u16 proxy_port;
+	__u8 flags;			/* enum seine_ct_flag: originator is a, seen each way, closing each way */
+	__u8 state;
+	__u32 ifindex_a;		/* local side veth, 0 = not local */
+	__u32 ifindex_b;
+	__u8 mac_a[6];
+	__u8 mac_b[6];
+	__u32 pad;
+};
+_Static_assert(sizeof(struct ct_entry) <= 64, "ct_entry");
+
+/* --- services -------------------------------------------------------------------- */
+
+struct frontend_key {
+	__u8 address[16];
+	__be16 port;
+	__u8 protocol;
+	__u8 pad;
+};
+_Static_assert(sizeof(struct frontend_key) == 20, "frontend_key");
+
+struct frontend {
+	__u32 slots;			/* the word: number of the immutable slot set, and echo */
+	__u32 echo;
+	__u32 count;			/* slots 0..count-1; 0 = no backend: refuse */
+	__u32 revnat;			/* frontend id */
+};
+_Static_assert(sizeof(struct frontend) == 16, "frontend");
+
+struct backend_slot_key {
+	__u32 slots;
+	__u32 index;
+};
+
+struct backend {			/* immutable */
+	__u8 address[16];
+	__be16 port;
+	__u8 protocol;
+	__u8 pad;
+};
+_Static_assert(sizeof(struct backend) == 20, "backend");
+
+struct socket_revnat_key {
+	__u64 cookie;
+	__u8 address[16];		/* of the backend */
+	__be16 port;
+	__u8 protocol;
+	__u8 pad[5];
+};
+_Static_assert(sizeof(struct socket_revnat_key) == 32, "socket_revnat_key");
+
+/* --- node ------------------------------------------------------------------------- */
+
+struct metric_key {
+	__u8 reason;			/* enum seine_reason; 0 = forwarded */
+	__u8 direction;			/* enum seine_direction */
+	__u16 pad;
+};
+
+struct metric {
+	__u64 packets;
+	__u64 bytes;
+};
+
+struct node_state {
+	__u64 applying;			/* log sequence of the batch being written */
+	__u64 applied;			/* of the last batch written whole */
+	__u8 digest[32];		/* of the build */
+};
+
+struct node_config {			/* one entry; written by the loader before anything is attached */
+	__u8 node_v4[16];		/* the node's own address, mapped */
+	__u8 host_mac[6];
+	__u16 pad;
+	__u32 flags;
+};
+
+/* What the kernel tells user space: drops and verdicts of new flows. 88 bytes. */
+struct sample {
+	__u64 time UNIT("ns");		/* CLOCK_MONOTONIC */
+	__u64 seen;			/* log sequence that this node had applied */
+	__u8 source[16];
+	__u8 destination[16];
+	__be16 source_port;		/* ICMP: 0 */
+	__be16 destination_port;	/* ICMP: type in the high byte, code in the low */
+	__u8 protocol;
+	__u8 kind;			/* enum seine_sample_kind */
+	__u8 reason;			/* enum seine_reason, drops only */
+	__u8 direction;			/* enum seine_direction; 0 = none */
+	__u8 verdict;			/* enum seine_verdict */
+	__u8 tcp_flags;
+	__u8 file;			/* enum seine_file */
+	__u8 pad;
+	__u16 line;			/* source line of the decision */
+	__u16 endpoint_id;
+	__u32 source_identity;
+	__u32 destination_identity;
+	__u32 rule;			/* policy_row.rule */
+	__u32 ifindex;
+	__u32 length UNIT("bytes");
+	__u32 lost;			/* samples lost on this CPU before this one */
+};
+_Static_assert(sizeof(struct sample) == 88, "sample");

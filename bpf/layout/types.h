@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * The words that kernel programs and user space share: verdicts, reasons,
+ * points, flags. User space never mirrors a number of this file by hand: the
+ * generator (npm run gen) reads them from the objects' BTF.
+ */
+#pragma once
+
+#include <linux/types.h>
+
+#define UNIT(u) __attribute__((btf_decl_tag("unit:" u)))
+
+/* What a policy row answers. */
+enum seine_verdict {
+	VERDICT_NONE = 0,		/* not a row's answer: the look-up missed */
+	VERDICT_ALLOW = 1,
+	VERDICT_DENY = 2,		/* a deny rule matched: 181 */
+	VERDICT_DEFAULT_DENY = 3,	/* isolated and no rule allows it: 133 */
+	VERDICT_REDIRECT = 4,		/* to proxy_port */
+	VERDICT_AUDIT = 5,		/* passes, reported as AUDIT */
+	VERDICT_FULL = 6,		/* the subject's policy did not fit the maps: 155 */
+};
+
+/* Drop reasons: the public numbers of the field (monitor sub-types). Append only. */
+enum seine_reason {
+	REASON_NONE = 0,
+	REASON_INVALID_SOURCE_IP = 132,
+	REASON_POLICY = 133,
+	REASON_INVALID_PACKET = 134,
+	REASON_CT_INVALID_HEADER = 135,
+	REASON_CT_UNKNOWN_L4 = 137,
+	REASON_UNSUPPORTED_L3 = 139,
+	REASON_MISSED_TAIL_CALL = 140,
+	REASON_WRITE_ERROR = 141,
+	REASON_STALE_IP = 151,
+	REASON_MAP_INSERT = 155,
+	REASON_FRAGMENT_UNSUPPORTED = 157,
+	REASON_NO_BACKEND = 158,
+	REASON_NO_TUNNEL = 160,
+	REASON_UNSUPPORTED_L2 = 166,
+	REASON_NO_MAPPING = 167,
+	REASON_UNSUPPORTED_PROTOCOL = 168,
+	REASON_FIB = 169,
+	REASON_INVALID_IDENTITY = 171,
+	REASON_FRAGMENT_NOT_FOUND = 175,
+	REASON_DENYLIST = 181,
+	REASON_TTL = 196,
+	REASON_HOST_NOT_READY = 202,
+	REASON_NO_POLICY = 203,
+};
+
+/* Direction, seen from the endpoint. */
+enum seine_direction {
+	DIRECTION_INGRESS = 1,
+	DIRECTION_EGRESS = 2,
+};
+
+/* What a sample tells of. */
+enum seine_sample_kind {
+	SAMPLE_DROP = 1,
+	SAMPLE_VERDICT = 5,		/* verdict of a new flow (or one judged again) */
+	SAMPLE_TRACE = 4,
+};
+
+/* Flags of policy_subject. */
+enum seine_subject_flag {
+	SUBJECT_ENFORCED = 1,		/* unset: nothing isolates it in this direction: allow */
+	SUBJECT_NEEDS_CLASS = 2,	/* look up cidr_class for in-cluster addresses */
+	SUBJECT_NEEDS_VARIANT = 4,	/* the peer's named-port variant is part of the key */
+	SUBJECT_PEER_DENY = 8,		/* has a deny or Admin rule that selects peers: unknown identity drops (171) */
+};
+
+/* Flags of endpoint and ipcache. */
+enum seine_address_flag {
+	ADDRESS_IN_CLUSTER = 1,		/* a pod's: CIDR rules meet it through cidr_class only */
+	ADDRESS_HOST = 2,		/* a node's own */
+};
+
+/* Slots of the prog array behind the attached stubs. */
+enum seine_program_slot {
+	SLOT_FROM_POD = 0,		/* host veth, tc ingress: leaves the pod */
+	SLOT_TO_POD = 1,		/* host veth, tc egress: from the stack to the pod */
+	SLOT_FROM_NETDEV = 2,		/* uplink, tc ingress */
+};
+
+/* The longest prefix of a port is 16 bits, so a shape has 17 bits; row numbers carry their shape on top. */
+#define ROW_SHAPE_SHIFT 24
+#define SHAPE_FULL 255
+#define SHAPE_ONE 0			/* one verdict for everything: one probe */
+
+/* The gateway pods see, and the loopback SNAT address of a pod that reaches itself through a Service. */
+#define GATEWAY_V4_BE 0x0101fea9	/* 169.254.1.1 */
+#define HAIRPIN_V4_BE 0x012afea9	/* 169.254.42.1 */
