@@ -1,0 +1,77 @@
+/**
+ * Addresses are 16 bytes, IPv4 mapped (::ffff:a.b.c.d); text only at the edges. Pure.
+ */
+
+const V4_PREFIX = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff] as const;
+
+const parseV4 = (text: string): readonly number[] | undefined => {
+  const parts = text.split('.');
+  if (parts.length !== 4) return undefined;
+  const bytes: number[] = [];
+  for (const part of parts) {
+    if (!/^(0|[1-9][0-9]{0,2})$/.test(part)) return undefined;
+    const value = Number(part);
+    if (value > 255) return undefined;
+    bytes.push(value);
+  }
+  return bytes;
+};
+
+const parseGroups = (text: string): number[] | undefined => {
+  if (text === '') return [];
+  const groups: number[] = [];
+  const parts = text.split(':');
+  for (const [index, part] of parts.entries()) {
+    if (part.includes('.')) {
+      const v4 = index === parts.length - 1 ? parseV4(part) : undefined;
+      if (v4 === undefined) return undefined;
+      groups.push((v4[0]! << 8) | v4[1]!, (v4[2]! << 8) | v4[3]!);
+    } else {
+      if (!/^[0-9a-fA-F]{1,4}$/.test(part)) return undefined;
+      groups.push(Number.parseInt(part, 16));
+    }
+  }
+  return groups;
+};
+
+const parseV6 = (text: string): Uint8Array | undefined => {
+  const halves = text.split('::');
+  if (halves.length > 2) return undefined;
+  const head = parseGroups(halves[0]!);
+  const tail = halves.length === 2 ? parseGroups(halves[1]!) : [];
+  if (head === undefined || tail === undefined) return undefined;
+  const missing = 8 - head.length - tail.length;
+  if (halves.length === 1 ? missing !== 0 : missing < 1) return undefined;
+  const bytes = new Uint8Array(16);
+  [...head, ...Array.from({ length: missing }, () => 0), ...tail].forEach((group, index) => {
+    bytes[2 * index] = group >> 8;
+    bytes[2 * index + 1] = group & 0xff;
+  });
+  return bytes;
+};
+
+/** @returns 16 bytes, IPv4 mapped; undefined when the text is no address (leading zeros and zones are refused). */
+export const parseAddress = (text: string): Uint8Array | undefined => {
+  if (text.includes(':')) return parseV6(text);
+  const v4 = parseV4(text);
+  return v4 === undefined ? undefined : Uint8Array.from([...V4_PREFIX, ...v4]);
+};
+
+export const isV4 = (address: Uint8Array): boolean => V4_PREFIX.every((byte, index) => address[index] === byte);
+
+const formatV6 = (bytes: Uint8Array): string => {
+  const groups = Array.from({ length: 8 }, (_, index) => (bytes[2 * index]! << 8) | bytes[2 * index + 1]!);
+  let best = { start: -1, length: 1 };
+  for (let start = 0; start < 8; start += 1) {
+    let length = 0;
+    while (start + length < 8 && groups[start + length] === 0) length += 1;
+    if (length > best.length) best = { start, length };
+  }
+  const hex = groups.map((group) => group.toString(16));
+  if (best.start < 0) return hex.join(':');
+  return `${hex.slice(0, best.start).join(':')}::${hex.slice(best.start + best.length).join(':')}`;
+};
+
+/** Dotted for mapped addresses, RFC 5952 otherwise. */
+export const formatAddress = (bytes: Uint8Array): string =>
+  isV4(bytes) ? `${bytes[12]}.${bytes[13]}.${bytes[14]}.${bytes[15]}` : formatV6(bytes);
