@@ -1,0 +1,35 @@
+/**
+ * How one event type is declared: a TypeBox schema of its data, its lane, and how its key reads.
+ * This folder is the only place where an event is defined; docs/events.md is generated from it.
+ */
+import type { Static, TSchema } from 'typebox';
+
+export const LANES = ['fact', 'identity', 'ipam', 'policy', 'service', 'audit'] as const;
+export type Lane = (typeof LANES)[number];
+
+export interface EventDefinition<Type extends string = string, Data extends TSchema = TSchema> {
+  readonly lane: Lane;
+  /** `<noun>.<past participle>.v<n>` */
+  readonly type: Type;
+  /** How the aggregate's key reads, for documents: `<namespace>/<name>`. */
+  readonly key: string;
+  readonly summary: string;
+  readonly data: Data;
+  /** True: the aggregate is gone after this event; a checkpoint leaves it out. */
+  readonly gone?: boolean;
+}
+
+/** One event as cores see it: the envelope's routing members and the parsed data. Whole state of one aggregate. */
+export interface EventOf<Definition extends EventDefinition> {
+  readonly type: Definition['type'];
+  readonly key: string;
+  /** RFC 3339, the source's clock. */
+  readonly time: string;
+  /** W3C trace context of the change that caused this event. */
+  readonly traceparent?: string;
+  readonly data: Static<Definition['data']>;
+}
+
+export const defineEvent = <const Type extends string, Data extends TSchema>(
+  definition: EventDefinition<Type, Data>,
+): EventDefinition<Type, Data> => definition;

@@ -1,0 +1,43 @@
+/** The service lane, written by the service-compiler. Ids are allocated here and stay with their key. */
+import Type from 'typebox';
+
+import { defineEvent, type EventOf } from './event.ts';
+import { ObjectRef, PortNumber, ProtocolText, Refusal } from './words.ts';
+
+export const serviceCompiled = defineEvent({
+  lane: 'service', type: 'service.compiled.v1', key: '<namespace>/<name>', summary: "A Service's frontends.",
+  data: Type.Object({
+    frontends: Type.Array(Type.Object({
+      /** revnat id, 1..65535 */
+      id: Type.Integer({ minimum: 1, maximum: 65535 }),
+      address: Type.String(), port: PortNumber, protocol: ProtocolText, portName: Type.String(),
+    })),
+    refusals: Type.Array(Refusal),
+  }),
+});
+export const serviceRemoved = defineEvent({
+  lane: 'service', type: 'service.removed.v1', key: '<namespace>/<name>', summary: 'The Service is gone.',
+  data: Type.Object({ object: ObjectRef }), gone: true,
+});
+export const backendsCompiled = defineEvent({
+  lane: 'service', type: 'backends.compiled.v1', key: '<namespace>/<slice>', summary: "One EndpointSlice's backends.",
+  data: Type.Object({
+    /** `<namespace>/<name>` */
+    service: Type.String(),
+    backends: Type.Array(Type.Object({
+      id: Type.Integer({ minimum: 1 }),
+      address: Type.String(), port: PortNumber, protocol: ProtocolText, portName: Type.String(),
+      state: Type.Union([Type.Literal('active'), Type.Literal('terminating'), Type.Literal('quarantined')]),
+      node: Type.Optional(Type.String()), pod: Type.Optional(Type.String()),
+    })),
+  }),
+});
+export const backendsRemoved = defineEvent({
+  lane: 'service', type: 'backends.removed.v1', key: '<namespace>/<slice>', summary: 'The EndpointSlice is gone.',
+  data: Type.Object({ service: Type.String() }), gone: true,
+});
+
+export const SERVICE_EVENTS = [serviceCompiled, serviceRemoved, backendsCompiled, backendsRemoved] as const;
+export type ServiceEvent = { [Index in keyof typeof SERVICE_EVENTS]: EventOf<(typeof SERVICE_EVENTS)[Index]> }[number];
+export type CompiledService = EventOf<typeof serviceCompiled>['data'];
+export type CompiledBackends = EventOf<typeof backendsCompiled>['data'];
