@@ -5,6 +5,7 @@ import { POLICY_EVENTS, type PolicyEvent } from './policy.ts';
 import { SERVICE_EVENTS, type ServiceEvent } from './service.ts';
 import type { WriterEvent } from './writer.ts';
 
+export * from './decider.ts';
 export * from './event.ts';
 export * from './fact/index.ts';
 export * from './identity.ts';
