@@ -1,0 +1,72 @@
+/** What a verb of `seine` is, and how all verbs read their arguments. */
+import { parseArgs, type ParseArgsConfig } from 'node:util';
+
+import { SeineError } from '@seine/model';
+
+export interface Io {
+  readonly stdout: (text: string) => void;
+  readonly stderr: (text: string) => void;
+  /** Standard output is a terminal: colours and live tables are welcome. */
+  readonly terminal: boolean;
+  readonly signal: AbortSignal;
+}
+
+export interface Verb {
+  readonly name: string;
+  /** One line of the verb table. */
+  readonly summary: string;
+  /** The text of `seine VERB --help`. */
+  readonly usage: string;
+  /** @returns the exit code: 0 yes or done, 1 no or different, 2 bad input, 3 cannot reach or not converged */
+  readonly run: (args: readonly string[], io: Io) => Promise<number>;
+}
+
+export const EXIT = { yes: 0, no: 1, badInput: 2, unreachable: 3 } as const;
+
+/** Bad input of a person: exit 2, one sentence. */
+export const badInput = (sentence: string, details: Readonly<Record<string, unknown>> = {}): SeineError =>
+  new SeineError('SEINE_INPUT_INVALID', sentence, details);
+
+/** Nobody answers, or not in time: exit 3, one sentence. */
+export const unreachable = (sentence: string, details: Readonly<Record<string, unknown>> = {}): SeineError =>
+  new SeineError('SEINE_PEER_UNREACHABLE', sentence, details);
+
+/** Exit code of a failed verb. */
+export const exitCodeOf = (error: unknown): number =>
+  error instanceof SeineError && error.code === 'SEINE_PEER_UNREACHABLE' ? EXIT.unreachable : EXIT.badInput;
+
+type Options = NonNullable<ParseArgsConfig['options']>;
+
+/** `node:util` parseArgs, strict, with its complaint as bad input. */
+export const readArgs = <const O extends Options>(args: readonly string[], options: O) => {
+  try {
+    return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
+  } catch (error) {
+    throw badInput((error as Error).message.split('\n')[0]!.replace(/\. To specify.*$/, ''));
+  }
+};
+
+export const OUTPUTS = ['table', 'wide', 'json', 'jsonl', 'yaml'] as const;
+export type Output = (typeof OUTPUTS)[number];
+
+/** Checks `-o`. */
+export const readOutput = (value: string | undefined, allowed: readonly Output[] = OUTPUTS): Output => {
+  const output = value ?? 'table';
+  if (!(allowed as readonly string[]).includes(output)) throw badInput(`-o ${output}: expected one of ${allowed.join(', ')}`);
+  return output as Output; // holds: it is in `allowed`
+};
+
+/** A whole number in a range, or bad input that names the option. */
+export const readInteger = (option: string, value: string, { min, max }: { readonly min: number; readonly max: number }): number => {
+  const number = /^[0-9]+$/.test(value) ? Number(value) : Number.NaN;
+  if (!(number >= min && number <= max)) throw badInput(`${option} ${value}: expected a whole number from ${min} to ${max}`);
+  return number;
+};
+
+/** `500ms`, `30s`, `5m`, `2h`, `7d` → milliseconds. */
+export const readDuration = (option: string, value: string): number => {
+  const match = /^([0-9]+)(ms|s|m|h|d)$/.exec(value);
+  const unit = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match?.[2] ?? ''];
+  if (match === null || unit === undefined) throw badInput(`${option} ${value}: expected a duration such as 500ms, 30s, 5m, 2h, 7d`);
+  return Number(match[1]) * unit;
+};
