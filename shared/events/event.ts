@@ -30,6 +30,9 @@ export interface EventOf<Definition extends EventDefinition> {
   readonly data: Static<Definition['data']>;
 }
 
+/** One event of any of these definitions: a union that narrows by `type`. */
+export type EventOfEach<Definition extends EventDefinition> = Definition extends EventDefinition ? EventOf<Definition> : never;
+
 export const defineEvent = <const Type extends string, Data extends TSchema>(
   definition: EventDefinition<Type, Data>,
 ): EventDefinition<Type, Data> => definition;

@@ -1,7 +1,7 @@
 /** The identity lane, written by the identity-allocator. */
 import Type from 'typebox';
 
-import { defineEvent, type EventOf } from './event.ts';
+import { defineEvent, type EventOfEach } from './event.ts';
 
 const IdentityNumber = Type.Integer({ minimum: 1, maximum: 65535 });
 
@@ -39,4 +39,4 @@ export const addressUnbound = defineEvent({
 export const IDENTITY_EVENTS = [
   identityAllocated, identityRetired, identityFreed, podidentityAssigned, podidentityRemoved, addressBound, addressUnbound,
 ] as const;
-export type IdentityEvent = { [Index in keyof typeof IDENTITY_EVENTS]: EventOf<(typeof IDENTITY_EVENTS)[Index]> }[number];
+export type IdentityEvent = EventOfEach<(typeof IDENTITY_EVENTS)[number]>;

@@ -1,7 +1,7 @@
 /** The ipam lane, written by ipam. */
 import Type from 'typebox';
 
-import { defineEvent, type EventOf } from './event.ts';
+import { defineEvent, type EventOfEach } from './event.ts';
 
 export const podcidrAssigned = defineEvent({
   lane: 'ipam', type: 'podcidr.assigned.v1', key: '<node>', summary: "A node's block of pod addresses.",
@@ -13,4 +13,4 @@ export const podcidrReleased = defineEvent({
 });
 
 export const IPAM_EVENTS = [podcidrAssigned, podcidrReleased] as const;
-export type IpamEvent = { [Index in keyof typeof IPAM_EVENTS]: EventOf<(typeof IPAM_EVENTS)[Index]> }[number];
+export type IpamEvent = EventOfEach<(typeof IPAM_EVENTS)[number]>;

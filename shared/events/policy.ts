@@ -5,7 +5,7 @@
  */
 import Type from 'typebox';
 
-import { defineEvent, type EventOf } from './event.ts';
+import { defineEvent, type EventOfEach } from './event.ts';
 import { ObjectRef, Refusal, SelectorSchema, SourcePlace, ChangedBy } from './words.ts';
 
 /**
@@ -72,7 +72,7 @@ export const policyRemoved = defineEvent({
 });
 
 export const POLICY_EVENTS = [policyCompiled, policyRefused, policyRemoved] as const;
-export type PolicyEvent = { [Index in keyof typeof POLICY_EVENTS]: EventOf<(typeof POLICY_EVENTS)[Index]> }[number];
+export type PolicyEvent = EventOfEach<(typeof POLICY_EVENTS)[number]>;
 export type CompiledPolicy = Type.Static<typeof CompiledPolicy>;
 export type CompiledRule = Type.Static<typeof CompiledRule>;
 export type Peer = Type.Static<typeof Peer>;

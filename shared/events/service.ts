@@ -1,7 +1,7 @@
 /** The service lane, written by the service-compiler. Ids are allocated here and stay with their key. */
 import Type from 'typebox';
 
-import { defineEvent, type EventOf } from './event.ts';
+import { defineEvent, type EventOf, type EventOfEach } from './event.ts';
 import { ObjectRef, PortNumber, ProtocolText, Refusal } from './words.ts';
 
 export const serviceCompiled = defineEvent({
@@ -38,6 +38,6 @@ export const backendsRemoved = defineEvent({
 });
 
 export const SERVICE_EVENTS = [serviceCompiled, serviceRemoved, backendsCompiled, backendsRemoved] as const;
-export type ServiceEvent = { [Index in keyof typeof SERVICE_EVENTS]: EventOf<(typeof SERVICE_EVENTS)[Index]> }[number];
+export type ServiceEvent = EventOfEach<(typeof SERVICE_EVENTS)[number]>;
 export type CompiledService = EventOf<typeof serviceCompiled>['data'];
 export type CompiledBackends = EventOf<typeof backendsCompiled>['data'];

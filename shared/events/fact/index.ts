@@ -1,7 +1,7 @@
 /** The fact lane, written by the watcher: what was seen, never what it means. */
 import Type from 'typebox';
 
-import { defineEvent, type EventOf } from '../event.ts';
+import { defineEvent, type EventOf, type EventOfEach } from '../event.ts';
 import { ChangedBy, LabelMap, ObjectRef, PortNumber, ProtocolText, Refusal, SourcePlace } from '../words.ts';
 
 const Vanished = Type.Object({ uid: Type.String() });
@@ -136,7 +136,7 @@ export const FACTS = [
   nodepositionObserved, kindListed, objectRefused, refusalVanished,
 ] as const;
 
-export type FactEvent = { [Index in keyof typeof FACTS]: EventOf<(typeof FACTS)[Index]> }[number];
+export type FactEvent = EventOfEach<(typeof FACTS)[number]>;
 export type PodData = EventOf<typeof podObserved>['data'];
 export type NamespaceData = EventOf<typeof namespaceObserved>['data'];
 export type NodeData = EventOf<typeof nodeObserved>['data'];
