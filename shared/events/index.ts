@@ -1,11 +1,7 @@
-import { FACTS, type FactEvent } from './fact/index.ts';
-import { IDENTITY_EVENTS, type IdentityEvent } from './identity.ts';
-import { IPAM_EVENTS, type IpamEvent } from './ipam.ts';
-import { POLICY_EVENTS, type PolicyEvent } from './policy.ts';
-import { SERVICE_EVENTS, type ServiceEvent } from './service.ts';
-import type { WriterEvent } from './writer.ts';
-
+export * from './audit.ts';
 export * from './decider.ts';
+export * from './definitions.ts';
+export * from './envelope.ts';
 export * from './event.ts';
 export * from './fact/index.ts';
 export * from './identity.ts';
@@ -14,8 +10,3 @@ export * from './policy.ts';
 export * from './service.ts';
 export * from './words.ts';
 export * from './writer.ts';
-
-/** Every event that is defined, by lane; the order is that of docs/events.md. */
-export const EVENT_DEFINITIONS = [...FACTS, ...IDENTITY_EVENTS, ...IPAM_EVENTS, ...POLICY_EVENTS, ...SERVICE_EVENTS] as const;
-
-export type SeineEvent = FactEvent | IdentityEvent | IpamEvent | PolicyEvent | ServiceEvent | WriterEvent;
