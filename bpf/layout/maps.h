@@ -186,13 +186,6 @@ struct node_state {
 	__u8 digest[32];		/* of the build */
 };
 
-struct node_config {			/* one entry; written by the loader before anything is attached */
-	__u8 node_v4[16];		/* the node's own address, mapped */
-	__u8 host_mac[6];
-	__u16 pad;
-	__u32 flags;
-};
-
 /* What the kernel tells user space: drops and verdicts of new flows. 88 bytes. */
 struct sample {
 	__u64 time UNIT("ns");		/* CLOCK_MONOTONIC */

@@ -42,6 +42,7 @@ enum seine_reason {
 	REASON_UNSUPPORTED_PROTOCOL = 168,
 	REASON_FIB = 169,
 	REASON_INVALID_IDENTITY = 171,
+	REASON_IS_CLUSTER_IP = 174,
 	REASON_FRAGMENT_NOT_FOUND = 175,
 	REASON_DENYLIST = 181,
 	REASON_TTL = 196,
@@ -83,11 +84,34 @@ enum seine_program_slot {
 	SLOT_FROM_NETDEV = 2,		/* uplink, tc ingress */
 };
 
+/* Conntrack entry: who began, who was seen, who is closing. Sides a and b are those of the normalised key. */
+enum seine_ct_flag {
+	CT_ORIGINATOR_A = 1,
+	CT_SEEN_A = 2,
+	CT_SEEN_B = 4,
+	CT_CLOSING_A = 8,
+	CT_CLOSING_B = 16,
+	CT_RESET = 32,
+};
+
+/* Source file of a decision, beside its line in a sample. */
+enum seine_file {
+	FILE_POD = 1,
+	FILE_POLICY = 2,
+	FILE_CONNTRACK = 3,
+	FILE_STUB = 4,
+};
+
 /* The longest prefix of a port is 16 bits, so a shape has 17 bits; row numbers carry their shape on top. */
 #define ROW_SHAPE_SHIFT 24
 #define SHAPE_FULL 255
 #define SHAPE_ONE 0			/* one verdict for everything: one probe */
 
-/* The gateway pods see, and the loopback SNAT address of a pod that reaches itself through a Service. */
-#define GATEWAY_V4_BE 0x0101fea9	/* 169.254.1.1 */
-#define HAIRPIN_V4_BE 0x012afea9	/* 169.254.42.1 */
+/* The gateway pods see: 169.254.1.1. */
+#define GATEWAY_V4_BE 0x0101fea9
+
+/* Every host side veth has this MAC; pods hold it as a permanent neighbour. */
+#define HOST_MAC { 0x02, 0x5e, 0x1e, 0x00, 0x00, 0x01 }
+
+/* Keeps each enum in BTF: without an anchor clang drops enums used only by inlined code. */
+#define ANCHOR(name) const enum name *btf_anchor_##name __attribute__((unused))

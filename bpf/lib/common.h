@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* What every program includes: helpers, byte order, 16-byte addresses. */
+#pragma once
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/pkt_cls.h>
+#include <stdbool.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "../layout/map_defs.h"
+
+#define barrier() asm volatile("" ::: "memory")
+#define READ_ONCE64(x) (*(const volatile __u64 *)&(x))
+
+/* An address in registers: two aligned words in memory order. */
+struct address {
+	__u64 high;
+	__u64 low;
+};
+
+static __always_inline void address_from_v4(struct address *address, __be32 v4)
+{
+	address->high = 0;
+	/* ::ffff:a.b.c.d in memory order on a little-endian machine */
+	address->low = ((__u64)v4 << 32) | 0xffff0000;
+}
+
+static __always_inline bool address_equal(const struct address *a, const struct address *b)
+{
+	return a->high == b->high && a->low == b->low;
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * The verdict. User space has resolved every precedence: the kernel finds one
+ * row, and in it one longest port prefix. Nothing here knows of tiers, Pass,
+ * "deny beats allow" or audit.
+ */
+#pragma once
+
+#include "address.h"
+
+struct question {
+	struct address peer_address;
+	__u32 peer_identity;
+	__u32 identity;			/* of the subject */
+	__u16 variant;
+	__u16 peer_variant;
+	__be16 port;
+	__u8 direction;
+	__u8 protocol;
+	bool peer_in_cluster;
+	__u8 pad[7];
+};
+
+struct answer {
+	__u8 verdict;			/* enum seine_verdict */
+	__u8 reason;			/* drop reason where the verdict denies */
+	__u16 line;
+	__u32 rule;
+	__u16 proxy_port;
+};
+
+static __always_inline bool answer_allows(const struct answer *answer)
+{
+	return answer->reason == REASON_NONE;
+}
+
+static __always_inline bool subject_read(const struct policy_subject_key *key, struct policy_subject *subject)
+{
+	__u32 echo = echo_of(key, sizeof(*key));
+
+#pragma unroll
+	for (int try = 0; try < ECHO_TRIES; try++) {
+		struct policy_subject *value = bpf_map_lookup_elem(&sn_subject_01, key);
+		__u64 word;
+
+		if (!value)
+			continue;
+		word = READ_ONCE64(*value);
+		barrier();
+		subject->default_row = value->default_row;
+		subject->flags = value->flags;
+		barrier();
+		if (READ_ONCE64(*value) == word && word_of(word, echo, &subject->revision))
+			return true;
+	}
+	return false;
+}
+
+static __always_inline bool peer_row(const struct policy_peer_key *key, __u32 *row)
+{
+	__u32 echo = echo_of(key, sizeof(*key));
+
+#pragma unroll
+	for (int try = 0; try < ECHO_TRIES; try++) {
+		struct policy_peer *value = bpf_map_lookup_elem(&sn_peer_01, key);
+
+		if (value && word_of(READ_ONCE64(*value), echo, row))
+			return true;
+	}
+	return false;
+}
+
+static __always_inline void answer_from_row(const struct policy_row *row, struct answer *answer)
+{
+	answer->verdict = row->verdict;
+	answer->rule = row->rule;
+	answer->proxy_port = row->proxy_port;
+	switch (row->verdict) {
+	case VERDICT_ALLOW:
+	case VERDICT_AUDIT:
+		answer->reason = REASON_NONE;
+		break;
+	case VERDICT_DENY:
+		answer->reason = REASON_DENYLIST;
+		answer->line = __LINE__;
+		break;
+	case VERDICT_FULL:
+		answer->reason = REASON_MAP_INSERT;
+		answer->line = __LINE__;
+		break;
+	default:			/* default deny; a redirect has no proxy here: closed */
+		answer->reason = REASON_POLICY;
+		answer->line = __LINE__;
+	}
+}
+
+/*
+ * row_verdict - the answer of one row for one port: the longest prefix that it knows.
+ * Return: false when the row does not hold even its root, which user space never lets happen.
+ */
+static __always_inline bool row_verdict(__u32 row, __u8 protocol, __be16 port, struct answer *answer)
+{
+	struct policy_row_key key = { .row = row };
+	__u32 shape = row >> ROW_SHAPE_SHIFT;
+	__u32 *lengths = bpf_map_lookup_elem(&sn_shape_01, &shape);
+	struct policy_row *value;
+	__u32 bits = lengths ? *lengths : 0x1ffff;
+
+	if (shape != SHAPE_ONE) {
+		key.protocol = protocol;
+#pragma unroll
+		for (int length = 16; length > 0; length--) {
+			if (!(bits & (1U << length)))
+				continue;
+			key.prefix_length = length;
+			key.port = port & bpf_htons((__u16)(0xffff << (16 - length)));
+			value = bpf_map_lookup_elem(&sn_row_01, &key);
+			if (value) {
+				answer_from_row(value, answer);
+				return true;
+			}
+		}
+		key.prefix_length = 0;
+		key.port = 0;
+		if (bits & 1) {
+			value = bpf_map_lookup_elem(&sn_row_01, &key);
+			if (value) {
+				answer_from_row(value, answer);
+				return true;
+			}
+		}
+		key.protocol = 0;
+	}
+	value = bpf_map_lookup_elem(&sn_row_01, &key);
+	if (!value)
+		return false;
+	answer_from_row(value, answer);
+	return true;
+}
+
+/*
+ * policy_verdict - what the subject's policy of one direction says of a peer and a port. Never open by accident.
+ * A global function: the verifier proves it once, not for each path that leads here.
+ */
+__noinline int policy_verdict(const struct question *question, struct answer *answer)
+{
+	struct policy_subject_key key = {};
+	struct policy_peer_key peer = {};
+	struct policy_subject subject = {};
+	__u32 row;
+
+	if (!question || !answer)
+		return 0;
+	key.identity = question->identity;
+	key.variant = question->variant;
+	key.direction = question->direction;
+	answer->rule = 0;
+	answer->proxy_port = 0;
+	answer->verdict = VERDICT_NONE;
+	answer->reason = REASON_NO_POLICY;
+	answer->line = __LINE__;
+	if (!subject_read(&key, &subject))
+		return 0;
+	if (!(subject.flags & SUBJECT_ENFORCED)) {
+		answer->verdict = VERDICT_ALLOW;
+		answer->reason = REASON_NONE;
+		return 0;
+	}
+	if (!question->peer_identity && (subject.flags & SUBJECT_PEER_DENY)) {
+		answer->verdict = VERDICT_DENY;
+		answer->reason = REASON_INVALID_IDENTITY;
+		answer->line = __LINE__;
+		return 0;
+	}
+	peer.revision = subject.revision;
+	peer.identity = question->peer_identity;
+	if ((subject.flags & SUBJECT_NEEDS_CLASS) && question->peer_in_cluster) {
+		struct cidr_key prefix = { .prefix_length = 128 };
+		__u32 *class;
+
+		__builtin_memcpy(prefix.address, &question->peer_address, 16);
+		class = bpf_map_lookup_elem(&sn_class_01, &prefix);
+		if (class)
+			peer.class_variant = *class << 16;
+	}
+	if (subject.flags & SUBJECT_NEEDS_VARIANT)
+		peer.class_variant |= question->peer_variant;
+	if (!peer_row(&peer, &row))
+		row = subject.default_row;
+	row_verdict(row, question->protocol, question->port, answer);
+	return 0;
+}

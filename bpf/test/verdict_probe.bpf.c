@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+/*
+ * Asks the policy maps questions through BPF_PROG_TEST_RUN: the very look-up
+ * that packets meet, without packets. Never attached, never shipped.
+ *
+ * The packet is any number of questions; each is answered in place: verdict
+ * and reason in the bytes of the peer's identity, the rule in those of the subject's.
+ */
+#include "../lib/policy.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define QUESTIONS_MAX 32
+
+SEC("tc")
+int verdict_probe(struct __sk_buff *skb)
+{
+	__u32 offset = 14;
+
+	for (int i = 0; i < QUESTIONS_MAX; i++) {
+		struct question question = {};
+		struct answer answer = {};
+
+		if (bpf_skb_load_bytes(skb, offset, &question, sizeof(question)))
+			return i;
+		policy_verdict(&question, &answer);
+		question.peer_identity = answer.verdict | answer.reason << 8;
+		question.identity = answer.rule;
+		if (bpf_skb_store_bytes(skb, offset, &question, sizeof(question), 0))
+			return i;
+		offset += sizeof(question);
+	}
+	return QUESTIONS_MAX;
+}
