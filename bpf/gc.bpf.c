@@ -20,7 +20,7 @@ static __always_inline int collect(struct bpf_iter__bpf_map_elem *ctx, void *map
 	struct ct_key *key = ctx->key;
 	struct ct_key copy;
 
-	if (!entry || !key || entry->expiry > ct_now())
+	if (!entry || !key || entry->expiry > (__u32)(bpf_ktime_get_ns() >> CT_CLOCK_SHIFT))
 		return 0;
 	__builtin_memcpy(&copy, key, sizeof(copy));
 	bpf_map_delete_elem(map, &copy);
