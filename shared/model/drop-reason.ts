@@ -18,6 +18,7 @@ export const DROP_REASON_NAME: Readonly<Record<number, string>> = {
   168: 'Unsupported protocol for NAT masquerade',
   169: 'FIB lookup failed',
   171: 'Invalid identity',
+  174: 'Is a ClusterIP',
   175: 'First datagram fragment not found',
   181: 'Policy denied by denylist',
   196: 'TTL exceeded',

@@ -1,0 +1,11 @@
+export * from './codec.ts';
+export * from './echo.ts';
+export * from './generated.ts';
+import { MAPS } from './generated.ts';
+
+export type MapName = keyof typeof MAPS;
+export type KeyRow<M extends MapName> = import('./codec.ts').Row<(typeof MAPS)[M]['key']>;
+export type ValueRow<M extends MapName> = import('./codec.ts').Row<(typeof MAPS)[M]['value']>;
+
+/** Maps that user space owns: desired state covers exactly these. */
+export const FOLDED_MAPS = (Object.keys(MAPS) as MapName[]).filter((name) => !MAPS[name].kernelWritten); // Object.keys widens; MAPS is closed
