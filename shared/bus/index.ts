@@ -1,0 +1,5 @@
+export * from './chain.ts';
+export { systemClock, sleep, type Clock } from './clock.ts';
+export { connectBus, createLog, type ConnectOptions } from './jetstream.ts';
+export * from './port.ts';
+export * from './subject.ts';
