@@ -1,0 +1,238 @@
+/** bpf(2): maps, pins, programs, links, test runs. Attribute offsets are those of union bpf_attr in the kernel's uapi. */
+import { read } from 'node:fs';
+
+import { SeineError } from '@seine/model';
+
+import { addressOf, closeFd, kernelError, syscall, syscallAsync, trySyscall } from './libc.ts';
+import type { Entries, MapHandle, MapKernel, MapSpec } from './port.ts';
+
+const CMD = {
+  mapCreate: 0, lookup: 1, update: 2, delete: 3, nextKey: 4, objPin: 6, objGet: 7, testRun: 10, progNextId: 11,
+  progFdById: 13, mapFdById: 14, info: 15, query: 16, lookupBatch: 24, updateBatch: 26, deleteBatch: 27,
+  linkCreate: 28, linkUpdate: 29, iterCreate: 33, mapNextId: 12, linkNextId: 31, linkFdById: 30,
+} as const;
+
+const MAP_TYPES = ['unspec', 'hash', 'array', 'prog_array', 'perf_event_array', 'percpu_hash', 'percpu_array', 'stack_trace', 'cgroup_array', 'lru_hash',
+  'lru_percpu_hash', 'lpm_trie'];
+const mapTypeName = (number: number): string => (number === 27 ? 'ringbuf' : MAP_TYPES[number] ?? String(number));
+
+const ATTR_SIZE = 152;
+const BATCH = 8192;
+const EINTR = 4;
+const ENOENT = 2;
+
+class Attr {
+  readonly bytes = Buffer.alloc(ATTR_SIZE);
+  readonly #kept: Uint8Array[] = [];
+  u32(offset: number, value: number): this { this.bytes.writeUInt32LE(value >>> 0, offset); return this; }
+  /** The buffer stays referenced as long as this attribute. */
+  pointer(offset: number, to: Uint8Array): this { this.#kept.push(to); this.bytes.writeBigUInt64LE(addressOf(to), offset); return this; }
+}
+
+const attr = (): Attr => new Attr();
+const call = (command: number, what: string, { bytes }: Attr): number => syscall('bpf', what, command, addressOf(bytes), ATTR_SIZE);
+const tryCall = (command: number, { bytes }: Attr): number => trySyscall('bpf', command, addressOf(bytes), ATTR_SIZE);
+
+const cString = (bytes: Uint8Array, start: number, size: number): string => {
+  const slice = Buffer.from(bytes.buffer, bytes.byteOffset + start, size);
+  const end = slice.indexOf(0);
+  return slice.toString('latin1', 0, end < 0 ? size : end);
+};
+
+const objectInfo = (fd: number, size: number): Buffer => {
+  const info = Buffer.alloc(size);
+  call(CMD.info, 'bpf object info', attr().u32(0, fd).u32(4, size).pointer(8, info));
+  return info;
+};
+
+export const mapHandle = (fd: number): MapHandle => {
+  const info = objectInfo(fd, 88);
+  return {
+    fd, type: mapTypeName(info.readUInt32LE(0)), id: info.readUInt32LE(4), keySize: info.readUInt32LE(8), valueSize: info.readUInt32LE(12),
+    maxEntries: info.readUInt32LE(16), name: cString(info, 24, 16),
+  };
+};
+
+export const programInfo = (fd: number): { readonly id: number; readonly name: string; readonly tag: string } => {
+  const info = objectInfo(fd, 232);
+  return { id: info.readUInt32LE(4), tag: info.subarray(8, 16).toString('hex'), name: cString(info, 64, 16) };
+};
+
+export const programFdById = (id: number): number => call(CMD.progFdById, `program ${id}`, attr().u32(0, id));
+export const mapById = (id: number): MapHandle => mapHandle(call(CMD.mapFdById, `map ${id}`, attr().u32(0, id)));
+
+const pathBytes = (path: string): Buffer => Buffer.from(`${path}\0`);
+export const pin = (fd: number, path: string): void => { call(CMD.objPin, `pin ${path}`, attr().pointer(0, pathBytes(path)).u32(8, fd)); };
+/** @returns undefined where nothing is pinned */
+export const pinned = (path: string): number | undefined => {
+  const fd = tryCall(CMD.objGet, attr().pointer(0, pathBytes(path)));
+  if (fd === -ENOENT) return undefined;
+  if (fd < 0) throw kernelError(`open pin ${path}`, -fd);
+  return fd;
+};
+
+const createMap = ({ name, type, keySize, valueSize, maxEntries }: MapSpec): MapHandle => {
+  const noPrealloc = type === 'lpm_trie' || type === 'hash' ? 1 : 0;
+  const bytes = attr().u32(0, MAP_TYPES.indexOf(type)).u32(4, keySize).u32(8, valueSize).u32(12, maxEntries).u32(16, noPrealloc);
+  bytes.bytes.write(name.slice(0, 15), 28, 'latin1');
+  return mapHandle(call(CMD.mapCreate, `create map ${name}`, bytes));
+};
+
+export const updateOne = (map: MapHandle, key: Uint8Array, value: Uint8Array): void => {
+  call(CMD.update, `update ${map.name}`, attr().u32(0, map.fd).pointer(8, key).pointer(16, value));
+};
+
+const deleteOne = (map: MapHandle, key: Uint8Array): void => {
+  const result = tryCall(CMD.delete, attr().u32(0, map.fd).pointer(8, key));
+  if (result < 0 && result !== -ENOENT) throw kernelError(`delete from ${map.name}`, -result);
+};
+
+const lookup = (map: MapHandle, key: Uint8Array): Uint8Array | undefined => {
+  const value = Buffer.alloc(map.valueSize);
+  const result = tryCall(CMD.lookup, attr().u32(0, map.fd).pointer(8, key).pointer(16, value));
+  if (result === -ENOENT) return undefined;
+  if (result < 0) throw kernelError(`look up in ${map.name}`, -result);
+  return value;
+};
+
+/** batch attribute: in_batch, out_batch, keys, values, count, map_fd, elem_flags, flags */
+const batchAttr = (map: MapHandle, count: number): Attr => attr().u32(32, count).u32(36, map.fd);
+
+const updateBatch = (map: MapHandle, { keys, values, count }: Entries): void => {
+  for (let done = 0; done < count;) {
+    const part = Math.min(BATCH, count - done);
+    const bytes = batchAttr(map, part).pointer(16, keys.subarray(done * map.keySize)).pointer(24, values.subarray(done * map.valueSize));
+    const result = tryCall(CMD.updateBatch, bytes);
+    const written = bytes.bytes.readUInt32LE(32);
+    if (result < 0 && result !== -EINTR) {
+      const error = kernelError(`update ${map.name}, ${map.maxEntries} entries at most`, -result);
+      throw new SeineError(error.code, error.message, { ...error.details, map: map.name, done: done + (written === part ? 0 : written) });
+    }
+    done += result < 0 ? written : part;
+  }
+};
+
+const deleteBatch = (map: MapHandle, keys: Uint8Array, count: number): void => {
+  for (let index = 0; index < count; index += 1) deleteOne(map, keys.subarray(index * map.keySize, (index + 1) * map.keySize));
+};
+
+const dumpByBatch = (map: MapHandle): Entries => {
+  const room = Math.max(64, Math.min(BATCH, map.maxEntries));
+  let size = room;
+  const token = Buffer.alloc(Math.max(4, map.keySize));
+  const keys: Buffer[] = [];
+  const values: Buffer[] = [];
+  let count = 0;
+  for (let first = true; ;) {
+    const keyPart = Buffer.alloc(size * map.keySize);
+    const valuePart = Buffer.alloc(size * map.valueSize);
+    const next = Buffer.alloc(token.length);
+    const bytes = batchAttr(map, size).pointer(8, next).pointer(16, keyPart).pointer(24, valuePart);
+    if (!first) bytes.pointer(0, token);
+    const result = tryCall(CMD.lookupBatch, bytes);
+    if (result === -28 /* ENOSPC: a bucket holds more than the buffer */) { size *= 2; continue; }
+    if (result < 0 && result !== -ENOENT) throw kernelError(`dump ${map.name}`, -result);
+    const got = bytes.bytes.readUInt32LE(32);
+    keys.push(keyPart.subarray(0, got * map.keySize));
+    values.push(valuePart.subarray(0, got * map.valueSize));
+    count += got;
+    if (result === -ENOENT) return { keys: Buffer.concat(keys), values: Buffer.concat(values), count };
+    next.copy(token);
+    first = false;
+  }
+};
+
+/** Tries without batch look-up: key by key; a key that is deleted under the walk starts it again, at most as often as the map is large. */
+const dumpByKey = (map: MapHandle): Entries => {
+  const found = new Map<string, readonly [Buffer, Uint8Array]>();
+  let key: Buffer | undefined;
+  for (let steps = 0; steps <= 4 * map.maxEntries; steps += 1) {
+    const next = Buffer.alloc(map.keySize);
+    const bytes = attr().u32(0, map.fd).pointer(16, next);
+    if (key !== undefined) bytes.pointer(8, key);
+    const result = tryCall(CMD.nextKey, bytes);
+    if (result === -ENOENT) break;
+    if (result < 0) throw kernelError(`walk ${map.name}`, -result);
+    const value = lookup(map, next);
+    const name = next.toString('latin1');
+    if (value !== undefined) found.set(name, [next, value]);
+    key = next;
+  }
+  const entries = [...found.values()];
+  return { keys: Buffer.concat(entries.map(([k]) => k)), values: Buffer.concat(entries.map(([, v]) => v)), count: entries.length };
+};
+
+export const mapKernel: MapKernel = {
+  createMap,
+  updateBatch,
+  deleteBatch,
+  lookup,
+  dump: (map) => (map.type === 'lpm_trie' ? dumpByKey(map) : dumpByBatch(map)),
+  closeMap: (map) => { closeFd(map.fd); },
+};
+
+export interface TestRun {
+  readonly data: Uint8Array;
+  /** struct __sk_buff as input; the kernel accepts few of its members. */
+  readonly ctx?: Uint8Array;
+  readonly repeat?: number;
+}
+
+/** BPF_PROG_TEST_RUN. `durationNs` is the mean of one run. */
+export const testRun = (programFd: number, { data, ctx, repeat = 1 }: TestRun): { readonly retval: number; readonly data: Buffer; readonly durationNs: number } => {
+  const out = Buffer.alloc(data.length + 512);
+  const bytes = attr().u32(0, programFd).u32(8, data.length).u32(12, out.length).pointer(16, data).pointer(24, out).u32(32, repeat);
+  if (ctx !== undefined) bytes.u32(40, ctx.length).pointer(48, ctx);
+  call(CMD.testRun, 'test run', bytes);
+  return { retval: bytes.bytes.readInt32LE(4), data: out.subarray(0, bytes.bytes.readUInt32LE(12)), durationNs: bytes.bytes.readUInt32LE(36) };
+};
+
+/** Attach types of links and queries that Seine uses. */
+export const ATTACH = {
+  connect4: 10, connect6: 11, sendmsg4: 14, sendmsg6: 15, recvmsg4: 19, recvmsg6: 20, getpeername4: 29, getpeername6: 30, tcxIngress: 46, tcxEgress: 47, iter: 28,
+} as const;
+export type AttachType = (typeof ATTACH)[keyof typeof ATTACH];
+
+const BPF_F_BEFORE = 1 << 3;
+
+/** A link on a cgroup directory (its fd), an interface (its index; before all others), synchronous. */
+export const linkCreate = (programFd: number, targetFd: number, attachType: AttachType): number =>
+  call(CMD.linkCreate, 'attach', attr().u32(0, programFd).u32(4, targetFd).u32(8, attachType));
+
+/** A TCX link before all others; waits for RCU, so on a pool thread. The interface index is of the process's own namespace. */
+export const tcxLinkFirst = async (programFd: number, ifindex: number, attachType: AttachType): Promise<number> => {
+  const bytes = attr().u32(0, programFd).u32(4, ifindex).u32(8, attachType).u32(12, BPF_F_BEFORE);
+  const result = await syscallAsync('bpf', CMD.linkCreate, addressOf(bytes.bytes), ATTR_SIZE);
+  if (result < 0) throw kernelError('attach tcx', -result);
+  return result;
+};
+
+export const linkUpdate = (linkFd: number, programFd: number): void => { call(CMD.linkUpdate, 'replace program', attr().u32(0, linkFd).u32(4, programFd)); };
+
+/** Program ids at a hook, in the order in which they run. @returns undefined where the kernel does not know the hook */
+export const queryPrograms = (target: number, attachType: AttachType): readonly number[] | undefined => {
+  const ids = Buffer.alloc(64 * 4);
+  const bytes = attr().u32(0, target).u32(4, attachType).pointer(16, ids).u32(24, 64);
+  const result = tryCall(CMD.query, bytes);
+  if (result < 0) return undefined;
+  return Array.from({ length: bytes.bytes.readUInt32LE(24) }, (_, index) => ids.readUInt32LE(4 * index));
+};
+
+/** Runs a map element iterator over one map to its end. */
+export const runMapIterator = async (programFd: number, map: MapHandle): Promise<void> => {
+  const linkInfo = Buffer.alloc(4);
+  linkInfo.writeUInt32LE(map.fd);
+  const link = call(CMD.linkCreate, 'iterator', attr().u32(0, programFd).u32(8, ATTACH.iter).pointer(16, linkInfo).u32(24, 4));
+  try {
+    const iterator = call(CMD.iterCreate, 'iterator', attr().u32(0, link));
+    await new Promise<void>((resolve, reject) => {
+      read(iterator, Buffer.alloc(4096), 0, 4096, null, (error) => {
+        closeFd(iterator);
+        if (error === null) resolve();
+        else reject(error);
+      });
+    });
+  } finally {
+    closeFd(link);
+  }
+};
