@@ -19,6 +19,9 @@ export interface EventDefinition<Type extends string = string, Data extends TSch
   readonly gone?: boolean;
 }
 
+/** Event data is shared by every projection: nobody writes into it. */
+export type DeepReadonly<T> = T extends readonly (infer Item)[] ? readonly DeepReadonly<Item>[] : T extends object ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> } : T;
+
 /** One event as cores see it: the envelope's routing members and the parsed data. Whole state of one aggregate. */
 export interface EventOf<Definition extends EventDefinition> {
   readonly type: Definition['type'];
@@ -27,7 +30,7 @@ export interface EventOf<Definition extends EventDefinition> {
   readonly time: string;
   /** W3C trace context of the change that caused this event. */
   readonly traceparent?: string;
-  readonly data: Static<Definition['data']>;
+  readonly data: DeepReadonly<Static<Definition['data']>>;
 }
 
 /** One event of any of these definitions: a union that narrows by `type`. */

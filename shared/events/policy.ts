@@ -5,7 +5,7 @@
  */
 import Type from 'typebox';
 
-import { defineEvent, type EventOfEach } from './event.ts';
+import { defineEvent, type DeepReadonly, type EventOfEach } from './event.ts';
 import { ObjectRef, Refusal, SelectorSchema, SourcePlace, ChangedBy } from './words.ts';
 
 /**
@@ -73,9 +73,9 @@ export const policyRemoved = defineEvent({
 
 export const POLICY_EVENTS = [policyCompiled, policyRefused, policyRemoved] as const;
 export type PolicyEvent = EventOfEach<(typeof POLICY_EVENTS)[number]>;
-export type CompiledPolicy = Type.Static<typeof CompiledPolicy>;
-export type CompiledRule = Type.Static<typeof CompiledRule>;
-export type Peer = Type.Static<typeof Peer>;
-export type PodsPeer = Type.Static<typeof PodsPeer>;
-export type CidrPeer = Type.Static<typeof CidrPeer>;
-export type PortItem = Type.Static<typeof PortItem>;
+export type CompiledPolicy = DeepReadonly<Type.Static<typeof CompiledPolicy>>;
+export type CompiledRule = DeepReadonly<Type.Static<typeof CompiledRule>>;
+export type Peer = DeepReadonly<Type.Static<typeof Peer>>;
+export type PodsPeer = DeepReadonly<Type.Static<typeof PodsPeer>>;
+export type CidrPeer = DeepReadonly<Type.Static<typeof CidrPeer>>;
+export type PortItem = DeepReadonly<Type.Static<typeof PortItem>>;

@@ -1,6 +1,7 @@
 export * from './address.ts';
 export * from './assert.ts';
 export * from './brand.ts';
+export * from './digest.ts';
 export * from './drop-reason.ts';
 export * from './error.ts';
 export * from './identity.ts';

@@ -1,0 +1,72 @@
+/** Names, labels and selectors as Kubernetes allows them. Pure. */
+import type { Requirement, Selector } from '@seine/model';
+
+import { listAt, member, objectAt, onlyMembers, type Faults } from './refusal.ts';
+
+const LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
+const SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+const QUALIFIED = /^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/;
+const VALUE = /^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$/;
+
+export const isDnsLabel = (text: string): boolean => text.length <= 63 && LABEL.test(text);
+export const isDnsSubdomain = (text: string): boolean => text.length <= 253 && SUBDOMAIN.test(text);
+
+export const isLabelKey = (text: string): boolean => {
+  const slash = text.indexOf('/');
+  if (slash < 0) return text.length <= 63 && QUALIFIED.test(text);
+  const name = text.slice(slash + 1);
+  return isDnsSubdomain(text.slice(0, slash)) && name.length <= 63 && QUALIFIED.test(name);
+};
+export const isLabelValue = (text: string): boolean => text.length <= 63 && VALUE.test(text);
+
+/** IANA service name: what a named port may be called. */
+export const isPortName = (text: string): boolean => text.length <= 15 && /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(text) && /[a-z]/.test(text) && !text.includes('--');
+
+const KEY = 'a label key: an optional DNS subdomain and "/", then at most 63 of [A-Za-z0-9-_.]';
+const VALUE_TEXT = 'a label value: at most 63 of [A-Za-z0-9-_.], beginning and ending with a letter or digit';
+
+/** A label map in a null-prototype record. */
+export const readLabels = (found: Faults, field: string, value: unknown): Readonly<Record<string, string>> => {
+  const labels = Object.create(null) as Record<string, string>;
+  for (const [key, text] of Object.entries(objectAt(found, field, value))) {
+    if (!isLabelKey(key)) found.refuse(`${field}.${key}`, key, KEY);
+    else if (typeof text !== 'string' || !isLabelValue(text)) found.refuse(`${field}.${key}`, text, VALUE_TEXT);
+    else labels[key] = text;
+  }
+  return labels;
+};
+
+const OPERATORS = ['In', 'NotIn', 'Exists', 'DoesNotExist'] as const;
+
+const readRequirement = (found: Faults, field: string, value: unknown): Requirement | undefined => {
+  const item = objectAt(found, field, value);
+  onlyMembers(found, field, item, ['key', 'operator', 'values']);
+  const key = member(item, 'key');
+  const operator = OPERATORS.find((candidate) => candidate === member(item, 'operator'));
+  if (typeof key !== 'string' || !isLabelKey(key)) { found.refuse(`${field}.key`, key, KEY); return undefined; }
+  if (operator === undefined) { found.refuse(`${field}.operator`, member(item, 'operator'), `one of ${OPERATORS.join(', ')}`); return undefined; }
+  const values = listAt(found, `${field}.values`, member(item, 'values')) ?? [];
+  if (operator === 'Exists' || operator === 'DoesNotExist') {
+    if (values.length > 0) found.refuse(`${field}.values`, values, `no values with ${operator}`);
+    return { key, operator };
+  }
+  if (values.length === 0) found.refuse(`${field}.values`, values, `at least one value with ${operator}`);
+  const texts = values.filter((text): text is string => {
+    if (typeof text === 'string' && isLabelValue(text)) return true;
+    found.refuse(`${field}.values`, text, VALUE_TEXT);
+    return false;
+  });
+  return { key, operator, values: texts };
+};
+
+/** A LabelSelector in normal form; {} is the empty selector, which matches everything. */
+export const readSelector = (found: Faults, field: string, value: unknown): Selector => {
+  const selector = objectAt(found, field, value);
+  onlyMembers(found, field, selector, ['matchLabels', 'matchExpressions']);
+  const labels = Object.entries(readLabels(found, `${field}.matchLabels`, member(selector, 'matchLabels')));
+  const expressions = listAt(found, `${field}.matchExpressions`, member(selector, 'matchExpressions')) ?? [];
+  return [
+    ...labels.map(([key, text]): Requirement => ({ key, operator: 'In', values: [text] })),
+    ...expressions.flatMap((expression, index) => readRequirement(found, `${field}.matchExpressions[${index}]`, expression) ?? []),
+  ];
+};
