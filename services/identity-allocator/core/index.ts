@@ -1,0 +1,2 @@
+export * from './identity.decider.ts';
+export * from './label-filter.ts';

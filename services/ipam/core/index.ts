@@ -1,0 +1,1 @@
+export * from './ipam.decider.ts';

@@ -1,0 +1,89 @@
+/** What the watcher knows × what it sees now → facts: only where the state changed. Pure. */
+import type { FactEvent, SeineEvent } from '@seine/events';
+import { objectKey, refOf, type KubeObject, type RefusedObject } from '@seine/objects';
+
+import { refusedFact, toFact } from './to-fact.ts';
+
+/** Kinds that this watcher lists, in the order in which their facts are committed: what others refer to comes first. */
+export const WATCHED_KINDS = ['Namespace', 'Node', 'NetworkPolicy', 'Service', 'Pod', 'EndpointSlice'] as const;
+type WatchedKind = (typeof WATCHED_KINDS)[number];
+
+const NOUN: Readonly<Record<WatchedKind, string>> = {
+  Namespace: 'namespace', Node: 'node', NetworkPolicy: 'networkpolicy', Service: 'service', Pod: 'pod', EndpointSlice: 'endpointslice',
+};
+
+/** The fold of the fact lane as far as objects go: last observed fact and refusal of every key. */
+export interface Known {
+  /** `<noun>/<key>` → its last observed fact */
+  readonly facts: Map<string, FactEvent>;
+  /** `<kind>/<namespace>/<name>` → its refusal */
+  readonly refusals: Map<string, FactEvent>;
+  readonly listed: Set<string>;
+}
+
+export const emptyKnown = (): Known => ({ facts: new Map(), refusals: new Map(), listed: new Set() });
+
+const nounOf = (type: string): string => type.slice(0, type.indexOf('.'));
+
+export const evolveKnown = (draft: Known, event: SeineEvent): void => {
+  const noun = nounOf(event.type);
+  if (event.type === 'kind.listed.v1') draft.listed.add(event.data.kind);
+  else if (event.type === 'object.refused.v1') draft.refusals.set(event.key, event);
+  else if (event.type === 'refusal.vanished.v1') draft.refusals.delete(event.key);
+  else if (event.type.endsWith('.observed.v1')) draft.facts.set(`${noun}/${event.key}`, event as FactEvent); // holds: observed events are facts
+  else if (event.type.endsWith('.vanished.v1')) draft.facts.delete(`${noun}/${event.key}`);
+};
+
+const sameData = (a: { readonly data: unknown }, b: { readonly data: unknown }): boolean => JSON.stringify(a.data) === JSON.stringify(b.data);
+
+const vanished = (type: string, fact: FactEvent, time: string): FactEvent =>
+  ({ type: `${type}.vanished.v1`, key: fact.key, time, data: { uid: (fact.data as { readonly uid: string }).uid } }) as FactEvent; // holds: every watched kind has a uid and a vanished fact
+
+export interface Seen { readonly objects: readonly KubeObject[]; readonly refused: readonly RefusedObject[] }
+
+/**
+ * @param now what the source holds: all of it
+ * @param traceOf a new trace for each changed object
+ * @returns facts in the order in which they must be committed; kinds listed for the first time end with their marker
+ *
+ * An object that is refused keeps what was in force: its former fact stays, as an API server would keep the former object.
+ */
+export const diffFacts = (known: Known, now: Seen, time: string, traceOf: () => string): readonly FactEvent[] => {
+  const facts: FactEvent[] = [];
+  const stays = new Set<string>();
+  const refusals = new Map<string, FactEvent>();
+  const byKind = new Map<string, FactEvent[]>(WATCHED_KINDS.map((kind) => [kind, []]));
+  const refuse = (fact: FactEvent, key: string): void => {
+    refusals.set(fact.key, fact);
+    stays.add(key);
+  };
+  const nounKey = (kind: string, namespace: string, name: string): string => `${NOUN[kind as WatchedKind] ?? kind}/${namespace === '' ? name : `${namespace}/${name}`}`; // unknown kinds have no facts
+  for (const { object, refusals: reasons, source } of now.refused) {
+    refuse({ type: 'object.refused.v1', key: objectKey(object), time, data: { object, refusals: reasons, ...(source === undefined ? {} : { source }) } }, nounKey(object.kind, object.namespace, object.name));
+  }
+  for (const object of now.objects) {
+    const made = toFact(object, time);
+    if (made === undefined) continue;
+    if ('refusals' in made) { refuse(refusedFact(object, made.refusals, time), nounKey(object.kind, object.namespace, object.name)); continue; }
+    const { fact } = made;
+    const key = nounKey(object.kind, object.namespace, object.name);
+    stays.add(key);
+    const former = known.facts.get(key);
+    if (former === undefined || !sameData(former, fact)) byKind.get(object.kind)?.push({ ...fact, traceparent: traceOf() });
+    refusals.delete(objectKey(refOf(object)));
+  }
+  /* What refers goes before what it refers to. */
+  for (const kind of [...WATCHED_KINDS].reverse()) {
+    for (const [key, fact] of known.facts) if (key.startsWith(`${NOUN[kind]}/`) && !stays.has(key)) facts.push({ ...vanished(NOUN[kind], fact, time), traceparent: traceOf() });
+  }
+  for (const kind of WATCHED_KINDS) {
+    facts.push(...byKind.get(kind)!);
+    if (!known.listed.has(kind)) facts.push({ type: 'kind.listed.v1', key: kind, time, data: { kind, resourceVersion: '0', absent: false } });
+  }
+  for (const [key, fact] of refusals) {
+    const former = known.refusals.get(key);
+    if (former === undefined || !sameData(former, fact)) facts.push(fact);
+  }
+  for (const key of known.refusals.keys()) if (!refusals.has(key)) facts.push({ type: 'refusal.vanished.v1', key, time, data: {} });
+  return facts;
+};

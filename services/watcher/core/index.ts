@@ -1,0 +1,3 @@
+export * from './diff.ts';
+export * from './report.ts';
+export * from './to-fact.ts';

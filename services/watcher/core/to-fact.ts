@@ -1,0 +1,207 @@
+/** An object → the fact that it is, or every reason why it cannot be one. Pure. */
+import type { EndpointSliceData, FactEvent, NamespaceData, NetworkPolicyData, NodeData, PodData, Refusal, ServiceData } from '@seine/events';
+import { parseAddress } from '@seine/model';
+import {
+  faults, isDnsLabel, isDnsSubdomain, isObject, isPortName, listAt, member, objectAt, parseNetworkPolicy, readLabels, refOf, UNSUPPORTED_KINDS,
+  type Faults, type KubeObject, type PlainObject,
+} from '@seine/objects';
+
+const PROTOCOLS = ['TCP', 'UDP', 'SCTP'] as const;
+type Protocol = (typeof PROTOCOLS)[number];
+
+const text = (found: Faults, field: string, value: unknown): string | undefined => {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value === 'string') return value;
+  found.refuse(field, value, 'text');
+  return undefined;
+};
+
+const protocolAt = (found: Faults, field: string, value: unknown): Protocol => {
+  const protocol = PROTOCOLS.find((known) => known === (value ?? 'TCP'));
+  if (protocol === undefined) found.refuse(field, value, `one of ${PROTOCOLS.join(', ')}`);
+  return protocol ?? 'TCP';
+};
+
+const portAt = (found: Faults, field: string, value: unknown): number => {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 65535) return value;
+  found.refuse(field, value, 'a number from 1 to 65535');
+  return 1;
+};
+
+/** IPv4 only: pods with IPv6 addresses are refused here until that works. */
+const addressAt = (found: Faults, field: string, value: unknown): string | undefined => {
+  if (typeof value === 'string' && parseAddress(value) !== undefined) {
+    if (!value.includes(':')) return value;
+    found.refuse(field, value, 'an IPv4 address: IPv6 is not supported yet');
+    return undefined;
+  }
+  found.refuse(field, value, 'an IP address');
+  return undefined;
+};
+
+const metadataOf = (object: KubeObject): PlainObject => { const value = member(object.raw, 'metadata'); return isObject(value) ? value : {}; };
+
+const namespaceData = (found: Faults, object: KubeObject): NamespaceData => {
+  if (!isDnsLabel(object.name)) found.refuse('metadata.name', object.name, 'a DNS label: at most 63 of [a-z0-9-]');
+  const labels = readLabels(found, 'metadata.labels', member(metadataOf(object), 'labels'));
+  return { uid: object.uid, labels: { ...labels, 'kubernetes.io/metadata.name': object.name } };
+};
+
+const nodeData = (found: Faults, object: KubeObject): NodeData => {
+  if (!isDnsSubdomain(object.name)) found.refuse('metadata.name', object.name, 'a DNS subdomain');
+  const status = objectAt(found, 'status', member(object.raw, 'status'));
+  const addresses = (listAt(found, 'status.addresses', member(status, 'addresses')) ?? []).flatMap((item, index) => {
+    const entry = objectAt(found, `status.addresses[${index}]`, item);
+    return member(entry, 'type') === 'InternalIP' ? addressAt(found, `status.addresses[${index}].address`, member(entry, 'address')) ?? [] : [];
+  });
+  return { uid: object.uid, labels: readLabels(found, 'metadata.labels', member(metadataOf(object), 'labels')), addresses };
+};
+
+const PHASES: Readonly<Record<string, PodData['phase']>> = { Pending: 'pending', Running: 'running', Unknown: 'running', Succeeded: 'finished', Failed: 'finished' };
+
+const containerPorts = (found: Faults, containers: readonly unknown[] | undefined): PodData['ports'] =>
+  (containers ?? []).flatMap((container, at) => {
+    const field = `spec.containers[${at}]`;
+    return (listAt(found, `${field}.ports`, member(objectAt(found, field, container), 'ports')) ?? []).map((item, index) => {
+      const place = `${field}.ports[${index}]`;
+      const port = objectAt(found, place, item);
+      const name = text(found, `${place}.name`, member(port, 'name'));
+      if (name !== undefined && !isPortName(name)) found.refuse(`${place}.name`, name, 'a port name: at most 15 of [a-z0-9-], with a letter');
+      return {
+        ...(name === undefined ? {} : { name }), port: portAt(found, `${place}.containerPort`, member(port, 'containerPort')), protocol: protocolAt(found, `${place}.protocol`, member(port, 'protocol')),
+      };
+    });
+  });
+
+const podData = (found: Faults, object: KubeObject): PodData => {
+  if (!isDnsSubdomain(object.name)) found.refuse('metadata.name', object.name, 'a DNS subdomain');
+  const spec = objectAt(found, 'spec', member(object.raw, 'spec'));
+  const status = objectAt(found, 'status', member(object.raw, 'status'));
+  const nodeName = text(found, 'spec.nodeName', member(spec, 'nodeName'));
+  const ips = listAt(found, 'status.podIPs', member(status, 'podIPs'));
+  const listed = ips === undefined ? [] : ips.map((item, index) => member(objectAt(found, `status.podIPs[${index}]`, item), 'ip'));
+  const single = member(status, 'podIP') ?? undefined;
+  const addresses = (listed.length > 0 ? listed.map((ip, index) => [`status.podIPs[${index}].ip`, ip] as const) : single === undefined || single === '' ? [] : [['status.podIP', single] as const])
+    .flatMap(([field, ip]) => addressAt(found, field, ip) ?? []);
+  const phaseText = member(status, 'phase') ?? 'Running';
+  const phase = typeof phaseText === 'string' && Object.hasOwn(PHASES, phaseText) ? PHASES[phaseText] : undefined;
+  if (phase === undefined) found.refuse('status.phase', phaseText, `one of ${Object.keys(PHASES).join(', ')}`);
+  const owner = (listAt(found, 'metadata.ownerReferences', member(metadataOf(object), 'ownerReferences')) ?? []).filter(isObject).find((reference) => member(reference, 'controller') === true);
+  const [ownerKind, ownerName] = owner === undefined ? [undefined, undefined] : [member(owner, 'kind'), member(owner, 'name')];
+  return {
+    uid: object.uid,
+    ...(nodeName === undefined || nodeName === '' ? {} : { nodeName }),
+    labels: readLabels(found, 'metadata.labels', member(metadataOf(object), 'labels')),
+    serviceAccount: text(found, 'spec.serviceAccountName', member(spec, 'serviceAccountName')) ?? 'default',
+    hostNetwork: member(spec, 'hostNetwork') === true,
+    addresses, phase: phase ?? 'running',
+    ports: containerPorts(found, listAt(found, 'spec.containers', member(spec, 'containers'))),
+    ...(typeof ownerKind === 'string' && typeof ownerName === 'string' ? { workload: { kind: ownerKind, name: ownerName } } : {}),
+  };
+};
+
+const serviceData = (found: Faults, object: KubeObject): ServiceData => {
+  if (!isDnsLabel(object.name)) found.refuse('metadata.name', object.name, 'a DNS label: at most 63 of [a-z0-9-]');
+  const spec = objectAt(found, 'spec', member(object.raw, 'spec'));
+  const type = text(found, 'spec.type', member(spec, 'type')) ?? 'ClusterIP';
+  if (!['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'].includes(type)) found.refuse('spec.type', type, 'one of ClusterIP, NodePort, LoadBalancer, ExternalName');
+  const single = member(spec, 'clusterIP') ?? undefined;
+  const listed = listAt(found, 'spec.clusterIPs', member(spec, 'clusterIPs')) ?? (single === undefined ? [] : [single]);
+  const clusterIPs = listed.filter((ip) => ip !== 'None' && ip !== '').flatMap((ip, index) => addressAt(found, `spec.clusterIPs[${index}]`, ip) ?? []);
+  const selector = member(spec, 'selector') ?? undefined;
+  const ports = (listAt(found, 'spec.ports', member(spec, 'ports')) ?? []).map((item, index) => {
+    const place = `spec.ports[${index}]`;
+    const entry = objectAt(found, place, item);
+    const port = portAt(found, `${place}.port`, member(entry, 'port'));
+    const target = member(entry, 'targetPort') ?? port;
+    const nodePort = member(entry, 'nodePort') ?? undefined;
+    if (typeof target === 'string' ? !isPortName(target) : !(typeof target === 'number' && Number.isInteger(target) && target >= 1 && target <= 65535)) {
+      found.refuse(`${place}.targetPort`, target, 'a number from 1 to 65535 or a port name');
+    }
+    return {
+      name: text(found, `${place}.name`, member(entry, 'name')) ?? '', port, protocol: protocolAt(found, `${place}.protocol`, member(entry, 'protocol')),
+      targetPort: typeof target === 'string' || typeof target === 'number' ? target : port,
+      ...(nodePort === undefined || nodePort === 0 ? {} : { nodePort: portAt(found, `${place}.nodePort`, nodePort) }),
+    };
+  });
+  const seen = new Set<string>();
+  ports.forEach((port, index) => {
+    const key = `${port.port}/${port.protocol}`;
+    if (seen.has(key)) found.refuse(`spec.ports[${index}]`, key, 'a port and protocol that no other entry has');
+    seen.add(key);
+  });
+  return {
+    uid: object.uid, type, clusterIPs, ports,
+    ...(selector === undefined ? {} : { selector: readLabels(found, 'spec.selector', selector) }),
+    ...(object.place === undefined ? {} : { source: object.place }),
+  };
+};
+
+const endpointSliceData = (found: Faults, object: KubeObject): EndpointSliceData => {
+  const family = member(object.raw, 'addressType');
+  if (family !== 'IPv4') found.refuse('addressType', family, 'IPv4: IPv6 and FQDN are not supported yet');
+  const service = readLabels(found, 'metadata.labels', member(metadataOf(object), 'labels'))['kubernetes.io/service-name'];
+  const endpoints = (listAt(found, 'endpoints', member(object.raw, 'endpoints')) ?? []).map((item, index) => {
+    const place = `endpoints[${index}]`;
+    const endpoint = objectAt(found, place, item);
+    const conditions = objectAt(found, `${place}.conditions`, member(endpoint, 'conditions'));
+    const ready = member(conditions, 'ready') !== false;
+    const target = objectAt(found, `${place}.targetRef`, member(endpoint, 'targetRef'));
+    const nodeName = text(found, `${place}.nodeName`, member(endpoint, 'nodeName'));
+    const pod = text(found, `${place}.targetRef.name`, member(target, 'name'));
+    return {
+      addresses: (listAt(found, `${place}.addresses`, member(endpoint, 'addresses')) ?? []).flatMap((ip, at) => addressAt(found, `${place}.addresses[${at}]`, ip) ?? []),
+      ready, serving: (member(conditions, 'serving') ?? ready) !== false, terminating: member(conditions, 'terminating') === true,
+      ...(nodeName === undefined ? {} : { nodeName }), ...(pod === undefined ? {} : { pod: `${object.namespace}/${pod}` }),
+    };
+  });
+  const ports = (listAt(found, 'ports', member(object.raw, 'ports')) ?? []).flatMap((item, index) => {
+    const port = objectAt(found, `ports[${index}]`, item);
+    if ((member(port, 'port') ?? undefined) === undefined) return [];
+    return [{ name: text(found, `ports[${index}].name`, member(port, 'name')) ?? '', port: portAt(found, `ports[${index}].port`, member(port, 'port')), protocol: protocolAt(found, `ports[${index}].protocol`, member(port, 'protocol')) }];
+  });
+  return { uid: object.uid, service: service ?? '', addressType: 'IPv4', endpoints, ports };
+};
+
+const networkPolicyFact = (object: KubeObject, key: string, time: string, trace: { readonly traceparent?: string }): Fact => {
+  const spec = member(object.raw, 'spec');
+  const parsed = parseNetworkPolicy({ namespace: object.namespace, name: object.name, uid: object.uid, spec });
+  if (!parsed.ok) return { refusals: parsed.refusals };
+  const data: NetworkPolicyData = {
+    uid: object.uid, spec,
+    ...(object.place === undefined ? {} : { source: object.place }), ...(object.lines === undefined ? {} : { lines: object.lines }),
+  };
+  return { fact: { type: 'networkpolicy.observed.v1', key, time, ...trace, data } };
+};
+
+export type Fact = { readonly refusals: readonly Refusal[] } | { readonly fact: FactEvent };
+
+const unsupported = (object: KubeObject): readonly Refusal[] => [{
+  field: 'kind', value: object.kind, expected: 'NetworkPolicy', message: `kind: ${object.kind} is not supported yet: what it would isolate or deny is not enforced; write a NetworkPolicy`,
+}];
+
+/** @returns undefined for kinds that say nothing about the network */
+export const toFact = (object: KubeObject, time: string, traceparent?: string): Fact | undefined => {
+  const found = faults();
+  const trace = traceparent === undefined ? {} : { traceparent };
+  const key = object.namespace === '' ? object.name : `${object.namespace}/${object.name}`;
+  const done = (fact: () => FactEvent): Fact => {
+    const made = fact();
+    return found.refusals.length > 0 ? { refusals: found.refusals } : { fact: made };
+  };
+  if (UNSUPPORTED_KINDS.has(object.kind) || (object.kind === 'NetworkPolicy' && !object.apiVersion.startsWith('networking.k8s.io/'))) return { refusals: unsupported(object) };
+  switch (object.kind) {
+    case 'Namespace': return done(() => ({ type: 'namespace.observed.v1', key, time, ...trace, data: namespaceData(found, object) }));
+    case 'Node': return done(() => ({ type: 'node.observed.v1', key, time, ...trace, data: nodeData(found, object) }));
+    case 'Pod': return done(() => ({ type: 'pod.observed.v1', key, time, ...trace, data: podData(found, object) }));
+    case 'Service': return done(() => ({ type: 'service.observed.v1', key, time, ...trace, data: serviceData(found, object) }));
+    case 'EndpointSlice': return done(() => ({ type: 'endpointslice.observed.v1', key, time, ...trace, data: endpointSliceData(found, object) }));
+    case 'NetworkPolicy': return networkPolicyFact(object, key, time, trace);
+    default: return undefined;
+  }
+};
+
+export const refusedFact = (object: KubeObject, refusals: readonly Refusal[], time: string): FactEvent => ({
+  type: 'object.refused.v1', key: `${object.kind}/${object.namespace}/${object.name}`, time,
+  data: { object: refOf(object), refusals, ...(object.place === undefined ? {} : { source: object.place }) },
+});

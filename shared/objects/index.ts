@@ -1,0 +1,5 @@
+export * from './manifest.ts';
+export * from './names.ts';
+export * from './network-policy.ts';
+export * from './object.ts';
+export * from './refusal.ts';

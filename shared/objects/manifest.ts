@@ -1,0 +1,129 @@
+/** Manifests: text → objects with the places people would look at. YAML and JSON, several documents, Lists. Pure. */
+import type { Refusal } from '@seine/events';
+import { isMap, isSeq, LineCounter, parseAllDocuments, type Document, type Node } from 'yaml';
+
+import { isDnsSubdomain } from './names.ts';
+import { isClusterScoped, type KubeObject, type RefusedObject } from './object.ts';
+import { faults, isObject, member, type PlainObject } from './refusal.ts';
+
+const LARGEST_MANIFEST_BYTES = 16 * 1024 * 1024;
+const MOST_ALIASES = 1000;
+
+export interface Manifests { readonly objects: readonly KubeObject[]; readonly refused: readonly RefusedObject[] }
+
+/** RFC 1123 with the odd colons and capitals that RBAC names have: only kinds that become facts are checked in full, later. */
+const NAME = /^[A-Za-z0-9]([-A-Za-z0-9_.:]*[A-Za-z0-9])?$/;
+
+/** One raw object → KubeObject, or why not. */
+export const toObject = (raw: unknown, place?: { readonly file: string; readonly line: number }, lines?: Readonly<Record<string, number>>): KubeObject | RefusedObject => {
+  const found = faults();
+  const object: PlainObject = isObject(raw) ? raw : {};
+  if (!isObject(raw)) found.refuse('', raw, 'an object with apiVersion, kind and metadata');
+  const metadataRaw = member(object, 'metadata');
+  const metadata: PlainObject = isObject(metadataRaw) ? metadataRaw : {};
+  const [apiVersion, kind] = ['apiVersion', 'kind'].map((name) => {
+    const value = member(object, name);
+    if (typeof value === 'string' && value !== '') return value;
+    found.refuse(name, value, 'text');
+    return '';
+  }) as [string, string]; // holds: two names, two texts
+  const nameRaw = member(metadata, 'name');
+  const name = typeof nameRaw === 'string' ? nameRaw : '';
+  if (!(name.length <= 253 && NAME.test(name))) found.refuse('metadata.name', nameRaw, 'a DNS name: at most 253 of [a-z0-9-.], beginning and ending with a letter or digit');
+  const namespaceRaw = member(metadata, 'namespace') ?? undefined;
+  if (namespaceRaw !== undefined && !(typeof namespaceRaw === 'string' && isDnsSubdomain(namespaceRaw) && namespaceRaw.length <= 63)) {
+    found.refuse('metadata.namespace', namespaceRaw, 'a DNS label: at most 63 of [a-z0-9-]');
+  }
+  const namespace = isClusterScoped(kind) ? '' : typeof namespaceRaw === 'string' ? namespaceRaw : 'default';
+  const uidRaw = member(metadata, 'uid');
+  const source = place === undefined ? {} : { source: place };
+  if (found.refusals.length > 0) return { object: { kind: kind === '' ? 'unknown' : kind, namespace, name: name === '' ? 'unnamed' : name }, refusals: found.refusals, ...source };
+  return {
+    apiVersion, kind, namespace, name, uid: typeof uidRaw === 'string' && uidRaw !== '' ? uidRaw : `${kind}/${namespace}/${name}`, raw: object,
+    ...(place === undefined ? {} : { place }), ...(lines === undefined ? {} : { lines }),
+  };
+};
+
+export const isRefused = (result: KubeObject | RefusedObject): result is RefusedObject => 'refusals' in result;
+
+/** Lines of a policy's rules and peers: what `why` points at. */
+const ruleLines = (document: Document, counter: LineCounter, prefix: readonly (string | number)[]): Readonly<Record<string, number>> => {
+  const lines: Record<string, number> = {};
+  const spec = document.getIn([...prefix, 'spec'], true);
+  if (!isMap(spec)) return lines;
+  const note = (path: string, node: unknown): void => {
+    const start = (node as Node | undefined)?.range?.[0];
+    if (start !== undefined) lines[path] = counter.linePos(start).line;
+  };
+  for (const direction of ['ingress', 'egress'] as const) {
+    const rules = spec.get(direction, true);
+    if (!isSeq(rules)) continue;
+    rules.items.forEach((rule, index) => {
+      note(`${direction}[${index}]`, rule);
+      if (!isMap(rule)) return;
+      const peersName = direction === 'ingress' ? 'from' : 'to';
+      const peers = rule.get(peersName, true);
+      if (isSeq(peers)) peers.items.forEach((peer, at) => { note(`${direction}[${index}].${peersName}[${at}]`, peer); });
+    });
+  }
+  return lines;
+};
+
+const unreadable = (file: string, line: number, refusal: Refusal): RefusedObject => ({ object: { kind: 'manifest', namespace: '', name: file }, refusals: [refusal], source: { file, line } });
+
+/** @param file how people know the text: shown, never opened */
+export const parseManifests = (text: string, file: string): Manifests => {
+  const objects: KubeObject[] = [];
+  const refused: RefusedObject[] = [];
+  if (text.length > LARGEST_MANIFEST_BYTES) {
+    const message = `${file}: ${text.length} bytes: expected at most ${LARGEST_MANIFEST_BYTES}`;
+    return { objects, refused: [unreadable(file, 1, { field: '', value: `${text.length} bytes`, expected: `at most ${LARGEST_MANIFEST_BYTES} bytes`, message })] };
+  }
+  const counter = new LineCounter();
+  for (const document of parseAllDocuments(text, { lineCounter: counter, prettyErrors: false })) {
+    const error = document.errors[0];
+    const startLine = counter.linePos((document.contents as Node | null)?.range?.[0] ?? document.range[0]).line;
+    if (error !== undefined) {
+      const { line } = counter.linePos(error.pos[0]);
+      refused.push(unreadable(file, line, { field: '', value: `line ${line}`, expected: 'YAML', message: `${file}:${line}: ${error.message}` }));
+      continue;
+    }
+    let raw: unknown;
+    try {
+      raw = document.toJS({ maxAliasCount: MOST_ALIASES });
+    } catch (cause) {
+      refused.push(unreadable(file, startLine, { field: '', value: 'aliases', expected: `at most ${MOST_ALIASES}`, message: `${file}:${startLine}: ${(cause as Error).message}` }));
+      continue;
+    }
+    if (raw === null || raw === undefined) continue;
+    const isList = isObject(raw) && typeof raw['kind'] === 'string' && raw['kind'].endsWith('List') && Array.isArray(raw['items']);
+    const items: readonly { readonly raw: unknown; readonly path: readonly (string | number)[] }[] = isList ?
+      ((raw as PlainObject)['items'] as readonly unknown[]).map((item, index) => ({ raw: item, path: ['items', index] })) : [{ raw, path: [] }];
+    for (const { raw: item, path } of items) {
+      const node = path.length === 0 ? document.contents : document.getIn(path, true);
+      const place = { file, line: counter.linePos((node as Node | null)?.range?.[0] ?? 0).line };
+      const result = toObject(item, place, isObject(item) && item['kind'] === 'NetworkPolicy' ? ruleLines(document, counter, path) : undefined);
+      if (isRefused(result)) refused.push(result);
+      else objects.push(result);
+    }
+  }
+  return { objects, refused };
+};
+
+export interface Merged { readonly objects: readonly KubeObject[]; readonly warnings: readonly string[] }
+
+const placeText = ({ place }: KubeObject): string => (place === undefined ? 'an unnamed place' : `${place.file}:${place.line}`);
+
+/** An object that comes twice: the later wins, with a warning that names both places. */
+export const mergeObjects = (all: readonly KubeObject[]): Merged => {
+  const byKey = new Map<string, KubeObject>();
+  const warnings: string[] = [];
+  for (const object of all) {
+    const key = `${object.kind}/${object.namespace}/${object.name}`;
+    const earlier = byKey.get(key);
+    if (earlier !== undefined) warnings.push(`${key} stands twice: ${placeText(object)} replaces ${placeText(earlier)}`);
+    byKey.delete(key);
+    byKey.set(key, object);
+  }
+  return { objects: [...byKey.values()], warnings };
+};
