@@ -62,6 +62,7 @@ export const createBus = (ports: BusPorts, { log, base }: LogIdentity): Bus => {
   const { broker, clock, cluster, build, warn } = ports;
   /** Lanes that this process has already asked for: only its first time can be a return. */
   const asked = new Set<Lane>();
+  const closed = new AbortController();
 
   async function* stored({ lanes, after = base, until = Number.MAX_SAFE_INTEGER }: ReadOptions): AsyncGenerator<StoredCommit> {
     const wanted = new Set(lanes);
@@ -72,7 +73,7 @@ export const createBus = (ports: BusPorts, { log, base }: LogIdentity): Bus => {
     for await (const commit of stored(options)) yield toCommit(commit);
   }
   async function* subscribe(subject: string, signal: AbortSignal): AsyncGenerator<{ subject: string; message: unknown }> {
-    const inbox = createInbox<{ subject: string; message: unknown }>(signal);
+    const inbox = createInbox<{ subject: string; message: unknown }>(AbortSignal.any([signal, closed.signal]));
     const stop = broker.subscribe(subject, (heard, bytes) => inbox.push({ subject: heard, message: parseMessage(bytes) }));
     try {
       yield* inbox.items();
@@ -81,7 +82,7 @@ export const createBus = (ports: BusPorts, { log, base }: LogIdentity): Bus => {
     }
   }
   async function* reports(signal: AbortSignal): AsyncGenerator<{ node: string; report: unknown }> {
-    const inbox = createInbox<{ node: string; report: unknown }>(signal);
+    const inbox = createInbox<{ node: string; report: unknown }>(AbortSignal.any([signal, closed.signal]));
     const stop = broker.onReport((node, bytes) => inbox.push({ node, report: parseMessage(bytes) }, node));
     try {
       yield* inbox.items();
@@ -93,11 +94,11 @@ export const createBus = (ports: BusPorts, { log, base }: LogIdentity): Bus => {
   return {
     logId: log,
     cluster,
-    follow: (options) => follow({ broker, clock, cluster, log, base, warn }, options),
+    follow: (options) => follow({ broker, clock, cluster, log, base, warn }, { ...options, signal: AbortSignal.any([options.signal, closed.signal]) }),
     openLane: (lane, instance, signal) => {
       const returning = !asked.has(lane);
       asked.add(lane);
-      return openLane({ broker, clock, cluster, log, build, warn }, lane, { instance, returning }, signal);
+      return openLane({ broker, clock, cluster, log, build, warn, closed: closed.signal }, lane, { instance, returning }, AbortSignal.any([signal, closed.signal]));
     },
     head: async (lane) => {
       const { seq, laneSeq, hash, epoch } = await readHead(broker, lane);
@@ -117,7 +118,10 @@ export const createBus = (ports: BusPorts, { log, base }: LogIdentity): Bus => {
     publish: (subject, message) => broker.publish(subject, toMessage(message)),
     subscribe,
     ping: async () => { await broker.lastSeq(); },
-    close: () => broker.close(),
+    close: async () => {
+      closed.abort();
+      await broker.close();
+    },
   };
 };
 

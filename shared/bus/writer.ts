@@ -34,6 +34,8 @@ export interface WriterPorts {
   readonly cluster: string;
   readonly log: string;
   readonly build: string;
+  /** Aborted when the bus is closed: whatever runs here ends. */
+  readonly closed: AbortSignal;
   /** Told of what a person should know but no caller can act on. */
   readonly warn: (sentence: string, fields: Readonly<Record<string, unknown>>) => void;
 }
@@ -206,10 +208,11 @@ const createWriter = (ports: WriterPorts, lane: Lane, instance: string, opened: 
   let asOf = opened.seen;
   let offered: Offered[] = [];
   let draining: Promise<void> | undefined;
-  let closing = false;
+  let closing: Promise<void> | undefined;
   let cancelTick: () => void = () => {};
   let tickSoon = false;
 
+  const closedError = (): SeineError => new SeineError('SEINE_WRITER_CLOSED', `the ${lane} lane was handed over; nothing more is written to it`, { lane });
   const tick = (closed?: true): void => {
     broker.publish(subject, tickBytes({ epoch: head.epoch, head: head.seq, asOf, ...(closed === undefined ? {} : { closed }) }));
   };
@@ -293,27 +296,27 @@ const createWriter = (ports: WriterPorts, lane: Lane, instance: string, opened: 
     });
 
   const commit: LaneWriter['commit'] = async (events, seen) => {
-    if (closing) throw new SeineError('SEINE_WRITER_CLOSED', `the ${lane} lane was handed over; nothing more is written to it`, { lane });
+    if (closing !== undefined) throw closedError();
     if (events.length === 0) return { seq: head.seq };
     assertFit(events);
     return await offer(events, seen);
   };
 
-  const close = async (): Promise<void> => {
-    if (closing || lost.signal.aborted) return;
-    closing = true;
+  const handOver = async (): Promise<void> => {
     const time = new Date(clock.nowMs()).toISOString();
     const handedOver = offer([{ type: WRITER_EVENT_TYPES.closed, key: lane, time, data: { epoch: head.epoch, instance } }], 0);
     const patience = new AbortController();
     await Promise.race([handedOver.then(() => tick(true), () => {}), sleep(clock, CLOSE_PATIENCE_MS, patience.signal)]);
     patience.abort();
-    lose(new SeineError('SEINE_WRITER_CLOSED', `the ${lane} lane was handed over`, { lane }));
+    lose(closedError());
   };
 
+  ports.closed.addEventListener('abort', () => lose(closedError()), { once: true });
   tick();
   scheduleTick(TICK_EVERY_MS);
   return {
-    commit, close, epoch: opened.epoch, lost: lost.signal,
+    commit,
+    close: () => (closing ??= lost.signal.aborted ? Promise.resolve() : handOver()), epoch: opened.epoch, lost: lost.signal,
     headSeq: () => head.seq,
     folded: (seq) => { if (offered.length === 0 && draining === undefined) asOf = Math.max(asOf, seq); },
   };

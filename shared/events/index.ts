@@ -1,5 +1,6 @@
 export * from './audit.ts';
 export * from './decider.ts';
+export * from './decider-fold.ts';
 export * from './definitions.ts';
 export * from './envelope.ts';
 export * from './event.ts';
