@@ -53,3 +53,6 @@ export const startTelemetry = async (process: string, node: string, environment:
   traceSdkLoaded = true;
   return stop;
 };
+
+/** A new trace, for what begins outside: a changed object. */
+export const newTraceparent = (): string => formatTraceparent(newSpanContext());
