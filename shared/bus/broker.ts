@@ -42,6 +42,5 @@ export interface Broker {
   /** Dropped without a word when the broker is away. */
   readonly publish: (subject: string, bytes: Uint8Array) => void;
   readonly subscribe: (subject: string, listener: (subject: string, bytes: Uint8Array) => void) => () => void;
-  readonly maxPayloadBytes: number;
   readonly close: () => Promise<void>;
 }

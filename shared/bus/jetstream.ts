@@ -261,7 +261,6 @@ const createBroker = (connection: NatsConnection, { cluster, clock = systemClock
       const subscription = connection.subscribe(subject, { callback: (error, message) => { if (error === null) listener(message.subject, message.data); } });
       return () => subscription.unsubscribe();
     },
-    maxPayloadBytes: connection.info?.max_payload ?? 0,
     close: async () => { await connection.close(); },
   };
 };
@@ -295,21 +294,27 @@ const awaitIdentity = async (connection: NatsConnection, options: ConnectOptions
   }
 };
 
+/** The broker alone, for what stands below the bus: the conformance suite, the simulation's yardstick. */
+export const connectBroker = async (options: ConnectOptions): Promise<{ readonly broker: Broker; readonly identity: LogIdentity }> => {
+  const connection = await dial(options);
+  try {
+    assertFit(connection);
+    const identity = await awaitIdentity(connection, options);
+    return { broker: createBroker(connection, options, identity.base), identity };
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
+};
+
 /**
  * Connects to the log that the install job created.
  * @throws SEINE_BUS_UNAVAILABLE, SEINE_BROKER_UNFIT, SEINE_LOG_MISSING
  */
 export const connectBus = async (options: ConnectOptions): Promise<Bus> => {
-  const connection = await dial(options);
-  try {
-    assertFit(connection);
-    const identity = await awaitIdentity(connection, options);
-    const { clock = systemClock, warn = () => {}, build = 'unknown', cluster } = options;
-    return createBus({ broker: createBroker(connection, options, identity.base), clock, cluster, build, warn }, identity);
-  } catch (error) {
-    await connection.close();
-    throw error;
-  }
+  const { clock = systemClock, warn = () => {}, build = 'unknown', cluster } = options;
+  const { broker, identity } = await connectBroker(options);
+  return createBus({ broker, clock, cluster, build, warn }, identity);
 };
 
 const createStream = async (connection: NatsConnection, wanted: StreamConfig): Promise<readonly string[]> => {

@@ -5,7 +5,7 @@
  *   standby --(ticks silent, or closed)--> writer.opened stored --> writer --(head moved, not mine)--> lost
  */
 import {
-  COMMIT_BYTES_MAX, COMMIT_EVENTS_MAX, EVENT_BYTES_MAX, NO_PREVIOUS, WRITER_EVENT_TYPES, eventSizeBytes, parseCommitHeader, serialiseCommit,
+  COMMIT_BYTES_MAX, COMMIT_EVENTS_MAX, NO_PREVIOUS, WRITER_EVENT_TYPES, assertEvent, eventSizeBytes, parseCommitHeader, serialiseCommit,
   type Lane, type SeineEvent,
 } from '@seine/events';
 import { SeineError, isSeineError } from '@seine/model';
@@ -187,17 +187,6 @@ const cut = (events: readonly SeineEvent[]): (readonly SeineEvent[])[] => {
   return runs;
 };
 
-const assertFit = (events: readonly SeineEvent[]): void => {
-  for (const event of events) {
-    const sizeBytes = eventSizeBytes(event);
-    if (sizeBytes > EVENT_BYTES_MAX) {
-      throw new SeineError('SEINE_FACT_TOO_LARGE',
-        `${event.type} ${JSON.stringify(event.key)} takes ${sizeBytes} bytes, at most ${EVENT_BYTES_MAX} fit into one event; split or shorten the object`,
-        { type: event.type, key: event.key, sizeBytes });
-    }
-  }
-};
-
 /** One commit in flight; what is offered meanwhile forms the next one. */
 const createWriter = (ports: WriterPorts, lane: Lane, instance: string, opened: Head): LaneWriter => {
   const { broker, clock, cluster } = ports;
@@ -207,7 +196,7 @@ const createWriter = (ports: WriterPorts, lane: Lane, instance: string, opened: 
   let head = opened;
   let asOf = opened.seen;
   let offered: Offered[] = [];
-  let draining: Promise<void> | undefined;
+  let draining = false;
   let closing: Promise<void> | undefined;
   let cancelTick: () => void = () => {};
   let tickSoon = false;
@@ -270,6 +259,7 @@ const createWriter = (ports: WriterPorts, lane: Lane, instance: string, opened: 
   };
 
   const drain = async (): Promise<void> => {
+    draining = true;
     while (offered.length > 0 && !lost.signal.aborted) {
       const group = takeGroup();
       try {
@@ -286,19 +276,20 @@ const createWriter = (ports: WriterPorts, lane: Lane, instance: string, opened: 
       }
       for (const { resolve } of group) resolve({ seq: head.seq });
     }
+    draining = false; // in the same step in which nothing was left, so that no offer falls between
   };
 
   const offer = (events: readonly SeineEvent[], seen: number): Promise<{ readonly seq: number }> =>
     new Promise((resolve, reject) => {
       if (lost.signal.aborted) return reject(lost.signal.reason);
       offered.push({ events, seen, resolve, reject });
-      draining ??= drain().finally(() => { draining = undefined; });
+      if (!draining) void drain(); // settles every offer itself, and rejects nothing
     });
 
   const commit: LaneWriter['commit'] = async (events, seen) => {
     if (closing !== undefined) throw closedError();
     if (events.length === 0) return { seq: head.seq };
-    assertFit(events);
+    for (const event of events) assertEvent(lane, event);
     return await offer(events, seen);
   };
 
@@ -318,7 +309,7 @@ const createWriter = (ports: WriterPorts, lane: Lane, instance: string, opened: 
     commit,
     close: () => (closing ??= lost.signal.aborted ? Promise.resolve() : handOver()), epoch: opened.epoch, lost: lost.signal,
     headSeq: () => head.seq,
-    folded: (seq) => { if (offered.length === 0 && draining === undefined) asOf = Math.max(asOf, seq); },
+    folded: (seq) => { if (offered.length === 0 && !draining) asOf = Math.max(asOf, seq); },
   };
 };
 

@@ -115,6 +115,12 @@ const assertEventFits = (event: SeineEvent, sizeBytes: number): void => {
     { type: event.type, key: event.key, sizeBytes });
 };
 
+/** Refuses at once what could not be stored. @throws SEINE_EVENT_UNKNOWN, SEINE_EVENT_MALFORMED, SEINE_FACT_TOO_LARGE */
+export const assertEvent = (lane: Lane, event: SeineEvent): void => {
+  checkData(lane, event);
+  assertEventFits(event, eventSizeBytes(event));
+};
+
 /** Bytes that this event takes in a commit; a writer asks before it commits, to refuse a too large fact visibly. */
 export const eventSizeBytes = (event: SeineEvent): number => 512 + Buffer.byteLength(JSON.stringify(event));
 
