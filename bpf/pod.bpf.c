@@ -25,22 +25,46 @@ static __always_inline __u32 epoch_now(void)
 	return epoch ? *epoch : 0;
 }
 
-/* What a hook must find of its own pod: anti-spoofing on the way out, a stale address on the way in. */
-static __always_inline bool own_pod(const struct __sk_buff *skb, const struct address *address)
-{
-	struct party party = {};
+/* The hook that a packet is at. */
+struct hook {
+	bool from_pod;
+	__u8 direction;			/* of the pod behind it, as drops tell it */
+	__u16 pad;
+	__u32 epoch;			/* read before anything is judged */
+	__u32 now;
+};
 
-	return endpoint_read(address, &party) && party.ifindex == skb->ifindex;
+/*
+ * onward - where an allowed packet goes: to a pod here past the stack, else up the stack.
+ * What arrives at to_pod was routed already.
+ */
+static __always_inline int onward(struct __sk_buff *skb, const struct packet *packet, const struct hook *hook,
+				  __u32 ifindex, const __u8 *mac)
+{
+	int verdict = TC_ACT_OK;
+
+	count(REASON_NONE, hook->direction, skb->len);
+	if (hook->from_pod && ifindex)
+		verdict = to_local(skb, packet, ifindex, mac);
+	return verdict < 0 ? drop_plain(skb, &packet->tuple, REASON_WRITE_ERROR, hook->direction, PLACE(FILE_FORWARD)) : verdict;
 }
 
-/* ct_fill - the entry that a judged flow gets. @from_a: the originator is side a. */
-static __always_inline void ct_fill(struct ct_entry *entry, const struct judged *judged, bool from_a, __u32 epoch)
+/* onward_by_entry - an entry that vouches holds interface and MAC of both sides. */
+static __always_inline int onward_by_entry(struct __sk_buff *skb, const struct packet *packet, const struct hook *hook,
+					   const struct ct_entry *entry, bool to_a)
 {
-	const struct party *a = from_a ? &judged->source : &judged->destination;
-	const struct party *b = from_a ? &judged->destination : &judged->source;
+	return onward(skb, packet, hook, to_a ? entry->ifindex_a : entry->ifindex_b, to_a ? entry->mac_a : entry->mac_b);
+}
 
-	entry->egress_epoch = judged->source.ifindex ? epoch : 0;
-	entry->ingress_epoch = judged->destination.ifindex ? epoch : 0;
+/* ct_fill - what a judgement leaves in the entry. */
+static __always_inline void ct_fill(struct ct_entry *entry, const struct judged *judged, bool source_is_a, __u32 epoch)
+{
+	const struct party *a = source_is_a ? &judged->source : &judged->destination;
+	const struct party *b = source_is_a ? &judged->destination : &judged->source;
+	bool originator_is_a = judged->forward == source_is_a;
+
+	entry->egress_epoch = (originator_is_a ? a->ifindex : b->ifindex) ? epoch : 0;
+	entry->ingress_epoch = (originator_is_a ? b->ifindex : a->ifindex) ? epoch : 0;
 	entry->egress_rule = judged->egress.rule;
 	entry->ingress_rule = judged->ingress.rule;
 	entry->ifindex_a = a->ifindex;
@@ -49,140 +73,150 @@ static __always_inline void ct_fill(struct ct_entry *entry, const struct judged 
 	__builtin_memcpy(entry->mac_b, b->mac, 6);
 }
 
-/* onward - where an allowed packet goes from this hook. */
-static __always_inline int onward(struct __sk_buff *skb, const struct packet *packet, bool from_pod, __u32 ifindex, const __u8 *mac)
+/*
+ * sides_of - who the packet is from and to. The pod behind the hook must be
+ * here: a pod speaks with its own addresses only, and is spoken to at them.
+ * Return: 0, or the drop reason.
+ */
+static __always_inline __u8 sides_of(struct __sk_buff *skb, const struct tuple *tuple, const struct hook *hook, struct judged *judged)
 {
-	return from_pod && ifindex ? to_local(skb, packet, ifindex, mac) : TC_ACT_OK;
-}
-
-/* icmp_error_related - the error belongs to a live flow: the packet inside is one of its own. */
-static __always_inline bool icmp_error_related(struct __sk_buff *skb, const struct packet *outer)
-{
-	struct packet inner = { .v6 = outer->v6 };
-	struct ct_key key;
-	struct ct_entry *entry;
-
-	if (parse_ip(skb, &inner, outer->l4_offset + 8, true))
-		return false;
-	ct_key_of(&inner.tuple, &key);
-	entry = ct_lookup(&key);
-	return entry && entry->expiry > ct_now();
+	if (hook->from_pod) {
+		if (!endpoint_read(&tuple->source, &judged->source) || judged->source.ifindex != skb->ifindex)
+			return REASON_INVALID_SOURCE_IP;
+		party_of(&tuple->destination, &judged->destination);
+	} else {
+		if (!endpoint_read(&tuple->destination, &judged->destination) || judged->destination.ifindex != skb->ifindex)
+			return REASON_STALE_IP;
+		party_of(&tuple->source, &judged->source);
+	}
+	return REASON_NONE;
 }
 
 /*
- * judge_and_track - the slow path: a flow without an entry, or with a stale one.
- * @standing: the entry is live and the packet belongs to it
+ * judge_packet - the slow path: a flow without an entry, or with one that does not vouch.
+ * @entry: the standing entry's copy; expiry 0 = none
  */
-static __always_inline int judge_and_track(struct __sk_buff *skb, const struct packet *packet, const struct ct_key *key,
-					   struct ct_entry *standing, bool source_is_a, bool from_pod)
+static __always_inline int judge_packet(struct __sk_buff *skb, const struct packet *packet, const struct hook *hook,
+					const struct ct_key *key, struct ct_entry *entry)
 {
 	const struct tuple *tuple = &packet->tuple;
-	__u8 direction = from_pod ? DIRECTION_EGRESS : DIRECTION_INGRESS;
-	__u32 epoch = epoch_now();
+	bool source_is_a = tuple_source_is_a(tuple), standing = entry->expiry;
 	struct judged judged = {};
-	struct tuple reversed;
-	struct ct_entry entry = {};
-	bool forward = true, tracked = !packet->icmp_other && !packet->icmp_error;
+	__u8 reason;
 
-	if (from_pod && !own_pod(skb, &tuple->source))
-		return drop_plain(skb, tuple, REASON_INVALID_SOURCE_IP, direction, PLACE(FILE_POD));
-	if (!from_pod && !own_pod(skb, &tuple->destination))
-		return drop_plain(skb, tuple, REASON_STALE_IP, direction, PLACE(FILE_POD));
+	if (!hook->epoch)
+		return drop_plain(skb, tuple, REASON_HOST_NOT_READY, hook->direction, PLACE(FILE_POD));
+	reason = sides_of(skb, tuple, hook, &judged);
+	if (reason)
+		return drop_plain(skb, tuple, reason, hook->direction, PLACE(FILE_POD));
 
-	if (standing)
-		forward = source_is_a == !!(standing->flags & CT_ORIGINATOR_A);
-	tuple_reverse(tuple, &reversed);
-	judge(forward ? tuple : &reversed, &judged);
-	/* A packet from the middle of a stream: a reply of a flow that policy allows the other way. */
-	if (!judged_allows(&judged) && !standing && tuple->protocol == IPPROTO_TCP && !(tuple->tcp_flags & TCP_SYN)) {
-		judge(&reversed, &judged);
-		forward = !judged_allows(&judged);
-		if (forward)
-			judge(tuple, &judged);
-	}
-	report(skb, forward ? tuple : &reversed, &judged);
+	judged.forward = !standing || source_is_a == !!(entry->flags & CT_ORIGINATOR_A);
+	if (!standing && tuple->protocol == IPPROTO_TCP && (tuple->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
+		judge_stream(tuple, &judged);
+	else
+		judge(tuple, &judged);
+	report(skb, tuple, &judged);
+	/* A refused flow keeps its entry: without it the next packet could pass as a stream that began the other way. */
 	if (!judged_allows(&judged))
 		return TC_ACT_SHOT;
 
-	if (tracked && !(tuple->tcp_flags & TCP_RST)) {
-		__u32 now = ct_now();
-		bool originator_is_a = forward == source_is_a;
-
-		if (standing) {
-			ct_fill(standing, &judged, originator_is_a, epoch);
-			ct_touch(standing, source_is_a, tuple, now);
-		} else {
-			ct_fill(&entry, &judged, originator_is_a, epoch);
-			entry.flags = ct_flags_after(originator_is_a ? CT_ORIGINATOR_A : 0, source_is_a, tuple->tcp_flags);
-			entry.expiry = now + ct_lifetime(tuple->protocol, entry.flags);
-			ct_store(key, &entry);
-		}
+	if (standing || !(packet->icmp_error || packet->icmp_other || (tuple->tcp_flags & TCP_RST))) {
+		if (!standing)
+			entry->flags = judged.forward == source_is_a ? CT_ORIGINATOR_A : 0;
+		ct_fill(entry, &judged, source_is_a, hook->epoch);
+		entry->flags = ct_flags_after(entry->flags, source_is_a, tuple->tcp_flags);
+		entry->expiry = hook->now + ct_lifetime(tuple->protocol, entry->flags);
+		if (ct_store(key, entry))
+			return drop_plain(skb, tuple, REASON_MAP_INSERT, hook->direction, PLACE(FILE_POD));
 	}
-	if (forward)
-		return onward(skb, packet, from_pod, judged.destination.ifindex, judged.destination.mac);
-	return onward(skb, packet, from_pod, judged.source.ifindex, judged.source.mac);
+	return onward(skb, packet, hook, judged.destination.ifindex, judged.destination.mac);
+}
+
+/*
+ * related - an ICMP error about a live flow goes its way: the packet inside is one
+ * that this error's receiver sent. A pod may only tell of what was sent to it.
+ * Return: a verdict, or -1: judge it as a packet of its own.
+ */
+static __always_inline int related(struct __sk_buff *skb, const struct packet *packet, const struct hook *hook)
+{
+	struct packet inner = { .v6 = packet->v6 };
+	struct ct_key key __attribute__((aligned(8)));
+	struct tuple reply;
+	struct ct_entry entry;
+	bool source_is_a;
+
+	if (parse_ip(skb, &inner, packet->l4_offset + 8, true) || inner.icmp_error ||
+	    !address_equal(&inner.tuple.source, &packet->tuple.destination))
+		return -1;
+	if (hook->from_pod && !address_equal(&inner.tuple.destination, &packet->tuple.source))
+		return -1;
+	tuple_reverse(&inner.tuple, &reply);
+	source_is_a = ct_key_of(&reply, &key);
+	if (!ct_read(&key, &entry, hook->now) || !ct_vouches(&entry, source_is_a == hook->from_pod, skb->ifindex, hook->epoch))
+		return -1;
+	return onward_by_entry(skb, packet, hook, &entry, !source_is_a);
+}
+
+/* ethertype_of - Return: 0 to go on, or a drop reason; sets the family. */
+static __always_inline __u8 family_of(const struct __sk_buff *skb, struct packet *packet)
+{
+	if (skb->vlan_present)
+		return REASON_UNSUPPORTED_L2;
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		return REASON_NONE;
+	if (skb->protocol != bpf_htons(ETH_P_IPV6))
+		return REASON_UNSUPPORTED_L2;
+	packet->v6 = true;
+	return REASON_NONE;
 }
 
 static __always_inline int handle(struct __sk_buff *skb, bool from_pod)
 {
+	struct hook hook = { .from_pod = from_pod, .direction = from_pod ? DIRECTION_EGRESS : DIRECTION_INGRESS };
+	struct ct_key key __attribute__((aligned(8)));
 	struct packet packet = {};
-	const struct tuple *tuple = &packet.tuple;
-	__u8 direction = from_pod ? DIRECTION_EGRESS : DIRECTION_INGRESS;
-	struct ct_entry *entry;
-	struct ct_key key;
+	struct ct_entry entry;
+	struct ct_entry *live;
 	bool source_is_a;
 	int reason;
 
-	switch (skb->protocol) {
-	case bpf_htons(ETH_P_IP):
-		break;
-	case bpf_htons(ETH_P_IPV6):
-		packet.v6 = true;
-		break;
-	case bpf_htons(ETH_P_ARP):
+	if (skb->protocol == bpf_htons(ETH_P_ARP))
 		return from_pod ? arp_from_pod(skb) : TC_ACT_OK;
-	default:
-		count(skb, REASON_UNSUPPORTED_L2, direction);
+	reason = family_of(skb, &packet);
+	if (reason) {
+		count(reason, hook.direction, skb->len);
 		return TC_ACT_SHOT;
 	}
 	reason = parse_ip(skb, &packet, ETH_HLEN, false);
-	/* Neighbour discovery, MLD and their like stay on the link: swallowed, no sample. */
-	if (packet.v6 && (packet.tuple.source.high & 0xc0ff) == 0x80fe)
+	if (packet.link_local)
 		return TC_ACT_SHOT;
-	if (packet.v6 && !packet.tuple.source.high && !packet.tuple.source.low)
+	if (address_is_nobody(&packet.tuple.destination) && reason != REASON_INVALID_PACKET) {
+		count(REASON_UNSUPPORTED_L3, hook.direction, skb->len);
 		return TC_ACT_SHOT;
+	}
 	if (reason)
-		return drop_plain(skb, tuple, reason, direction, PLACE(FILE_POD));
+		return drop_plain(skb, &packet.tuple, reason, hook.direction, PLACE(FILE_PACKET));
 
-	if (packet.icmp_error && icmp_error_related(skb, &packet)) {
-		struct party party = {};
+	hook.epoch = epoch_now();
+	hook.now = ct_now();
+	if (packet.icmp_error) {
+		int verdict = related(skb, &packet, &hook);
 
-		if (from_pod && !own_pod(skb, &tuple->source))
-			return drop_plain(skb, tuple, REASON_INVALID_SOURCE_IP, direction, PLACE(FILE_POD));
-		if (!endpoint_read(&tuple->destination, &party))
-			party.ifindex = 0;
-		return onward(skb, &packet, from_pod, party.ifindex, party.mac);
+		if (verdict >= 0)
+			return verdict;
 	}
-
-	source_is_a = ct_key_of(tuple, &key);
-	entry = packet.icmp_error || packet.icmp_other ? NULL : ct_lookup(&key);
-	if (entry) {
-		__u32 now = ct_now(), epoch = epoch_now();
-		bool originator_is_a = entry->flags & CT_ORIGINATOR_A;
-		bool syn = (tuple->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
-		__u32 own = source_is_a == from_pod ? entry->ifindex_a : entry->ifindex_b;
-
-		if (entry->expiry <= now || (syn && (source_is_a != originator_is_a || ct_closed(entry)))) {
-			/* Expired; a SYN against the entry's direction, or after the end: a new flow in its own direction. */
-			entry = NULL;
-		} else if (own == skb->ifindex && (!entry->egress_epoch || entry->egress_epoch == epoch) &&
-			   (!entry->ingress_epoch || entry->ingress_epoch == epoch)) {
-			ct_touch(entry, source_is_a, tuple, now);
-			return source_is_a ? onward(skb, &packet, from_pod, entry->ifindex_b, entry->mac_b) :
-					     onward(skb, &packet, from_pod, entry->ifindex_a, entry->mac_a);
+	source_is_a = ct_key_of(&packet.tuple, &key);
+	/* Among ICMP only an echo has ports that name a flow. */
+	live = packet.icmp_error || (packet.icmp_other && !packet.icmp_echo) ? NULL : ct_read(&key, &entry, hook.now);
+	if (live && !ct_begins_anew(&entry, source_is_a, &packet)) {
+		if (ct_vouches(&entry, source_is_a == from_pod, skb->ifindex, hook.epoch)) {
+			ct_touch(live, &entry, source_is_a, &packet.tuple, hook.now);
+			return onward_by_entry(skb, &packet, &hook, &entry, !source_is_a);
 		}
+	} else {
+		__builtin_memset(&entry, 0, sizeof(entry));
 	}
-	return judge_and_track(skb, &packet, &key, entry, source_is_a, from_pod);
+	return judge_packet(skb, &packet, &hook, &key, &entry);
 }
 
 SEC("tc")

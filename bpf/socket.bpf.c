@@ -5,7 +5,7 @@
  * the node's cgroup; IPv4 sockets and IPv6 sockets that speak to mapped
  * addresses share one path.
  */
-#include "lib/echo.h"
+#include "lib/service.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -18,28 +18,6 @@ struct target {
 	__be16 port;
 	__u8 protocol;
 };
-
-static __always_inline bool frontend_read(const struct frontend_key *key, struct frontend *frontend)
-{
-	__u32 echo = echo_of(key, sizeof(*key));
-
-#pragma unroll
-	for (int try = 0; try < ECHO_TRIES; try++) {
-		struct frontend *value = bpf_map_lookup_elem(&sn_frontend_01, key);
-		__u64 word;
-
-		if (!value)
-			continue;
-		word = READ_ONCE64(*value);
-		barrier();
-		frontend->count = value->count;
-		frontend->revnat = value->revnat;
-		barrier();
-		if (READ_ONCE64(*value) == word && word_of(word, echo, &frontend->slots))
-			return true;
-	}
-	return false;
-}
 
 /* The backend in a slot; a slot that is just going away is looked for again as the first. */
 static __always_inline struct backend *backend_of(const struct frontend *frontend)

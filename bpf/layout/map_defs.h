@@ -88,6 +88,13 @@ struct {
 } sn_ctany_01 SEC(".maps") KERNEL_WRITTEN;
 
 struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__type(key, struct fragment_key);
+	__type(value, struct fragment);
+	__uint(max_entries, 4096);
+} sn_fragment_01 SEC(".maps") KERNEL_WRITTEN;
+
+struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__type(key, struct frontend_key);
 	__type(value, struct frontend);
@@ -126,10 +133,10 @@ struct {
 } sn_epoch_01 SEC(".maps") KERNEL_WRITTEN;
 
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__type(key, struct metric_key);
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);		/* direction << 8 | reason */
 	__type(value, struct metric);
-	__uint(max_entries, 1024);
+	__uint(max_entries, METRICS_MAX);
 } sn_metrics_01 SEC(".maps") KERNEL_WRITTEN;
 
 struct {

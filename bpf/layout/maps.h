@@ -110,7 +110,7 @@ struct ct_key {				/* normalised: the smaller (address, port) is a */
 _Static_assert(sizeof(struct ct_key) == 40, "ct_key");
 
 struct ct_entry {
-	__u32 expiry UNIT("s");		/* on the jiffies64 clock */
+	__u32 expiry UNIT("2^30 ns");	/* CLOCK_MONOTONIC; a shift where seconds would be a division */
 	__u32 egress_epoch;		/* 0 = not judged here */
 	__u32 ingress_epoch;
 	__u32 egress_rule;
@@ -118,14 +118,32 @@ struct ct_entry {
 	__u32 revnat;
 	__u16 proxy_port;
 	__u8 flags;			/* enum seine_ct_flag: originator is a, seen each way, closing each way */
-	__u8 state;
+	__u8 pad;
 	__u32 ifindex_a;		/* local side veth, 0 = not local */
 	__u32 ifindex_b;
 	__u8 mac_a[6];
 	__u8 mac_b[6];
-	__u32 pad;
+	__u32 echo;			/* of the key: the kernel's own (lib/conntrack.h), not echo_of */
 };
 _Static_assert(sizeof(struct ct_entry) <= 64, "ct_entry");
+
+/* Ports of a first fragment, for those that follow. The interface keeps pods from writing for each other. */
+struct fragment_key {
+	__u8 source[16];
+	__u8 destination[16];
+	__be32 id;
+	__u32 ifindex;
+	__u8 protocol;
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct fragment_key) == 44, "fragment_key");
+
+struct fragment {
+	__be16 source_port;		/* the word: ports and echo; ICMP echo: the id, twice */
+	__be16 destination_port;
+	__u32 echo;
+};
+_Static_assert(sizeof(struct fragment) == 8, "fragment");
 
 /* --- services -------------------------------------------------------------------- */
 
@@ -169,11 +187,8 @@ _Static_assert(sizeof(struct socket_revnat_key) == 32, "socket_revnat_key");
 
 /* --- node ------------------------------------------------------------------------- */
 
-struct metric_key {
-	__u8 reason;			/* enum seine_reason; 0 = forwarded */
-	__u8 direction;			/* enum seine_direction */
-	__u16 pad;
-};
+/* Index: direction << 8 | reason; reason 0 = forwarded. */
+#define METRICS_MAX ((DIRECTION_EGRESS + 1) << 8)
 
 struct metric {
 	__u64 packets;
@@ -201,7 +216,7 @@ struct sample {
 	__u8 verdict;			/* enum seine_verdict */
 	__u8 tcp_flags;
 	__u8 file;			/* enum seine_file */
-	__u8 pad;
+	__u8 reply;			/* 1: the tuple is the flow's, the packet went the other way */
 	__u16 line;			/* source line of the decision */
 	__u16 endpoint_id;
 	__u32 source_identity;

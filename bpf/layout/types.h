@@ -44,6 +44,7 @@ enum seine_reason {
 	REASON_INVALID_IDENTITY = 171,
 	REASON_IS_CLUSTER_IP = 174,
 	REASON_FRAGMENT_NOT_FOUND = 175,
+	REASON_NO_PROXY = 180,		/* a rule redirects and no proxy is there */
 	REASON_DENYLIST = 181,
 	REASON_TTL = 196,
 	REASON_HOST_NOT_READY = 202,
@@ -100,11 +101,19 @@ enum seine_file {
 	FILE_POLICY = 2,
 	FILE_CONNTRACK = 3,
 	FILE_STUB = 4,
+	FILE_PACKET = 5,
+	FILE_FORWARD = 6,
+	FILE_SOCKET = 7,
 };
+
+/* Reserved identities that programs name themselves. */
+#define IDENTITY_UNKNOWN 0
+#define IDENTITY_WORLD 2
 
 /* The longest prefix of a port is 16 bits, so a shape has 17 bits; row numbers carry their shape on top. */
 #define ROW_SHAPE_SHIFT 24
 #define SHAPE_FULL 255
+#define SHAPE_FULL_BITS 0x1ffff		/* bit n: some entry of the row has prefix length n; bit 0: one for a whole protocol */
 #define SHAPE_ONE 0			/* one verdict for everything: one probe */
 
 /* The gateway pods see: 169.254.1.1. */

@@ -10,12 +10,12 @@ struct party {
 	__u32 ifindex;			/* local pods: host side veth; else 0 */
 	__u16 endpoint_id;
 	__u16 variant;
-	bool in_cluster;		/* a pod's or a node's: CIDR rules meet it by class */
-	bool known;			/* an entry names it; false = world or unknown */
+	bool in_cluster;		/* a pod's: CIDR rules meet it by class */
+	bool named;			/* an entry for this very address: no prefix, not world */
 	__u8 mac[6];
 };
 
-/* endpoint_read - the local pod that has @address. Return: false when none has. */
+/* endpoint_read - the local pod that has @address. Return: false when none has; then @party is not to be used. */
 static __always_inline bool endpoint_read(const struct address *address, struct party *party)
 {
 	__u32 echo = echo_of(address, 16);
@@ -32,34 +32,26 @@ static __always_inline bool endpoint_read(const struct address *address, struct 
 		party->ifindex = value->ifindex;
 		party->endpoint_id = value->endpoint_id;
 		party->variant = value->variant;
+		party->in_cluster = value->flags & ADDRESS_IN_CLUSTER;
 		__builtin_memcpy(party->mac, value->pod_mac, 6);
 		barrier();
 		if (READ_ONCE64(*value) != word || !word_of(word, echo, &party->identity))
 			continue;
-		party->in_cluster = true;
-		party->known = true;
+		party->named = true;
 		return true;
 	}
 	return false;
 }
 
-/* party_of - who is behind @address, wherever it is: exact entry, else longest prefix, else world. */
-static __always_inline void party_of(const struct address *address, struct party *party)
+static __always_inline bool ipcache_read(const struct address *address, struct party *party)
 {
-	struct cidr_key prefix = { .prefix_length = 128 };
-	struct ipcache *value;
-	__u32 echo;
+	__u32 echo = echo_of(address, 16);
 
-	__builtin_memset(party, 0, sizeof(*party));
-	if (endpoint_read(address, party))
-		return;
-	__builtin_memset(party, 0, sizeof(*party));
-	echo = echo_of(address, 16);
 #pragma unroll
 	for (int try = 0; try < ECHO_TRIES; try++) {
+		struct ipcache *value = bpf_map_lookup_elem(&sn_ipcache_01, address);
 		__u64 word;
 
-		value = bpf_map_lookup_elem(&sn_ipcache_01, address);
 		if (!value)
 			continue;
 		word = READ_ONCE64(*value);
@@ -69,12 +61,29 @@ static __always_inline void party_of(const struct address *address, struct party
 		barrier();
 		if (READ_ONCE64(*value) != word || !word_of(word, echo, &party->identity))
 			continue;
-		party->known = true;
-		return;
+		party->named = true;
+		return true;
 	}
-	party->variant = 0;
-	party->in_cluster = false;
+	return false;
+}
+
+/*
+ * party_of - who is behind @address, wherever it is: local pod, exact entry, longest prefix, world.
+ * A trie's nodes are not recycled under a reader, so the prefix needs no echo.
+ */
+static __always_inline void party_of(const struct address *address, struct party *party)
+{
+	struct cidr_key prefix = { .prefix_length = 128 };
+	struct ipcache *value;
+
+	if (endpoint_read(address, party))
+		return;
+	__builtin_memset(party, 0, sizeof(*party));
+	if (ipcache_read(address, party))
+		return;
 	__builtin_memcpy(prefix.address, address, 16);
 	value = bpf_map_lookup_elem(&sn_ipprefix_01, &prefix);
-	party->identity = value ? value->identity : 2; /* reserved:world */
+	party->identity = value ? value->identity : IDENTITY_WORLD;
+	party->variant = value ? value->variant : 0;
+	party->in_cluster = value ? value->flags & ADDRESS_IN_CLUSTER : false;
 }

@@ -28,6 +28,22 @@ static __always_inline void address_from_v4(struct address *address, __be32 v4)
 	address->low = ((__u64)v4 << 32) | 0xffff0000;
 }
 
+static __always_inline bool address_is_v4(const struct address *address)
+{
+	return !address->high && (__u32)address->low == 0xffff0000;
+}
+
+/* Nobody in particular: multicast, broadcast, 0.0.0.0, ::. Policy and conntrack do not know such a peer. */
+static __always_inline bool address_is_nobody(const struct address *address)
+{
+	if (address_is_v4(address)) {
+		__u32 v4 = bpf_ntohl((__be32)(address->low >> 32));
+
+		return v4 >= 0xf0000000 || (v4 >> 28) == 0xe || !v4;
+	}
+	return (address->high & 0xff) == 0xff || (!address->high && !address->low);
+}
+
 static __always_inline bool address_equal(const struct address *a, const struct address *b)
 {
 	return a->high == b->high && a->low == b->low;

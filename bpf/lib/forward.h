@@ -17,7 +17,9 @@ static __always_inline void ttl_decrement(struct iphdr *ip)
  * to_local - hands the packet to a pod on this node, past the stack.
  * @ifindex: host side of the pod's veth; @mac: the pod's own
  *
- * The mark is cleared: it would leak into the pod.
+ * The mark is cleared: it would leak into the pod. A packet whose TTL ends here
+ * goes to the stack, which says so to the sender. Return: a verdict, or -1 when
+ * the header could not be written.
  */
 static __always_inline int to_local(struct __sk_buff *skb, const struct packet *packet, __u32 ifindex, const __u8 *mac)
 {
@@ -26,21 +28,21 @@ static __always_inline int to_local(struct __sk_buff *skb, const struct packet *
 	struct ethhdr *eth;
 
 	if (packet->ttl_expires)
-		return TC_ACT_OK;	/* the stack answers */
+		return TC_ACT_OK;
 	if ((void *)(long)skb->data + size > (void *)(long)skb->data_end && bpf_skb_pull_data(skb, size))
-		return TC_ACT_SHOT;
+		return -1;
 	eth = (void *)(long)skb->data;
 	if (packet->v6) {
 		struct ipv6hdr *ip = (void *)(eth + 1);
 
 		if ((void *)(ip + 1) > (void *)(long)skb->data_end)
-			return TC_ACT_SHOT;
+			return -1;
 		ip->hop_limit--;
 	} else {
 		struct iphdr *ip = (void *)(eth + 1);
 
 		if ((void *)(ip + 1) > (void *)(long)skb->data_end)
-			return TC_ACT_SHOT;
+			return -1;
 		ttl_decrement(ip);
 	}
 	__builtin_memcpy(eth->h_dest, mac, ETH_ALEN);

@@ -1,22 +1,42 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
-/* Both policies of one flow, in the originator's orientation. */
+/* Both policies of one flow, by the originator's tuple. */
 #pragma once
 
 #include "conntrack.h"
 #include "sample.h"
+#include "service.h"
 
-/* frontend_has - somebody serves this address and port as a Service: such a packet was not translated where it should have been. */
-static __always_inline bool frontend_has(const struct tuple *tuple)
+static __always_inline void answer_set(struct answer *answer, __u8 reason, __u16 line)
 {
-	struct frontend_key key = { .port = tuple->destination_port, .protocol = tuple->protocol };
-
-	__builtin_memcpy(key.address, &tuple->destination, 16);
-	return bpf_map_lookup_elem(&sn_frontend_01, &key) != NULL;
+	answer->verdict = VERDICT_NONE;
+	answer->reason = reason;
+	answer->line = line;
+	answer->rule = 0;
+	answer->proxy_port = 0;
 }
 
-static __always_inline void question_peer(struct question *question, const struct party *peer, const struct address *address)
+/*
+ * refused_as_frontend - a packet to a Service's own address was not translated
+ * where it should have been, at the socket: it must not leak as world.
+ * Return: 0, or the drop reason.
+ */
+static __always_inline __u8 refused_as_frontend(const struct tuple *tuple)
 {
-	question->peer_address = *address;
+	struct frontend_key key = { .port = tuple->destination_port, .protocol = tuple->protocol };
+	struct frontend frontend;
+
+	__builtin_memcpy(key.address, &tuple->destination, 16);
+	if (!frontend_read(&key, &frontend))
+		return REASON_NONE;
+	return frontend.count ? REASON_IS_CLUSTER_IP : REASON_NO_BACKEND;
+}
+
+static __always_inline void question_of(struct question *question, const struct party *own, const struct party *peer,
+					const struct address *peer_address)
+{
+	question->identity = own->identity;
+	question->variant = own->variant;
+	question->peer_address = *peer_address;
 	question->peer_identity = peer->identity;
 	question->peer_variant = peer->variant;
 	question->peer_in_cluster = peer->in_cluster;
@@ -24,9 +44,10 @@ static __always_inline void question_peer(struct question *question, const struc
 
 /*
  * judge - asks the policies of the flow's local sides.
- * @tuple: in the originator's orientation
+ * @tuple: the packet's
+ * @judged: holds both sides and the orientation; gets the answers
  *
- * A pod cannot be isolated from itself, so such a flow is not judged at all.
+ * A pod cannot be isolated from itself, so such a flow is not asked about.
  */
 __noinline int judge(const struct tuple *tuple, struct judged *judged)
 {
@@ -36,38 +57,37 @@ __noinline int judge(const struct tuple *tuple, struct judged *judged)
 		return 0;
 	judged->has_egress = false;
 	judged->has_ingress = false;
-	judged->egress.reason = REASON_NONE;
-	judged->ingress.reason = REASON_NONE;
-	judged->egress.rule = 0;
-	judged->ingress.rule = 0;
-	party_of(&tuple->source, &judged->source);
-	party_of(&tuple->destination, &judged->destination);
-	if (judged->source.ifindex && judged->source.ifindex == judged->destination.ifindex)
+	answer_set(&judged->egress, REASON_NONE, 0);
+	answer_set(&judged->ingress, REASON_NONE, 0);
+	if (judged->source.ifindex == judged->destination.ifindex)
 		return 0;
 	question.protocol = tuple->protocol;
-	question.port = tuple->policy_port;
-	if (judged->source.ifindex) {
+	question.port = judged->forward ? tuple->policy_port : policy_port_from(tuple->protocol, tuple->source_port);
+	if (judged->forward ? judged->source.ifindex : judged->destination.ifindex) {
 		judged->has_egress = true;
-		if (!judged->destination.known && frontend_has(tuple)) {
-			judged->egress.verdict = VERDICT_NONE;
-			judged->egress.reason = REASON_IS_CLUSTER_IP;
-			judged->egress.line = __LINE__;
-			return 0;
-		}
-		question.identity = judged->source.identity;
-		question.variant = judged->source.variant;
 		question.direction = DIRECTION_EGRESS;
-		question_peer(&question, &judged->destination, &tuple->destination);
+		if (judged->forward) {
+			__u8 reason = judged->destination.named ? REASON_NONE : refused_as_frontend(tuple);
+
+			if (reason) {
+				answer_set(&judged->egress, reason, __LINE__);
+				return 0;
+			}
+			question_of(&question, &judged->source, &judged->destination, &tuple->destination);
+		} else {
+			question_of(&question, &judged->destination, &judged->source, &tuple->source);
+		}
 		policy_verdict(&question, &judged->egress);
 		if (!answer_allows(&judged->egress))
 			return 0;
 	}
-	if (judged->destination.ifindex) {
+	if (judged->forward ? judged->destination.ifindex : judged->source.ifindex) {
 		judged->has_ingress = true;
-		question.identity = judged->destination.identity;
-		question.variant = judged->destination.variant;
 		question.direction = DIRECTION_INGRESS;
-		question_peer(&question, &judged->source, &tuple->source);
+		if (judged->forward)
+			question_of(&question, &judged->destination, &judged->source, &tuple->source);
+		else
+			question_of(&question, &judged->source, &judged->destination, &tuple->destination);
 		policy_verdict(&question, &judged->ingress);
 	}
 	return 0;
@@ -76,6 +96,39 @@ __noinline int judge(const struct tuple *tuple, struct judged *judged)
 static __always_inline bool judged_allows(const struct judged *judged)
 {
 	return answer_allows(&judged->egress) && answer_allows(&judged->ingress);
+}
+
+/*
+ * judge_stream - a TCP packet from the middle of a stream, without an entry: the
+ * flow may have begun either way. A SYN with ACK answers, so it began the other
+ * way. When both are refused the packet's own way is what gets reported.
+ */
+static __always_inline void judge_stream(const struct tuple *tuple, struct judged *judged)
+{
+	struct answer egress, ingress;
+	bool has_egress, has_ingress;
+
+	if (tuple->tcp_flags & TCP_SYN) {
+		judged->forward = false;
+		judge(tuple, judged);
+		return;
+	}
+	judge(tuple, judged);
+	if (judged_allows(judged))
+		return;
+	egress = judged->egress;
+	ingress = judged->ingress;
+	has_egress = judged->has_egress;
+	has_ingress = judged->has_ingress;
+	judged->forward = false;
+	judge(tuple, judged);
+	if (judged_allows(judged))
+		return;
+	judged->forward = true;
+	judged->egress = egress;
+	judged->ingress = ingress;
+	judged->has_egress = has_egress;
+	judged->has_ingress = has_ingress;
 }
 
 /* report - tells each direction that was judged; after a refusal at egress there is no ingress. */

@@ -7,7 +7,7 @@
 #include <linux/tcp.h>
 #include <linux/udp.h>
 
-#include "common.h"
+#include "echo.h"
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
@@ -22,8 +22,14 @@
 #define ICMP_PARAMETERPROB 12
 #define ICMPV6_ECHO_REQUEST 128
 #define ICMPV6_ECHO_REPLY 129
+#define ICMPV6_MLD_QUERY 130
+#define ICMPV6_REDIRECT 137
+#define ICMPV6_MLD2_REPORT 143
 
-#define FRAGMENT_OFFSET 0x1fff
+#define IPV4_MORE_FRAGMENTS 0x2000
+#define IPV4_FRAGMENT_OFFSET 0x1fff
+#define IPV6_FRAGMENT_OFFSET 0xfff8
+#define IPV6_EXTENSIONS_MAX 6
 
 /* One direction of a flow, as policy and conntrack see it. */
 struct tuple {
@@ -36,13 +42,24 @@ struct tuple {
 	__u8 tcp_flags;
 };
 
+enum fragment_part {
+	WHOLE,
+	FIRST_FRAGMENT,
+	LATER_FRAGMENT,
+};
+
 struct packet {
 	struct tuple tuple;
 	__u32 l4_offset;
+	__be32 fragment_id;
+	__u8 fragment;			/* enum fragment_part */
 	bool v6;
 	bool ttl_expires;		/* TTL or hop limit is 1 or 0 */
 	bool icmp_error;		/* an error: the inner packet's flow decides */
-	bool icmp_other;		/* neither echo nor error: judged, not tracked */
+	bool icmp_other;		/* neither request nor error: may belong to a flow, never begins one */
+	bool icmp_echo;			/* request or reply */
+	bool link_local;		/* neighbour discovery, router solicitation, MLD: stays on the link */
+	__u8 pad;
 };
 
 struct icmp_echo_header {
@@ -52,23 +69,60 @@ struct icmp_echo_header {
 	__be16 id;
 };
 
-static __always_inline bool icmp4_is_error(__u8 type)
+struct ipv6_extension {
+	__u8 next;
+	__u8 length;			/* of 8 bytes, without the first 8; fragment header: reserved */
+	__be16 fragment_offset;
+	__be32 fragment_id;
+};
+
+/* Headers within this stand in the linear part, nearly always; the verifier wants a limit for what is read there. */
+#define LINEAR_MAX 256
+
+/* load - @size bytes at @offset. */
+static __always_inline long load(struct __sk_buff *skb, __u32 offset, void *to, const __u32 size)
 {
-	return type == ICMP_DEST_UNREACH || type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETERPROB;
+	if (offset < LINEAR_MAX) {
+		void *from = (void *)(long)skb->data + offset;
+
+		if (from + size <= (void *)(long)skb->data_end) {
+			__builtin_memcpy(to, from, size);
+			return 0;
+		}
+	}
+	return bpf_skb_load_bytes(skb, offset, to, size);
 }
 
-static __always_inline bool icmp6_is_error(__u8 type)
+static __always_inline void parse_icmp(struct packet *packet, const struct icmp_echo_header *icmp)
 {
-	return type < 128;
+	struct tuple *tuple = &packet->tuple;
+	bool request;
+
+	if (tuple->protocol == IPPROTO_ICMP) {
+		request = icmp->type == ICMP_ECHO;
+		packet->icmp_echo = (request || icmp->type == ICMP_ECHOREPLY) && !icmp->code;
+		packet->icmp_error = icmp->type == ICMP_DEST_UNREACH || icmp->type == ICMP_TIME_EXCEEDED ||
+				     icmp->type == ICMP_PARAMETERPROB;
+	} else {
+		request = icmp->type == ICMPV6_ECHO_REQUEST;
+		packet->icmp_echo = (request || icmp->type == ICMPV6_ECHO_REPLY) && !icmp->code;
+		packet->icmp_error = icmp->type < ICMPV6_ECHO_REQUEST;
+		packet->link_local = (icmp->type >= ICMPV6_MLD_QUERY && icmp->type <= ICMPV6_REDIRECT) ||
+				     icmp->type == ICMPV6_MLD2_REPORT;
+	}
+	tuple->policy_port = bpf_htons(icmp->type << 8 | icmp->code);
+	tuple->source_port = packet->icmp_echo ? icmp->id : 0;
+	tuple->destination_port = tuple->source_port;
+	packet->icmp_other = !packet->icmp_error && !(packet->icmp_echo && request);
 }
 
 /*
- * parse_l4 - ports of the packet at @offset.
+ * parse_l4 - ports of the packet at @packet->l4_offset.
  * @inner: the packet stands inside an ICMP error: 8 bytes of it suffice
  *
  * Return: 0, or the drop reason.
  */
-static __always_inline int parse_l4(struct __sk_buff *skb, struct packet *packet, __u32 offset, bool inner)
+static __always_inline int parse_l4(struct __sk_buff *skb, struct packet *packet, bool inner)
 {
 	struct tuple *tuple = &packet->tuple;
 	__be16 ports[2];
@@ -76,37 +130,30 @@ static __always_inline int parse_l4(struct __sk_buff *skb, struct packet *packet
 
 	switch (tuple->protocol) {
 	case IPPROTO_TCP:
+		if (!inner) {
+			if (load(skb, packet->l4_offset + 13, &flags, 1))
+				return REASON_CT_INVALID_HEADER;
+			tuple->tcp_flags = flags;
+		}
+		/* fall through */
 	case IPPROTO_UDP:
 	case IPPROTO_SCTP:
-		if (bpf_skb_load_bytes(skb, offset, ports, sizeof(ports)))
+		if (load(skb, packet->l4_offset, ports, sizeof(ports)))
 			return REASON_CT_INVALID_HEADER;
 		tuple->source_port = ports[0];
 		tuple->destination_port = ports[1];
 		tuple->policy_port = ports[1];
-		if (tuple->protocol == IPPROTO_TCP && !inner) {
-			if (bpf_skb_load_bytes(skb, offset + 13, &flags, 1))
-				return REASON_CT_INVALID_HEADER;
-			tuple->tcp_flags = flags;
-		}
 		return 0;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6: {
 		struct icmp_echo_header icmp;
-		bool echo;
 
-		if (bpf_skb_load_bytes(skb, offset, &icmp, sizeof(icmp)))
+		/* Each family has its own; the other's number would be asked of the wrong rules. */
+		if ((tuple->protocol == IPPROTO_ICMPV6) != packet->v6)
+			return REASON_CT_UNKNOWN_L4;
+		if (load(skb, packet->l4_offset, &icmp, sizeof(icmp)))
 			return REASON_CT_INVALID_HEADER;
-		tuple->policy_port = bpf_htons(icmp.type << 8 | icmp.code);
-		if (tuple->protocol == IPPROTO_ICMP) {
-			echo = icmp.type == ICMP_ECHO || icmp.type == ICMP_ECHOREPLY;
-			packet->icmp_error = icmp4_is_error(icmp.type);
-		} else {
-			echo = icmp.type == ICMPV6_ECHO_REQUEST || icmp.type == ICMPV6_ECHO_REPLY;
-			packet->icmp_error = icmp6_is_error(icmp.type);
-		}
-		tuple->source_port = echo ? icmp.id : 0;
-		tuple->destination_port = echo ? icmp.id : 0;
-		packet->icmp_other = !echo && !packet->icmp_error;
+		parse_icmp(packet, &icmp);
 		return 0;
 	}
 	default:
@@ -114,41 +161,144 @@ static __always_inline int parse_l4(struct __sk_buff *skb, struct packet *packet
 	}
 }
 
+/* policy_port_from - the port that policy asks for, when only the tuple is known: a tracked ICMP flow is an echo. */
+static __always_inline __be16 policy_port_from(__u8 protocol, __be16 port)
+{
+	if (protocol == IPPROTO_ICMP)
+		return bpf_htons(ICMP_ECHO << 8);
+	if (protocol == IPPROTO_ICMPV6)
+		return bpf_htons(ICMPV6_ECHO_REQUEST << 8);
+	return port;
+}
+
+static __always_inline void fragment_key_of(const struct __sk_buff *skb, const struct packet *packet, struct fragment_key *key)
+{
+	__builtin_memset(key, 0, sizeof(*key));
+	__builtin_memcpy(key->source, &packet->tuple.source, 16);
+	__builtin_memcpy(key->destination, &packet->tuple.destination, 16);
+	key->id = packet->fragment_id;
+	key->ifindex = skb->ifindex;
+	key->protocol = packet->tuple.protocol;
+}
+
+/*
+ * parse_fragment - lends a later fragment the ports of the first, and keeps the first's for those to come.
+ * Out of line: few packets are fragments. Return: 0, or the drop reason.
+ */
+__noinline int parse_fragment(struct __sk_buff *skb, struct packet *packet)
+{
+	struct fragment_key key;
+	struct fragment *known;
+	struct fragment ports;
+	struct tuple *tuple;
+	__u64 word;
+
+	if (!packet)
+		return REASON_INVALID_PACKET;
+	tuple = &packet->tuple;
+	fragment_key_of(skb, packet, &key);
+	if (packet->fragment == FIRST_FRAGMENT) {
+		/* An ICMP message that is no echo has no ports to lend: its later fragments find nothing. */
+		if ((tuple->protocol == IPPROTO_ICMP || tuple->protocol == IPPROTO_ICMPV6) && !packet->icmp_echo)
+			return 0;
+		ports.source_port = tuple->source_port;
+		ports.destination_port = tuple->destination_port;
+		ports.echo = echo_of(&key, sizeof(key));
+		bpf_map_update_elem(&sn_fragment_01, &key, &ports, BPF_ANY);
+		return 0;
+	}
+	known = bpf_map_lookup_elem(&sn_fragment_01, &key);
+	if (!known)
+		return REASON_FRAGMENT_NOT_FOUND;
+	word = READ_ONCE64(*known);
+	if ((__u32)(word >> 32) != echo_of(&key, sizeof(key)))
+		return REASON_FRAGMENT_NOT_FOUND;
+	tuple->source_port = (__be16)word;
+	tuple->destination_port = (__be16)(word >> 16);
+	tuple->policy_port = policy_port_from(tuple->protocol, tuple->destination_port);
+	packet->icmp_echo = true;
+	return 0;
+}
+
+/* parse_ipv4 - the header at @offset. Return: 0, or the drop reason. */
+static __always_inline int parse_ipv4(struct __sk_buff *skb, struct packet *packet, __u32 offset)
+{
+	struct tuple *tuple = &packet->tuple;
+	struct iphdr ip;
+
+	if (load(skb, offset, &ip, sizeof(ip)) || ip.version != 4 || ip.ihl < 5)
+		return REASON_INVALID_PACKET;
+	address_from_v4(&tuple->source, ip.saddr);
+	address_from_v4(&tuple->destination, ip.daddr);
+	tuple->protocol = ip.protocol;
+	packet->ttl_expires = ip.ttl <= 1;
+	packet->l4_offset = offset + ip.ihl * 4;
+	if (ip.frag_off & bpf_htons(IPV4_FRAGMENT_OFFSET))
+		packet->fragment = LATER_FRAGMENT;
+	else if (ip.frag_off & bpf_htons(IPV4_MORE_FRAGMENTS))
+		packet->fragment = FIRST_FRAGMENT;
+	packet->fragment_id = ip.id;
+	return 0;
+}
+
+/* parse_ipv6 - the header at @offset and the extensions behind it. Return: 0, or the drop reason. */
+static __always_inline int parse_ipv6(struct __sk_buff *skb, struct packet *packet, __u32 offset)
+{
+	struct tuple *tuple = &packet->tuple;
+	struct ipv6_extension extension;
+	struct ipv6hdr ip;
+	__u8 next;
+
+	if (load(skb, offset, &ip, sizeof(ip)) || ip.version != 6)
+		return REASON_INVALID_PACKET;
+	__builtin_memcpy(&tuple->source, &ip.saddr, 16);
+	__builtin_memcpy(&tuple->destination, &ip.daddr, 16);
+	/* On the wire a mapped address would be an IPv4 pod's in every map. */
+	if (address_is_v4(&tuple->source) || address_is_v4(&tuple->destination))
+		return REASON_INVALID_PACKET;
+	packet->ttl_expires = ip.hop_limit <= 1;
+	next = ip.nexthdr;
+	offset += sizeof(ip);
+	for (int i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
+		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS && next != IPPROTO_FRAGMENT)
+			break;
+		if (bpf_skb_load_bytes(skb, offset, &extension, sizeof(extension)))
+			return REASON_INVALID_PACKET;
+		if (next == IPPROTO_FRAGMENT) {
+			packet->fragment_id = extension.fragment_id;
+			if (extension.fragment_offset & bpf_htons(IPV6_FRAGMENT_OFFSET))
+				packet->fragment = LATER_FRAGMENT;
+			else if (extension.fragment_offset & bpf_htons(1))
+				packet->fragment = FIRST_FRAGMENT;
+			offset += 8;
+		} else {
+			offset += 8 + extension.length * 8;
+		}
+		next = extension.next;
+		if (packet->fragment == LATER_FRAGMENT)
+			break;
+	}
+	tuple->protocol = next;
+	packet->l4_offset = offset;
+	return 0;
+}
+
 /* parse_ip - the IP header at @offset and the ports behind it. Return: 0, or the drop reason. */
 static __always_inline int parse_ip(struct __sk_buff *skb, struct packet *packet, __u32 offset, bool inner)
 {
-	struct tuple *tuple = &packet->tuple;
+	int reason = packet->v6 ? parse_ipv6(skb, packet, offset) : parse_ipv4(skb, packet, offset);
 
-	tuple->tcp_flags = 0;
-	packet->icmp_error = false;
-	packet->icmp_other = false;
-	if (!packet->v6) {
-		struct iphdr ip;
-
-		if (bpf_skb_load_bytes(skb, offset, &ip, sizeof(ip)) || ip.version != 4 || ip.ihl < 5)
-			return REASON_INVALID_PACKET;
-		address_from_v4(&tuple->source, ip.saddr);
-		address_from_v4(&tuple->destination, ip.daddr);
-		tuple->protocol = ip.protocol;
-		packet->ttl_expires = ip.ttl <= 1;
-		packet->l4_offset = offset + ip.ihl * 4;
-		if (ip.frag_off & bpf_htons(FRAGMENT_OFFSET))
-			return REASON_FRAGMENT_UNSUPPORTED;
-	} else {
-		struct ipv6hdr ip;
-
-		if (bpf_skb_load_bytes(skb, offset, &ip, sizeof(ip)) || ip.version != 6)
-			return REASON_INVALID_PACKET;
-		__builtin_memcpy(&tuple->source, &ip.saddr, 16);
-		__builtin_memcpy(&tuple->destination, &ip.daddr, 16);
-		tuple->protocol = ip.nexthdr;
-		packet->ttl_expires = ip.hop_limit <= 1;
-		packet->l4_offset = offset + sizeof(ip);
+	if (reason)
+		return reason;
+	if (packet->fragment != LATER_FRAGMENT) {
+		reason = parse_l4(skb, packet, inner);
+		if (reason)
+			return reason;
 	}
-	return parse_l4(skb, packet, packet->l4_offset, inner);
+	return packet->fragment != WHOLE && !inner ? parse_fragment(skb, packet) : 0;
 }
 
-/* tuple_reverse - the same flow seen from its other side; an ICMP flow that is tracked is an echo. */
+/* tuple_reverse - the same flow seen from its other side. */
 static __always_inline void tuple_reverse(const struct tuple *tuple, struct tuple *reversed)
 {
 	reversed->source = tuple->destination;
@@ -157,10 +307,5 @@ static __always_inline void tuple_reverse(const struct tuple *tuple, struct tupl
 	reversed->destination_port = tuple->source_port;
 	reversed->protocol = tuple->protocol;
 	reversed->tcp_flags = tuple->tcp_flags;
-	if (tuple->protocol == IPPROTO_ICMP)
-		reversed->policy_port = bpf_htons(ICMP_ECHO << 8);
-	else if (tuple->protocol == IPPROTO_ICMPV6)
-		reversed->policy_port = bpf_htons(ICMPV6_ECHO_REQUEST << 8);
-	else
-		reversed->policy_port = tuple->source_port;
+	reversed->policy_port = policy_port_from(tuple->protocol, tuple->source_port);
 }

@@ -75,6 +75,7 @@ static __always_inline void answer_from_row(const struct policy_row *row, struct
 	answer->verdict = row->verdict;
 	answer->rule = row->rule;
 	answer->proxy_port = row->proxy_port;
+	answer->line = __LINE__;
 	switch (row->verdict) {
 	case VERDICT_ALLOW:
 	case VERDICT_AUDIT:
@@ -88,7 +89,11 @@ static __always_inline void answer_from_row(const struct policy_row *row, struct
 		answer->reason = REASON_MAP_INSERT;
 		answer->line = __LINE__;
 		break;
-	default:			/* default deny; a redirect has no proxy here: closed */
+	case VERDICT_REDIRECT:
+		answer->reason = REASON_NO_PROXY;
+		answer->line = __LINE__;
+		break;
+	default:
 		answer->reason = REASON_POLICY;
 		answer->line = __LINE__;
 	}
@@ -104,12 +109,12 @@ static __always_inline bool row_verdict(__u32 row, __u8 protocol, __be16 port, s
 	__u32 shape = row >> ROW_SHAPE_SHIFT;
 	__u32 *lengths = bpf_map_lookup_elem(&sn_shape_01, &shape);
 	struct policy_row *value;
-	__u32 bits = lengths ? *lengths : 0x1ffff;
+	__u32 bits = lengths && *lengths ? *lengths : SHAPE_FULL_BITS;	/* an unwritten shape is slow, not wrong */
 
 	if (shape != SHAPE_ONE) {
 		key.protocol = protocol;
 #pragma unroll
-		for (int length = 16; length > 0; length--) {
+		for (int length = 16; length >= 0; length--) {
 			if (!(bits & (1U << length)))
 				continue;
 			key.prefix_length = length;
@@ -122,13 +127,6 @@ static __always_inline bool row_verdict(__u32 row, __u8 protocol, __be16 port, s
 		}
 		key.prefix_length = 0;
 		key.port = 0;
-		if (bits & 1) {
-			value = bpf_map_lookup_elem(&sn_row_01, &key);
-			if (value) {
-				answer_from_row(value, answer);
-				return true;
-			}
-		}
 		key.protocol = 0;
 	}
 	value = bpf_map_lookup_elem(&sn_row_01, &key);
@@ -164,9 +162,10 @@ __noinline int policy_verdict(const struct question *question, struct answer *an
 	if (!(subject.flags & SUBJECT_ENFORCED)) {
 		answer->verdict = VERDICT_ALLOW;
 		answer->reason = REASON_NONE;
+		answer->line = __LINE__;
 		return 0;
 	}
-	if (!question->peer_identity && (subject.flags & SUBJECT_PEER_DENY)) {
+	if (question->peer_identity == IDENTITY_UNKNOWN && (subject.flags & SUBJECT_PEER_DENY)) {
 		answer->verdict = VERDICT_DENY;
 		answer->reason = REASON_INVALID_IDENTITY;
 		answer->line = __LINE__;

@@ -23,6 +23,9 @@ export const File = {
   POLICY: 2,
   CONNTRACK: 3,
   STUB: 4,
+  PACKET: 5,
+  FORWARD: 6,
+  SOCKET: 7,
 } as const;
 
 export const ProgramSlot = {
@@ -53,6 +56,7 @@ export const Reason = {
   INVALID_IDENTITY: 171,
   IS_CLUSTER_IP: 174,
   FRAGMENT_NOT_FOUND: 175,
+  NO_PROXY: 180,
   DENYLIST: 181,
   TTL: 196,
   HOST_NOT_READY: 202,
@@ -96,6 +100,7 @@ export const SAMPLE = { name: 'sample', size: 88, fields: [
   {name: 'verdict', offset: 56, size: 1, kind: 'int', order: 'host'},
   {name: 'tcpFlags', offset: 57, size: 1, kind: 'int', order: 'host'},
   {name: 'file', offset: 58, size: 1, kind: 'int', order: 'host'},
+  {name: 'reply', offset: 59, size: 1, kind: 'int', order: 'host'},
   {name: 'line', offset: 60, size: 2, kind: 'int', order: 'host'},
   {name: 'endpointId', offset: 62, size: 2, kind: 'int', order: 'host'},
   {name: 'sourceIdentity', offset: 64, size: 4, kind: 'int', order: 'host'},
@@ -147,11 +152,11 @@ export const MAPS = {
       {name: 'revnat', offset: 20, size: 4, kind: 'int', order: 'host'},
       {name: 'proxyPort', offset: 24, size: 2, kind: 'int', order: 'host'},
       {name: 'flags', offset: 26, size: 1, kind: 'int', order: 'host'},
-      {name: 'state', offset: 27, size: 1, kind: 'int', order: 'host'},
       {name: 'ifindexA', offset: 28, size: 4, kind: 'int', order: 'host'},
       {name: 'ifindexB', offset: 32, size: 4, kind: 'int', order: 'host'},
       {name: 'macA', offset: 36, size: 6, kind: 'mac', order: 'host'},
       {name: 'macB', offset: 42, size: 6, kind: 'mac', order: 'host'},
+      {name: 'echo', offset: 48, size: 4, kind: 'int', order: 'host'},
     ] },
   },
   sn_cttcp_01: {
@@ -173,11 +178,11 @@ export const MAPS = {
       {name: 'revnat', offset: 20, size: 4, kind: 'int', order: 'host'},
       {name: 'proxyPort', offset: 24, size: 2, kind: 'int', order: 'host'},
       {name: 'flags', offset: 26, size: 1, kind: 'int', order: 'host'},
-      {name: 'state', offset: 27, size: 1, kind: 'int', order: 'host'},
       {name: 'ifindexA', offset: 28, size: 4, kind: 'int', order: 'host'},
       {name: 'ifindexB', offset: 32, size: 4, kind: 'int', order: 'host'},
       {name: 'macA', offset: 36, size: 6, kind: 'mac', order: 'host'},
       {name: 'macB', offset: 42, size: 6, kind: 'mac', order: 'host'},
+      {name: 'echo', offset: 48, size: 4, kind: 'int', order: 'host'},
     ] },
   },
   sn_endpoint_01: {
@@ -203,6 +208,21 @@ export const MAPS = {
     ] },
     value: { name: 'u32', size: 4, fields: [
       {name: 'value', offset: 0, size: 4, kind: 'int', order: 'host'},
+    ] },
+  },
+  sn_fragment_01: {
+    name: 'sn_fragment_01', type: 'lru_hash', maxEntries: 4096, kernelWritten: true,
+    key: { name: 'fragment_key', size: 44, fields: [
+      {name: 'source', offset: 0, size: 16, kind: 'address', order: 'host'},
+      {name: 'destination', offset: 16, size: 16, kind: 'address', order: 'host'},
+      {name: 'id', offset: 32, size: 4, kind: 'int', order: 'big'},
+      {name: 'ifindex', offset: 36, size: 4, kind: 'int', order: 'host'},
+      {name: 'protocol', offset: 40, size: 1, kind: 'int', order: 'host'},
+    ] },
+    value: { name: 'fragment', size: 8, fields: [
+      {name: 'sourcePort', offset: 0, size: 2, kind: 'int', order: 'big'},
+      {name: 'destinationPort', offset: 2, size: 2, kind: 'int', order: 'big'},
+      {name: 'echo', offset: 4, size: 4, kind: 'int', order: 'host'},
     ] },
   },
   sn_frontend_01: {
@@ -256,10 +276,9 @@ export const MAPS = {
     ] },
   },
   sn_metrics_01: {
-    name: 'sn_metrics_01', type: 'percpu_hash', maxEntries: 1024, kernelWritten: true,
-    key: { name: 'metric_key', size: 4, fields: [
-      {name: 'reason', offset: 0, size: 1, kind: 'int', order: 'host'},
-      {name: 'direction', offset: 1, size: 1, kind: 'int', order: 'host'},
+    name: 'sn_metrics_01', type: 'percpu_array', maxEntries: 768, kernelWritten: true,
+    key: { name: 'u32', size: 4, fields: [
+      {name: 'value', offset: 0, size: 4, kind: 'int', order: 'host'},
     ] },
     value: { name: 'metric', size: 16, fields: [
       {name: 'packets', offset: 0, size: 8, kind: 'int', order: 'host'},

@@ -1,0 +1,195 @@
+/**
+ * The pod programs under BPF_PROG_TEST_RUN: fresh maps for each test, interfaces of a namespace of their own.
+ * Rows are put as user space puts them: through the generated layouts, echo included.
+ */
+import {
+  closeFd, createNetns, deleteNetns, inNetns, loadObject, mapHandle, mapKernel, netnsPath, openFd, openNetlink, openRingBuffer, testRun, vethAdd,
+} from '@seine/kernel';
+import {
+  decode, Direction, echoOf, encode, MAPS, ProgramSlot, SAMPLE, SubjectFlag, Verdict, type KeyRow, type MapName, type Row, type ValueRow,
+} from '@seine/layout';
+
+export const SHOT = 2;
+export const OK = 0;
+/** TC_ACT_REDIRECT: straight to a pod of this node. */
+export const REDIRECT = 7;
+
+export interface Pod { readonly address: string; readonly identity: number; readonly endpointId: number; readonly ifindex: number; readonly mac: string; readonly variant?: number }
+export type Sample = Row<typeof SAMPLE>;
+export interface Outcome { readonly verdict: number; readonly packet: Buffer; readonly samples: readonly Sample[] }
+export interface PortRule {
+  readonly protocol?: number;
+  /** 0 with prefix length 0: the whole protocol. ICMP: type << 8 | code. */
+  readonly port?: number;
+  readonly prefixLength?: number;
+  readonly verdict: number;
+  readonly rule?: number;
+}
+
+/** Room enough for a test; the real sizes would only cost time. */
+const SMALL = Object.fromEntries(Object.keys(MAPS).filter((name) => !['array', 'percpu_array', 'prog_array', 'ringbuf'].includes(MAPS[name as MapName].type))
+  .map((name) => [name, 1024]));
+
+const U32 = MAPS.sn_epoch_01.value;
+
+export interface Interfaces { readonly a: number; readonly b: number; readonly inside: <T>(act: () => T) => T; readonly close: () => void }
+
+/** Two host side veths in a namespace of their own. */
+export const openInterfaces = (): Interfaces => {
+  const name = `seine-bpf-${process.pid}`;
+  createNetns(name);
+  const fd = openFd(netnsPath(name));
+  const inside = <T>(act: () => T): T => inNetns(fd, act);
+  const netlink = inside(openNetlink);
+  netlink.transact([vethAdd({ near: { name: 'a' }, far: { name: 'pa' } }), vethAdd({ near: { name: 'b' }, far: { name: 'pb' } })]);
+  const index = (link: string): number => {
+    const found = netlink.linkIndex(link);
+    if (found === undefined) throw new Error(`no link ${link}`);
+    return found;
+  };
+  const interfaces = { a: index('a'), b: index('b') };
+  netlink.close();
+  return { ...interfaces, inside, close: () => { closeFd(fd); deleteNetns(name); } };
+};
+
+const skbContext = (ifindex: number): Buffer => {
+  const IFINDEX = 40;
+  const context = Buffer.alloc(192);
+  context.writeUInt32LE(ifindex, IFINDEX);
+  return context;
+};
+
+export class Datapath {
+  readonly #object = loadObject(new URL('../build/pod.o', import.meta.url).pathname, { maxEntries: SMALL });
+  readonly #ring;
+  readonly #interfaces: Interfaces;
+  #epoch = 0;
+  #nextRow = 0;
+  #nextRevision = 0;
+
+  constructor(interfaces: Interfaces) {
+    this.#interfaces = interfaces;
+    const samples = mapHandle(this.#object.mapFd('sn_samples_01'));
+    this.#ring = openRingBuffer(samples.fd, samples.maxEntries);
+    this.bumpEpoch();
+  }
+
+  close(): void {
+    this.#ring.close();
+    this.#object.close();
+  }
+
+  readonly fd = (program: string): number => this.#object.programFd(program);
+  readonly map = (name: MapName) => mapHandle(this.#object.mapFd(name));
+
+  put<M extends MapName>(name: M, key: KeyRow<M>, value: ValueRow<M>): void {
+    const { key: keyLayout, value: valueLayout } = MAPS[name];
+    mapKernel.updateBatch(this.map(name), { keys: encode(keyLayout, key as never), values: encode(valueLayout, value as never), count: 1 });
+  }
+
+  remove<M extends MapName>(name: M, key: KeyRow<M>): void {
+    mapKernel.deleteBatch(this.map(name), encode(MAPS[name].key, key as never), 1);
+  }
+
+  rows<M extends MapName>(name: M): readonly { readonly key: KeyRow<M>; readonly value: ValueRow<M> }[] {
+    const { key, value } = MAPS[name];
+    const dump = mapKernel.dump(this.map(name));
+    return Array.from({ length: dump.count }, (_, index) => ({
+      key: decode(key, dump.keys, index * key.size) as KeyRow<M>, // the layouts are those of this very map
+      value: decode(value, dump.values, index * value.size) as ValueRow<M>,
+    }));
+  }
+
+  setEpoch(epoch: number): void {
+    this.#epoch = epoch;
+    this.put('sn_epoch_01', { value: 0 }, { value: epoch });
+  }
+
+  bumpEpoch(): void { this.setEpoch(this.#epoch + 1); }
+
+  get epoch(): number { return this.#epoch; }
+
+  endpoint(pod: Pod, echo = echoOf(MAPS.sn_endpoint_01.key, { address: pod.address })): void {
+    const { address, identity, endpointId, ifindex, mac, variant = 0 } = pod;
+    this.put('sn_endpoint_01', { address }, { identity, echo, ifindex, endpointId, variant, podMac: mac, hostMac: '02:5e:1e:00:00:01', flags: 1 });
+  }
+
+  /** Who is behind an address that is not on this node. */
+  remote(address: string, identity: number, { inCluster = true, echo = echoOf(MAPS.sn_ipcache_01.key, { address }) } = {}): void {
+    this.put('sn_ipcache_01', { address }, { identity, echo, tunnel: '::', variant: 0, flags: inCluster ? 1 : 0 });
+  }
+
+  prefix(address: string, prefixLength: number, identity: number, inCluster = false): void {
+    this.put('sn_ipprefix_01', { prefixLength, address }, { identity, echo: 0, tunnel: '::', variant: 0, flags: inCluster ? 1 : 0 });
+  }
+
+  /** A row of its own for these rules; the root answers `otherwise`. @returns the row's number, shape on top */
+  row(rules: readonly PortRule[], otherwise: number = Verdict.DEFAULT_DENY, { shape = rules.length === 0 ? 0 : 1 + (this.#nextRow % 200), lengths = undefined as number | undefined } = {}): number {
+    this.#nextRow += 1;
+    const row = shape * 2 ** 24 + this.#nextRow;
+    const put = ({ protocol = 0, port = 0, prefixLength = protocol === 0 || port === 0 ? 0 : 16, verdict, rule = 0 }: PortRule): void => {
+      this.put('sn_row_01', { row, protocol, prefixLength, port }, { verdict, proxyPort: 0, rule });
+    };
+    put({ verdict: otherwise });
+    for (const rule of rules) put(rule);
+    const bits = rules.reduce((all, { port = 0, prefixLength = port === 0 ? 0 : 16 }) => all | 2 ** prefixLength, 0);
+    if (shape !== 0) this.put('sn_shape_01', { value: shape }, { value: lengths ?? bits });
+    return row;
+  }
+
+  /** @param peers row by the peer's identity; others get `row` */
+  subject({ identity, direction, row, peers = {}, flags = 0, variant = 0, echo, peerEcho }: {
+    readonly identity: number; readonly direction: number; readonly row: number; readonly peers?: Readonly<Record<number, number>>; readonly flags?: number;
+    readonly variant?: number; readonly echo?: number; readonly peerEcho?: number;
+  }): number {
+    this.#nextRevision += 1;
+    const revision = this.#nextRevision;
+    for (const [peer, peerRow] of Object.entries(peers)) this.peer({ revision, identity: Number(peer), classVariant: 0 }, peerRow, peerEcho);
+    const key = { identity, variant, direction };
+    this.put('sn_subject_01', key, { revision, echo: echo ?? echoOf(MAPS.sn_subject_01.key, key), defaultRow: row, flags: SubjectFlag.ENFORCED | flags });
+    return revision;
+  }
+
+  peer(key: KeyRow<'sn_peer_01'>, row: number, echo = echoOf(MAPS.sn_peer_01.key, key)): void {
+    this.put('sn_peer_01', key, { row, echo });
+  }
+
+  /** Nothing isolates it. */
+  open(identity: number, direction: number): void {
+    const key = { identity, variant: 0, direction };
+    this.put('sn_subject_01', key, { revision: 0, echo: echoOf(MAPS.sn_subject_01.key, key), defaultRow: 0, flags: 0 });
+  }
+
+  openBoth(identity: number): void {
+    this.open(identity, Direction.INGRESS);
+    this.open(identity, Direction.EGRESS);
+  }
+
+  program(slot: keyof typeof ProgramSlot, name: string): void {
+    this.put('sn_progs_01', { value: ProgramSlot[slot] }, { value: this.fd(name) });
+  }
+
+  run(program: string, packet: Uint8Array, ifindex: number): Outcome {
+    this.samples();
+    const { retval, data } = this.#interfaces.inside(() => testRun(this.fd(program), { data: packet, ctx: skbContext(ifindex) }));
+    return { verdict: retval, packet: data, samples: this.samples() };
+  }
+
+  /** Mean nanoseconds of one run. */
+  time(program: string, packet: Uint8Array, ifindex: number, repeat: number): number {
+    return this.#interfaces.inside(() => testRun(this.fd(program), { data: packet, ctx: skbContext(ifindex), repeat })).durationNs;
+  }
+
+  samples(): readonly Sample[] {
+    const found: Sample[] = [];
+    this.#ring.drain((record) => { found.push(decode(SAMPLE, record)); });
+    return found;
+  }
+
+  flows(): readonly { readonly key: KeyRow<'sn_cttcp_01'>; readonly value: ValueRow<'sn_cttcp_01'> }[] {
+    return [...this.rows('sn_cttcp_01'), ...this.rows('sn_ctany_01')];
+  }
+}
+
+/** The node-local number that a u32 map holds. */
+export const u32 = (bytes: Uint8Array): number => decode(U32, bytes).value;
