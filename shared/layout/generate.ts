@@ -19,6 +19,9 @@ const MAP_TYPES: Readonly<Record<number, string>> = {
   1: 'hash', 2: 'array', 3: 'prog_array', 5: 'percpu_hash', 6: 'percpu_array', 9: 'lru_hash', 11: 'lpm_trie', 27: 'ringbuf',
 };
 
+/** Structs of the contract that no map holds: what comes out of the ring, what the verdict probe is asked. */
+const PLAIN_STRUCTS = ['sample', 'question'];
+
 const camel = (name: string): string => name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 const fail = (sentence: string): never => { throw new Error(`layout: ${sentence}`); };
 
@@ -57,7 +60,7 @@ const readObject = (file: string) => {
   const enums: { name: string; values: readonly { name: string; val: number }[] }[] = [];
   for (const type of list) {
     if (type.kind === 'ENUM' && type.name.startsWith('seine_')) enums.push({ name: type.name, values: type.values! });
-    if (type.kind === 'STRUCT' && type.name === 'sample') structs.push(structOf(type.id));
+    if (type.kind === 'STRUCT' && PLAIN_STRUCTS.includes(type.name)) structs.push(structOf(type.id));
     if (type.kind !== 'VAR' || !type.name.startsWith('sn_')) continue;
     const definition = strip(type.type_id!);
     const number = (name: string): number | undefined => {

@@ -86,6 +86,18 @@ export const Verdict = {
   FULL: 6,
 } as const;
 
+export const QUESTION = { name: 'question', size: 40, fields: [
+  {name: 'peerAddress', offset: 0, size: 16, kind: 'address', order: 'host'},
+  {name: 'peerIdentity', offset: 16, size: 4, kind: 'int', order: 'host'},
+  {name: 'identity', offset: 20, size: 4, kind: 'int', order: 'host'},
+  {name: 'variant', offset: 24, size: 2, kind: 'int', order: 'host'},
+  {name: 'peerVariant', offset: 26, size: 2, kind: 'int', order: 'host'},
+  {name: 'port', offset: 28, size: 2, kind: 'int', order: 'big'},
+  {name: 'direction', offset: 30, size: 1, kind: 'int', order: 'host'},
+  {name: 'protocol', offset: 31, size: 1, kind: 'int', order: 'host'},
+  {name: 'peerInCluster', offset: 32, size: 1, kind: 'int', order: 'host'},
+] } as const;
+
 export const SAMPLE = { name: 'sample', size: 88, fields: [
   {name: 'time', offset: 0, size: 8, kind: 'int', order: 'host'},
   {name: 'seen', offset: 8, size: 8, kind: 'int', order: 'host'},

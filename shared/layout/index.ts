@@ -8,4 +8,5 @@ export type KeyRow<M extends MapName> = import('./codec.ts').Row<(typeof MAPS)[M
 export type ValueRow<M extends MapName> = import('./codec.ts').Row<(typeof MAPS)[M]['value']>;
 
 /** Maps that user space owns: desired state covers exactly these. */
-export const FOLDED_MAPS = (Object.keys(MAPS) as MapName[]).filter((name) => !MAPS[name].kernelWritten); // Object.keys widens; MAPS is closed
+export type FoldedMapName = { [M in MapName]: (typeof MAPS)[M]['kernelWritten'] extends false ? M : never }[MapName];
+export const FOLDED_MAPS = (Object.keys(MAPS) as MapName[]).filter((name): name is FoldedMapName => !MAPS[name].kernelWritten); // Object.keys widens; MAPS is closed

@@ -1,4 +1,4 @@
 /** A row that a map should hold, in words that the codec understands. */
-import type { KeyRow, MapName, ValueRow } from '@seine/layout';
+import type { FoldedMapName, KeyRow, ValueRow } from '@seine/layout';
 
-export type DesiredRow = { readonly [M in MapName]: { readonly map: M; readonly key: KeyRow<M>; readonly value: ValueRow<M> } }[MapName];
+export type DesiredRow = { readonly [M in FoldedMapName]: { readonly map: M; readonly key: KeyRow<M>; readonly value: ValueRow<M> } }[FoldedMapName];

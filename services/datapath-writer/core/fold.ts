@@ -1,0 +1,71 @@
+/** The node's view of the log: the last state of every key that its rows depend on. Path-independent; total. */
+import {
+  POLICY_KINDS, type CompiledBackends, type CompiledPolicy, type CompiledService, type EndpointData, type NodeData, type PodData, type SeineEvent,
+} from '@seine/events';
+import type { LabelSet } from '@seine/model';
+
+/** The event behind a key's present state: what `verify` names. */
+export interface Origin { readonly seq: number; readonly type: string; readonly subject: string; readonly traceparent?: string }
+
+export interface NodeState {
+  readonly pods: Map<string, PodData>;
+  readonly nodes: Map<string, NodeData>;
+  readonly endpoints: Map<string, EndpointData>;
+  readonly identities: Map<number, LabelSet>;
+  readonly podIdentities: Map<string, { readonly uid: string; readonly identity: number }>;
+  readonly addresses: Map<string, { readonly identity: number; readonly node: string; readonly pod: string; readonly uid: string }>;
+  readonly podCidrs: Map<string, readonly string[]>;
+  readonly policies: Map<string, CompiledPolicy>;
+  /** Policy objects that are refused: key → messages. */
+  readonly refusedPolicies: Map<string, readonly string[]>;
+  readonly services: Map<string, CompiledService>;
+  readonly slices: Map<string, CompiledBackends>;
+  readonly listed: Set<string>;
+  /** `<noun> <key>` → the event behind it */
+  readonly origins: Map<string, Origin>;
+}
+
+export const emptyNodeState = (): NodeState => ({
+  pods: new Map(), nodes: new Map(), endpoints: new Map(), identities: new Map(), podIdentities: new Map(), addresses: new Map(), podCidrs: new Map(),
+  policies: new Map(), refusedPolicies: new Map(), services: new Map(), slices: new Map(), listed: new Set(), origins: new Map(),
+});
+
+export const originKey = (noun: string, key: string): string => `${noun} ${key}`;
+
+/** Applies one event of any lane to the owned draft. */
+export const evolveNode = (draft: NodeState, event: SeineEvent, seq: number): void => {
+  const noun = event.type.slice(0, event.type.indexOf('.'));
+  draft.origins.set(originKey(noun, event.key), { seq, type: event.type, subject: `${noun}/${event.key}`, ...(event.traceparent === undefined ? {} : { traceparent: event.traceparent }) });
+  switch (event.type) {
+    case 'pod.observed.v1': draft.pods.set(event.key, event.data); return;
+    case 'pod.vanished.v1': draft.pods.delete(event.key); return;
+    case 'node.observed.v1': draft.nodes.set(event.key, event.data); return;
+    case 'node.vanished.v1': draft.nodes.delete(event.key); return;
+    case 'endpoint.observed.v1': draft.endpoints.set(event.key, event.data); return;
+    case 'endpoint.vanished.v1': draft.endpoints.delete(event.key); return;
+    case 'kind.listed.v1': draft.listed.add(event.data.kind); return;
+    case 'identity.allocated.v1': draft.identities.set(event.data.identity, event.data.labels); return;
+    case 'identity.freed.v1': draft.identities.delete(event.data.identity); return;
+    case 'podidentity.assigned.v1': draft.podIdentities.set(event.key, event.data); return;
+    case 'podidentity.removed.v1': draft.podIdentities.delete(event.key); return;
+    case 'address.bound.v1': draft.addresses.set(event.key, event.data); return;
+    case 'address.unbound.v1': draft.addresses.delete(event.key); return;
+    case 'podcidr.assigned.v1': draft.podCidrs.set(event.key, event.data.cidrs); return;
+    case 'podcidr.released.v1': draft.podCidrs.delete(event.key); return;
+    case 'policy.compiled.v1': draft.policies.set(event.key, event.data); draft.refusedPolicies.delete(event.key); return;
+    case 'policy.refused.v1':
+      if (event.data.standing === undefined) draft.policies.delete(event.key);
+      else draft.policies.set(event.key, event.data.standing);
+      draft.refusedPolicies.set(event.key, event.data.refusals.map(({ message }) => message));
+      return;
+    case 'policy.removed.v1': draft.policies.delete(event.key); draft.refusedPolicies.delete(event.key); return;
+    case 'service.compiled.v1': draft.services.set(event.key, event.data); return;
+    case 'service.removed.v1': draft.services.delete(event.key); return;
+    case 'backends.compiled.v1': draft.slices.set(event.key, event.data); return;
+    case 'backends.removed.v1': draft.slices.delete(event.key); return;
+    default: return; // not this node's business
+  }
+};
+
+/** Closed until known: no endpoint gets a policy before every policy kind is in the log whole. */
+export const policiesKnown = (state: Readonly<NodeState>): boolean => POLICY_KINDS.every((kind) => state.listed.has(kind));

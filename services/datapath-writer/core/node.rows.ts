@@ -1,0 +1,122 @@
+/** The node's state → every row that its maps should hold. Pure: the same state gives the same rows, here and in a replay. */
+import { CIDR_IDENTITY_BASE, compareCodeUnits, digest, formatAddress, parsePrefix, PROTOCOL, RESERVED_IDENTITY, type LabelSet } from '@seine/model';
+import { AddressFlag, echoOf, MAPS } from '@seine/layout';
+import type { LocalEndpoint } from '@seine/node';
+
+import type { DesiredRow } from './desired.ts';
+import { policiesKnown, type NodeState } from './fold.ts';
+import { insidePodRange, partiesOf, type KnownAddress } from './parties.ts';
+import { classRow, numberFor, policyRows, shapeRows, subjectPolicy, type PolicyRows, type Subject, type SubjectPolicy, type Tables } from './policy/index.ts';
+
+/** Every host side veth has this MAC (bpf/layout/types.h). */
+export const HOST_MAC = '02:5e:1e:00:00:01';
+
+/** A pod's MAC from its address: nothing to remember. */
+export const podMac = (address: string): string => `0a:58:${address.split('.').map((part) => Number(part).toString(16).padStart(2, '0')).join(':')}`;
+
+/** `sn` and 12 hex digits: the same name in the log and in the kernel. */
+export const hostInterfaceName = (pod: string, uid: string): string => `sn${digest(`${pod} ${uid}`).slice(0, 12)}`;
+
+const endpointRow = (endpoint: LocalEndpoint, known: KnownAddress): DesiredRow => {
+  const key = { address: known.address };
+  return {
+    map: 'sn_endpoint_01', key,
+    value: {
+      identity: known.identity, echo: echoOf(MAPS.sn_endpoint_01.key, key), ifindex: endpoint.ifindex, endpointId: endpoint.endpointId, variant: known.variant,
+      podMac: podMac(known.address), hostMac: HOST_MAC, flags: AddressFlag.IN_CLUSTER,
+    },
+  };
+};
+
+const ipcacheRow = (known: KnownAddress, self: string, state: Readonly<NodeState>): DesiredRow => {
+  const key = { address: known.address };
+  const tunnel = known.pod === undefined || known.node === self ? '::' : state.nodes.get(known.node)?.addresses[0] ?? '::';
+  const flags = AddressFlag.IN_CLUSTER | (known.pod === undefined ? AddressFlag.HOST : 0);
+  return { map: 'sn_ipcache_01', key, value: { identity: known.identity, echo: echoOf(MAPS.sn_ipcache_01.key, key), tunnel, variant: known.variant, flags } };
+};
+
+const prefixRow = (text: string, identity: number): readonly DesiredRow[] => {
+  const prefix = parsePrefix(text);
+  if (prefix === undefined) return [];
+  return [{
+    map: 'sn_ipprefix_01', key: { prefixLength: prefix.length, address: formatAddress(prefix.address) },
+    value: { identity, echo: 0, tunnel: '::', variant: 0, flags: 0 },
+  }];
+};
+
+const protocolNumber = (name: keyof typeof PROTOCOL): number => PROTOCOL[name];
+
+/** Frontends point at a numbered, immutable set of slots: a change is a new set and one switched word. */
+const serviceRows = (state: Readonly<NodeState>, tables: Tables): readonly DesiredRow[] => {
+  const rows: DesiredRow[] = [];
+  const placed = new Set<number>();
+  const slices = new Map<string, (typeof state.slices extends Map<string, infer Slice> ? Slice : never)[]>();
+  for (const [, slice] of [...state.slices].sort(([a], [b]) => compareCodeUnits(a, b))) slices.set(slice.service, [...slices.get(slice.service) ?? [], slice]);
+  for (const [name, service] of [...state.services].sort(([a], [b]) => compareCodeUnits(a, b))) {
+    for (const frontend of service.frontends) {
+      const all = (slices.get(name) ?? []).flatMap(({ backends }) => backends).filter(({ portName, protocol }) => portName === frontend.portName && protocol === frontend.protocol);
+      const active = all.filter(({ state: condition }) => condition === 'active');
+      const serving = active.length > 0 ? active : all.filter(({ state: condition }) => condition === 'terminating');
+      const key = { address: frontend.address, port: frontend.port, protocol: protocolNumber(frontend.protocol) };
+      const slots = numberFor(tables.slots, `${frontend.address}/${frontend.port}/${frontend.protocol} ${serving.map(({ id }) => id).join(',')}`);
+      rows.push({ map: 'sn_frontend_01', key, value: { slots, echo: echoOf(MAPS.sn_frontend_01.key, key), count: serving.length, revnat: frontend.id } });
+      serving.forEach(({ id, address, port, protocol }, index) => {
+        rows.push({ map: 'sn_slot_01', key: { slots, index }, value: { value: id } });
+        if (placed.has(id)) return;
+        placed.add(id);
+        rows.push({ map: 'sn_backend_01', key: { value: id }, value: { address, port, protocol: protocolNumber(protocol) } });
+      });
+    }
+  }
+  return rows;
+};
+
+export interface NodeRows {
+  readonly rows: readonly DesiredRow[];
+  readonly subjects: readonly SubjectPolicy[];
+  readonly full: PolicyRows['full'];
+}
+
+/** The label sets of a subject; a subject without one has no policy and is closed. */
+const subjectPolicies = (subjects: readonly Subject[], state: Readonly<NodeState>, kinds: Parameters<typeof subjectPolicy>[4]): readonly SubjectPolicy[] =>
+  subjects.flatMap((subject) => {
+    const labels: LabelSet | undefined = state.identities.get(subject.identity);
+    return labels === undefined ? [] : (['ingress', 'egress'] as const).map((direction) => subjectPolicy(subject, labels, direction, state.policies.values(), kinds));
+  });
+
+/** @param local the node's own endpoints: its table while it runs, the log's endpoint facts in a replay */
+export const nodeRows = (self: string, state: Readonly<NodeState>, local: readonly LocalEndpoint[], tables: Tables): NodeRows => {
+  const own = local.flatMap(({ addresses, pod, uid }) => addresses.map((address) => ({ address, pod, uid })));
+  const parties = partiesOf(state, self, own, tables);
+  const known = new Map(parties.addresses.map((entry) => [entry.address, entry]));
+  const subjects = new Map<string, Subject>();
+  const endpoints = local.flatMap((endpoint) => endpoint.addresses.flatMap((address) => {
+    const entry = known.get(address);
+    if (entry === undefined || entry.pod !== endpoint.pod || state.podIdentities.get(endpoint.pod)?.uid !== endpoint.uid) return [];
+    subjects.set(`${entry.identity}/${entry.variant}`, { identity: entry.identity, variant: entry.variant, bindings: entry.bindings });
+    return [endpointRow(endpoint, entry)];
+  }));
+  const ordered = [...subjects].sort(([a], [b]) => compareCodeUnits(a, b)).map(([, subject]) => subject);
+  const policies = policiesKnown(state) ? subjectPolicies(ordered, state, parties.kinds) : [];
+  const { rows, full } = policyRows(policies, tables);
+  return {
+    subjects: policies, full,
+    rows: [
+      ...shapeRows(), ...serviceRows(state, tables), ...rows,
+      ...parties.prefixes.map(({ prefix, cidrClass }) => classRow(prefix, cidrClass, formatAddress)),
+      ...[...state.podCidrs.values()].flat().flatMap((cidr) => prefixRow(cidr, RESERVED_IDENTITY.unknown)),
+      ...parties.prefixes.filter(({ prefix }) => !insidePodRange(state, prefix)).map(({ prefix, cidrClass }): DesiredRow => ({
+        map: 'sn_ipprefix_01', key: { prefixLength: prefix.length, address: formatAddress(prefix.address) },
+        value: { identity: CIDR_IDENTITY_BASE + cidrClass, echo: 0, tunnel: '::', variant: 0, flags: 0 },
+      })),
+      ...parties.addresses.map((entry) => ipcacheRow(entry, self, state)), ...endpoints,
+    ],
+  };
+};
+
+/** The log's own view of a node's endpoints: what a replay stands on. Interface indexes are the kernel's, so names stand in for them. */
+export const endpointsOfLog = (self: string, state: Readonly<NodeState>, indexOf: (hostInterface: string) => number): readonly LocalEndpoint[] =>
+  [...state.endpoints].filter(([, { node }]) => node === self).sort(([a], [b]) => compareCodeUnits(a, b)).map(([pod, data]) => ({
+    pod, uid: data.uid, containerId: data.containerId, netns: '', podInterface: 'eth0', hostInterface: data.hostInterface, ifindex: indexOf(data.hostInterface),
+    endpointId: data.endpointId, addresses: data.addresses,
+  }));

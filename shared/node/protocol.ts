@@ -1,0 +1,82 @@
+/** What the processes of one node say to each other. Rows are the codec's: text addresses, host numbers. */
+import type { MapName } from '@seine/layout';
+
+export const SOCKET = { cni: 'cni.sock', writer: 'writer.sock', loader: 'loader.sock', observer: 'observer.sock', pods: 'pods.sock' } as const;
+
+export type AnyRow = Readonly<Record<string, number | string>>;
+export interface MapEntry { readonly key: AnyRow; readonly value: AnyRow }
+
+/** One step of an ordered batch. */
+export type Step =
+  | { readonly step: 'upsert'; readonly map: MapName; readonly rows: readonly MapEntry[] }
+  | { readonly step: 'delete'; readonly map: MapName; readonly keys: readonly AnyRow[] }
+  /** Live flows are judged anew from here on. */
+  | { readonly step: 'bump' }
+  /** Nobody holds what was unlinked before. */
+  | { readonly step: 'grace' };
+
+export interface ApplyOrder { readonly seq: number; readonly steps: readonly Step[]; readonly traceparent?: string }
+export interface Applied { readonly upserted: number; readonly deleted: number }
+
+export interface LoadedMap { readonly name: MapName; readonly id: number; readonly fold: boolean; readonly maxEntries: number }
+export interface Hello { readonly build: string; readonly maps: readonly LoadedMap[] }
+
+export interface PlumbOrder {
+  /** Path of the pod's network namespace. */
+  readonly netns: string;
+  readonly podInterface: string;
+  readonly hostInterface: string;
+  readonly address: string;
+  readonly podMac: string;
+  readonly mtu: number;
+}
+export interface Plumbed { readonly ifindex: number }
+
+/** What is attached where: verify compares it with what should be. */
+export interface Attachment { readonly hook: string; readonly want: string; readonly have: string }
+
+export interface NodeRoute { readonly cidr: string; readonly via?: string; readonly unreachable?: boolean }
+
+/** CNI request as the shim passes it on: its environment and the configuration from standard input. */
+export interface CniRequest { readonly env: Readonly<Record<string, string>>; readonly stdin: string }
+
+/** A local endpoint, as the writer keeps and reports it. */
+export interface LocalEndpoint {
+  readonly pod: string;
+  readonly uid: string;
+  readonly containerId: string;
+  readonly netns: string;
+  readonly podInterface: string;
+  readonly hostInterface: string;
+  readonly ifindex: number;
+  readonly endpointId: number;
+  readonly addresses: readonly string[];
+}
+
+export interface CanonicalEntry { readonly map: string; readonly key: string; readonly value: string }
+export interface DumpReport { readonly node: string; readonly seq: number; readonly entries: readonly CanonicalEntry[] }
+
+export interface Difference { readonly map: string; readonly key: string; readonly kind: 'missing' | 'extra' | 'changed'; readonly want: string | null; readonly have: string | null; readonly event: { readonly seq: number; readonly type: string; readonly subject: string } | null }
+export interface NodeVerify { readonly node: string; readonly seq: number; readonly rows: number; readonly digestLog: string; readonly digestKernel: string; readonly differences: readonly Difference[]; readonly programs: readonly Attachment[] }
+
+export interface NodeStatus { readonly node: string; readonly seq: number; readonly complete: number; readonly inSync: boolean; readonly trusted: boolean; readonly endpoints: number; readonly repairs: number; readonly pid: number }
+
+/** A flow as the observer tells it. */
+export interface FlowParty { readonly address: string; readonly port: number; readonly identity: number; readonly labels: readonly string[]; readonly pod: string | null }
+export interface Flow {
+  readonly time: string;
+  readonly seen: number;
+  readonly node: string;
+  readonly verdict: 'FORWARDED' | 'DROPPED' | 'AUDIT';
+  readonly direction: 'ingress' | 'egress' | null;
+  readonly reason: { readonly code: number; readonly name: string } | null;
+  readonly source: FlowParty;
+  readonly destination: FlowParty;
+  readonly protocol: string;
+  readonly icmp: { readonly type: number; readonly code: number } | null;
+  readonly rule: string | null;
+  readonly tcpFlags: number;
+  readonly file: string;
+  readonly line: number;
+  readonly lost: number;
+}
