@@ -5,6 +5,9 @@
  * the node's cgroup; IPv4 sockets and IPv6 sockets that speak to mapped
  * addresses share one path.
  */
+#include <linux/errno.h>
+
+#include "lib/sample.h"
 #include "lib/service.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -19,48 +22,99 @@ struct target {
 	__u8 protocol;
 };
 
-/* The backend in a slot; a slot that is just going away is looked for again as the first. */
-static __always_inline struct backend *backend_of(const struct frontend *frontend)
+/* refuse - no backend serves: the caller learns it at once, as from a closed port; never a hang. */
+static __always_inline int refuse(const struct frontend_key *frontend)
 {
-	struct backend_slot_key slot = { .slots = frontend->slots };
-	__u32 *id;
+	struct sample *sample;
 
-	slot.index = bpf_get_prandom_u32() % frontend->count;
-	id = bpf_map_lookup_elem(&sn_slot_01, &slot);
-	if (!id) {
-		slot.index = 0;
-		id = bpf_map_lookup_elem(&sn_slot_01, &slot);
+	count(REASON_NO_BACKEND, DIRECTION_EGRESS, 0);
+	sample = sample_new(0, 0);
+	if (sample) {
+		sample->kind = SAMPLE_DROP;
+		sample->reason = REASON_NO_BACKEND;
+		sample->direction = DIRECTION_EGRESS;
+		sample->file = FILE_SOCKET;
+		sample->line = __LINE__;
+		__builtin_memcpy(sample->destination, frontend->address, 16);
+		sample->destination_port = frontend->port;
+		sample->protocol = frontend->protocol;
+		bpf_ringbuf_submit(sample, 0);
 	}
-	return id ? bpf_map_lookup_elem(&sn_backend_01, id) : NULL;
+	bpf_set_retval(-ECONNREFUSED);
+	return REFUSE;
+}
+
+static __always_inline bool frontend_key_equal(const struct frontend_key *a, const struct frontend_key *b)
+{
+	const __u32 *left = (const __u32 *)a, *right = (const __u32 *)b;
+	__u32 difference = 0;
+
+#pragma unroll
+	for (__u32 i = 0; i < sizeof(*a) / 4; i++)
+		difference |= left[i] ^ right[i];
+	return !difference;
+}
+
+/* remember - for this socket the backend stands for the frontend. Written once, not for each datagram. */
+static __always_inline void remember(__u64 cookie, const struct target *backend, const struct frontend_key *frontend)
+{
+	struct socket_revnat_key reverse = { .cookie = cookie, .port = backend->port, .protocol = backend->protocol };
+	struct frontend_key *known;
+
+	__builtin_memcpy(reverse.address, &backend->address, 16);
+	known = bpf_map_lookup_elem(&sn_sockrev_01, &reverse);
+	if (known && frontend_key_equal(known, frontend))
+		return;
+	bpf_map_update_elem(&sn_sockrev_01, &reverse, frontend, BPF_ANY);
 }
 
 /*
  * translate - replaces a frontend by a backend and remembers it for this socket.
- * Return: PASS (translated or no frontend), REFUSE where no backend serves: at once, never a hang.
+ * @connects: a new draw; a datagram instead goes where the socket's others went
+ *
+ * Slot sets are immutable, so a slot that is not there means that the frontend
+ * has a newer set: it is read again, once. Return: PASS (translated or no
+ * frontend), or REFUSE.
  */
-static __noinline int translate(struct bpf_sock_addr *ctx, struct target *target)
+static __noinline int translate(struct bpf_sock_addr *ctx, struct target *target, bool connects)
 {
 	struct frontend_key key = { .port = target->port, .protocol = target->protocol };
-	struct socket_revnat_key reverse = {};
-	struct frontend frontend = {};
-	struct backend *backend;
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+	__u32 draw = connects ? bpf_get_prandom_u32() : echo_of(&cookie, sizeof(cookie));
+	struct backend *backend = NULL;
 
 	__builtin_memcpy(key.address, &target->address, 16);
-	if (!frontend_read(&key, &frontend))
-		return PASS;
-	if (!frontend.count)
-		return REFUSE;
-	backend = backend_of(&frontend);
+	for (int try = 0; try < 2 && !backend; try++) {
+		struct backend_slot_key slot = {};
+		struct frontend frontend;
+		__u32 *id;
+
+		if (!frontend_read(&key, &frontend))
+			return PASS;
+		if (!frontend.count)
+			break;
+		slot.slots = frontend.slots;
+		slot.index = draw % frontend.count;
+		id = bpf_map_lookup_elem(&sn_slot_01, &slot);
+		if (id)
+			backend = bpf_map_lookup_elem(&sn_backend_01, id);
+	}
 	if (!backend)
-		return REFUSE;
+		return refuse(&key);
 	__builtin_memcpy(&target->address, backend->address, 16);
 	target->port = backend->port;
-	reverse.cookie = bpf_get_socket_cookie(ctx);
-	__builtin_memcpy(reverse.address, backend->address, 16);
-	reverse.port = backend->port;
-	reverse.protocol = target->protocol;
-	bpf_map_update_elem(&sn_sockrev_01, &reverse, &key, BPF_ANY);
+	remember(cookie, target, &key);
 	return PASS;
+}
+
+static __always_inline int translate_connect(struct bpf_sock_addr *ctx, struct target *target)
+{
+	return translate(ctx, target, true);
+}
+
+static __always_inline int translate_datagram(struct bpf_sock_addr *ctx, struct target *target)
+{
+	return translate(ctx, target, false);
 }
 
 /* restore - the frontend that this socket asked for, where the peer is a backend of it. */
@@ -135,10 +189,10 @@ int name(struct bpf_sock_addr *ctx)					\
 }
 
 SEC("cgroup/connect4")
-HOOK_V4(connect4, translate)
+HOOK_V4(connect4, translate_connect)
 
 SEC("cgroup/sendmsg4")
-HOOK_V4(sendmsg4, translate)
+HOOK_V4(sendmsg4, translate_datagram)
 
 SEC("cgroup/recvmsg4")
 HOOK_V4(recvmsg4, restore)
@@ -147,10 +201,10 @@ SEC("cgroup/getpeername4")
 HOOK_V4(getpeername4, restore)
 
 SEC("cgroup/connect6")
-HOOK_V6(connect6, translate)
+HOOK_V6(connect6, translate_connect)
 
 SEC("cgroup/sendmsg6")
-HOOK_V6(sendmsg6, translate)
+HOOK_V6(sendmsg6, translate_datagram)
 
 SEC("cgroup/recvmsg6")
 HOOK_V6(recvmsg6, restore)

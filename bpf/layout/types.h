@@ -116,9 +116,6 @@ enum seine_file {
 #define SHAPE_FULL_BITS 0x1ffff		/* bit n: some entry of the row has prefix length n; bit 0: one for a whole protocol */
 #define SHAPE_ONE 0			/* one verdict for everything: one probe */
 
-/* The gateway pods see: 169.254.1.1. */
-#define GATEWAY_V4_BE 0x0101fea9
-
 /* Every host side veth has this MAC; pods hold it as a permanent neighbour. */
 #define HOST_MAC { 0x02, 0x5e, 0x1e, 0x00, 0x00, 0x01 }
 

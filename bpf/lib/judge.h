@@ -36,7 +36,7 @@ static __always_inline void question_of(struct question *question, const struct 
 {
 	question->identity = own->identity;
 	question->variant = own->variant;
-	question->peer_address = *peer_address;
+	__builtin_memcpy(question->peer_address, peer_address, 16);
 	question->peer_identity = peer->identity;
 	question->peer_variant = peer->variant;
 	question->peer_in_cluster = peer->in_cluster;

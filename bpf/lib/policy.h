@@ -8,8 +8,9 @@
 
 #include "address.h"
 
+/* What is asked of a subject's policy. The probe's questions have this form too, so it is of fixed-width fields. */
 struct question {
-	struct address peer_address;
+	__u8 peer_address[16];
 	__u32 peer_identity;
 	__u32 identity;			/* of the subject */
 	__u16 variant;
@@ -17,9 +18,10 @@ struct question {
 	__be16 port;
 	__u8 direction;
 	__u8 protocol;
-	bool peer_in_cluster;
+	__u8 peer_in_cluster;		/* 0 or 1 */
 	__u8 pad[7];
 };
+_Static_assert(sizeof(struct question) == 40, "question");
 
 struct answer {
 	__u8 verdict;			/* enum seine_verdict */
@@ -177,7 +179,7 @@ __noinline int policy_verdict(const struct question *question, struct answer *an
 		struct cidr_key prefix = { .prefix_length = 128 };
 		__u32 *class;
 
-		__builtin_memcpy(prefix.address, &question->peer_address, 16);
+		__builtin_memcpy(prefix.address, question->peer_address, 16);
 		class = bpf_map_lookup_elem(&sn_class_01, &prefix);
 		if (class)
 			peer.class_variant = *class << 16;

@@ -10,7 +10,7 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define QUESTIONS_MAX 32
+#define QUESTIONS_MAX 64
 
 SEC("tc")
 int verdict_probe(struct __sk_buff *skb)
