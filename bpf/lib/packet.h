@@ -283,11 +283,17 @@ static __always_inline int parse_ipv6(struct __sk_buff *skb, struct packet *pack
 	return 0;
 }
 
-/* parse_ip - the IP header at @offset and the ports behind it. Return: 0, or the drop reason. */
-static __always_inline int parse_ip(struct __sk_buff *skb, struct packet *packet, __u32 offset, bool inner)
+/*
+ * parse_ip - the IP header at @offset and the ports behind it. Return: 0, or the drop reason.
+ * A global function: the verifier proves it once, not again for all that comes after each kind of packet.
+ */
+__noinline int parse_ip(struct __sk_buff *skb, struct packet *packet, __u32 offset, bool inner)
 {
-	int reason = packet->v6 ? parse_ipv6(skb, packet, offset) : parse_ipv4(skb, packet, offset);
+	int reason;
 
+	if (!packet || offset >= LINEAR_MAX)
+		return REASON_INVALID_PACKET;
+	reason = packet->v6 ? parse_ipv6(skb, packet, offset) : parse_ipv4(skb, packet, offset);
 	if (reason)
 		return reason;
 	if (packet->fragment != LATER_FRAGMENT) {

@@ -30,8 +30,6 @@ export interface PortRule {
 const SMALL = Object.fromEntries(Object.keys(MAPS).filter((name) => !['array', 'percpu_array', 'prog_array', 'ringbuf'].includes(MAPS[name as MapName].type))
   .map((name) => [name, 1024]));
 
-const U32 = MAPS.sn_epoch_01.value;
-
 export interface Interfaces { readonly a: number; readonly b: number; readonly inside: <T>(act: () => T) => T; readonly close: () => void }
 
 /** Two host side veths in a namespace of their own. */
@@ -79,6 +77,7 @@ export class Datapath {
     this.#object.close();
   }
 
+  readonly mapFd = (name: string): number => this.#object.mapFd(name);
   readonly fd = (program: string): number => this.#object.programFd(program);
   readonly map = (name: MapName) => mapHandle(this.#object.mapFd(name));
 
@@ -190,6 +189,3 @@ export class Datapath {
     return [...this.rows('sn_cttcp_01'), ...this.rows('sn_ctany_01')];
   }
 }
-
-/** The node-local number that a u32 map holds. */
-export const u32 = (bytes: Uint8Array): number => decode(U32, bytes).value;
