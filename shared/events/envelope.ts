@@ -3,42 +3,14 @@
  * on the way out; unknown members of `data` stay, unknown types and wrong shapes are refused. Pure.
  */
 import { SeineError } from '@seine/model';
-import Type, { type Static, type TSchema } from 'typebox';
-import { Compile, type Validator } from 'typebox/compile';
+import type { Static } from 'typebox';
 
-import { EVENT_DEFINITIONS, type SeineEvent } from './definitions.ts';
-import { LANES, type Lane } from './event.ts';
-import { WRITER_EVENTS } from './writer.ts';
-
-export const COMMIT_EVENTS_MAX = 512;
-export const COMMIT_BYTES_MAX = 512 * 1024;
-/** Of one event's envelope and data. Larger facts are refused visibly, never truncated. */
-export const EVENT_BYTES_MAX = 64 * 1024;
-
-/** `prev` of a lane's first commit. */
-export const NO_PREVIOUS = '0'.repeat(64);
-
-const CloudEvent = Type.Object({
-  specversion: Type.Literal('1.0'),
-  id: Type.String({ minLength: 1 }),
-  source: Type.String({ minLength: 1 }),
-  type: Type.String(),
-  subject: Type.String(),
-  time: Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d+)?(Z|[+-]\\d\\d:\\d\\d)$' }),
-  traceparent: Type.Optional(Type.String()),
-  data: Type.Object({}),
-});
-
-const CommitEnvelope = Type.Object({
-  log: Type.String({ minLength: 1 }),
-  lane: Type.Union(LANES.map((lane) => Type.Literal(lane))),
-  laneSeq: Type.Integer({ minimum: 1 }),
-  epoch: Type.Integer({ minimum: 0 }),
-  prev: Type.String({ pattern: '^[0-9a-f]{64}$' }),
-  seen: Type.Integer({ minimum: 0 }),
-  writer: Type.String(),
-  events: Type.Array(CloudEvent, { maxItems: COMMIT_EVENTS_MAX }),
-});
+import { compileCheck, type Check } from './check.ts';
+import type { SeineEvent } from './definitions.ts';
+import type { CloudEvent, CommitEnvelope } from './envelope-definitions.ts';
+import type { Lane } from './event.ts';
+import { DOORS, ENVELOPE_DOOR } from './generated/doors.ts';
+import { COMMIT_BYTES_MAX, COMMIT_EVENTS_MAX, EVENT_BYTES_MAX } from './limits.ts';
 
 /** What a commit says of itself; its hash, sequence and time of storing are the broker's. */
 export interface CommitHeader {
@@ -53,42 +25,37 @@ export interface CommitHeader {
 }
 export interface ParsedCommit extends CommitHeader { readonly events: readonly SeineEvent[] }
 
-interface Door { readonly lane: Lane | undefined; readonly data: TSchema; check: Validator | undefined }
+const DOOR_OF = new Map(DOORS.map((door) => [door.type, door]));
+type Door = (typeof DOORS)[number];
 
-const DOORS: ReadonlyMap<string, Door> = new Map<string, Door>([
-  ...EVENT_DEFINITIONS.map(({ type, lane, data }): [string, Door] => [type, { lane, data, check: undefined }]),
-  ...WRITER_EVENTS.map(({ type, data }): [string, Door] => [type, { lane: undefined, data, check: undefined }]),
-]);
-
-let commitCheck: Validator<{}, typeof CommitEnvelope> | undefined;
-
+const checks = new Map<string, Check>();
 /** Compiles on first use: a role pays for the types that it meets. */
-const checkOf = (door: Door): Validator => (door.check ??= Compile(door.data));
+const checkOf = ({ type, data }: Door): Check => {
+  const known = checks.get(type);
+  if (known !== undefined) return known;
+  const check = compileCheck(data);
+  checks.set(type, check);
+  return check;
+};
+const checkEnvelope = compileCheck(ENVELOPE_DOOR);
 
 /** `pod.observed.v1` → `pod` */
 const kindOf = (type: string): string => type.slice(0, type.indexOf('.'));
 
 /** Which lane may hold this type; undefined for the terms of writers, which every lane holds. */
 const doorOf = (lane: Lane, type: string): Door => {
-  const door = DOORS.get(type);
-  if (door === undefined || (door.lane !== undefined && door.lane !== lane)) {
+  const door = DOOR_OF.get(type);
+  if (door === undefined || (door.lane !== '*' && door.lane !== lane)) {
     throw new SeineError('SEINE_EVENT_UNKNOWN',
       `the ${lane} lane holds an event of type ${JSON.stringify(type)}, which this build does not know; update this role before its writers`, { lane, type });
   }
   return door;
 };
 
-/** The first thing that is wrong, as a sentence: `/ports/0/port must be <= 65535`. */
-const firstError = (check: Validator, value: unknown): string => {
-  const error = check.Errors(value)[0];
-  return error === undefined ? 'has a wrong shape' : `${error.instancePath === '' ? 'it' : error.instancePath} ${error.message}`;
-};
-
 const checkData = (lane: Lane, event: { readonly type: string; readonly key: string; readonly data: unknown }): void => {
-  const check = checkOf(doorOf(lane, event.type));
-  if (check.Check(event.data)) return;
-  throw new SeineError('SEINE_EVENT_MALFORMED',
-    `data of ${event.type} ${JSON.stringify(event.key)}: ${firstError(check, event.data)}`, { lane, type: event.type, key: event.key });
+  const wrong = checkOf(doorOf(lane, event.type))(event.data);
+  if (wrong === undefined) return;
+  throw new SeineError('SEINE_EVENT_MALFORMED', `${event.type} ${JSON.stringify(event.key)}: data${wrong}`, { lane, type: event.type, key: event.key });
 };
 
 /** The event's envelope; members in a fixed order, so that equal events are equal bytes. */
@@ -150,23 +117,21 @@ const parseJson = (text: string): unknown => {
 };
 
 const parseEnvelope = (bytes: Uint8Array): Static<typeof CommitEnvelope> => {
-  commitCheck ??= Compile(CommitEnvelope) as Validator<{}, typeof CommitEnvelope>;
   let value: unknown;
   try {
     value = parseJson(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
   } catch (cause) {
     throw new SeineError('SEINE_COMMIT_MALFORMED', `a commit of ${bytes.length} bytes is not JSON`, {}, { cause });
   }
-  if (!commitCheck.Check(value)) {
-    throw new SeineError('SEINE_COMMIT_MALFORMED', `a commit: ${firstError(commitCheck as Validator, value)}`);
-  }
-  return value;
+  const wrong = checkEnvelope(value);
+  if (wrong !== undefined) throw new SeineError('SEINE_COMMIT_MALFORMED', `a commit: it${wrong}`);
+  return value as Static<typeof CommitEnvelope>; // checked one line above
 };
 
 const parseEvent = (lane: Lane, stored: Static<typeof CloudEvent>): SeineEvent => {
   const prefix = `seine.${lane}.`;
-  if (!stored.type.startsWith(prefix)) doorOf(lane, stored.type);
-  const type = stored.type.slice(prefix.length);
+  const type = stored.type.startsWith(prefix) ? stored.type.slice(prefix.length) : stored.type;
+  doorOf(lane, type);
   const kind = `${kindOf(type)}/`;
   if (!stored.subject.startsWith(kind)) {
     throw new SeineError('SEINE_EVENT_MALFORMED', `subject of ${stored.type}: ${JSON.stringify(stored.subject)} does not begin with ${kind}`);

@@ -1,13 +1,20 @@
-export * from './audit.ts';
-export * from './decider.ts';
+/**
+ * What a process needs at run time. The schemas themselves are in the files of each lane and in definitions.ts; roles see only their
+ * types and the generated doors, so that no schema library is loaded into every process.
+ */
+export type * from './audit.ts';
 export * from './decider-fold.ts';
-export * from './definitions.ts';
+export * from './decider.ts';
+export type * from './definitions.ts';
 export * from './envelope.ts';
 export * from './event.ts';
-export * from './fact/index.ts';
-export * from './identity.ts';
-export * from './ipam.ts';
-export * from './policy.ts';
-export * from './service.ts';
-export * from './words.ts';
+export type * from './fact/index.ts';
+export { EVENT_CATALOGUE, type CatalogueEntry } from './catalogue.ts';
+export type * from './identity.ts';
+export type * from './ipam.ts';
+export * from './limits.ts';
+export * from './policy-kinds.ts';
+export type * from './policy.ts';
+export type * from './service.ts';
+export type * from './words.ts';
 export * from './writer.ts';

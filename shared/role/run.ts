@@ -4,6 +4,8 @@
  *   environment → config → start() → ready … SIGTERM → signal aborted → stops in reverse order → exit 0
  *                                          … anything unhandled → one line → exit 1
  */
+import { flushCompileCache } from 'node:module';
+
 import { connectBus, type Bus } from '@seine/bus';
 import { isSeineError } from '@seine/model';
 
@@ -163,6 +165,7 @@ export const runRole = async <const F extends Fields>(definition: RoleDefinition
     await start(role);
     readiness.set('start', true);
     log.info('started');
+    flushCompileCache(); // a process that is killed would leave none, and the next start would pay for it in time and memory
   } catch (error) {
     if (!stopping.signal.aborted) crash('could not start')(error);
   }

@@ -144,6 +144,3 @@ export type ServiceData = EventOf<typeof serviceObserved>['data'];
 export type EndpointSliceData = EventOf<typeof endpointsliceObserved>['data'];
 export type NetworkPolicyData = EventOf<typeof networkpolicyObserved>['data'];
 export type EndpointData = EventOf<typeof endpointObserved>['data'];
-
-/** Kinds whose `kind.listed` a node waits for before any endpoint gets a policy. */
-export const POLICY_KINDS = ['Namespace', 'NetworkPolicy'] as const;
