@@ -1,0 +1,45 @@
+/** Writes an ordered batch: `applying` before, `applied` after. */
+import { gracePeriod, mapKernel, updateOne } from '@seine/kernel';
+import { decode, encode, MAPS } from '@seine/layout';
+import type { Applied, ApplyOrder } from '@seine/node';
+import { assertNever } from '@seine/model';
+
+import { encodeEntries, encodeKeys } from '../core/index.ts';
+import type { NodeObjects } from './objects.ts';
+
+const FIRST = new Uint8Array(4);
+
+export const bumpEpoch = (objects: NodeObjects): number => {
+  const map = objects.map('sn_epoch_01');
+  const { value } = decode(MAPS.sn_epoch_01.value, mapKernel.lookup(map, FIRST)!);
+  const next = value === 0xffffffff ? 1 : value + 1;
+  updateOne(map, FIRST, encode(MAPS.sn_epoch_01.value, { value: next }));
+  return next;
+};
+
+/** @throws SEINE_KERNEL_E2BIG and its like; steps before the failing one stand, and `applied` stays behind `applying` */
+export const applyOrder = async (objects: NodeObjects, { seq, steps }: ApplyOrder): Promise<Applied> => {
+  const stateMap = objects.map('sn_state_01');
+  const mark = (applying: bigint, applied: bigint): void => { updateOne(stateMap, FIRST, encode(MAPS.sn_state_01.value, { applying, applied, digest: objects.build })); };
+  const { applied: before } = decode(MAPS.sn_state_01.value, mapKernel.lookup(stateMap, FIRST)!);
+  let upserted = 0;
+  let deleted = 0;
+  mark(BigInt(seq), before);
+  for (const step of steps) {
+    switch (step.step) {
+      case 'upsert':
+        mapKernel.updateBatch(objects.map(step.map), encodeEntries(step.map, step.rows));
+        upserted += step.rows.length;
+        break;
+      case 'delete':
+        mapKernel.deleteBatch(objects.map(step.map), encodeKeys(step.map, step.keys), step.keys.length);
+        deleted += step.keys.length;
+        break;
+      case 'bump': bumpEpoch(objects); break;
+      case 'grace': await gracePeriod(); break;
+      default: assertNever(step);
+    }
+  }
+  mark(BigInt(seq), BigInt(seq));
+  return { upserted, deleted };
+};

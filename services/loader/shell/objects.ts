@@ -1,0 +1,153 @@
+/** Programs, maps and links of this node: loaded once, pinned, found again after a restart. */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+import {
+  ATTACH, closeFd, ensureBpffs, linkCreate, linkUpdate, loadObject, mapHandle, mapKernel, openFd, pin, pinned, programInfo, updateOne, type AttachType, type LoadedObject, type MapHandle,
+} from '@seine/kernel';
+import { decode, encode, MAPS, ProgramSlot, type MapName } from '@seine/layout';
+import { SeineError } from '@seine/model';
+
+const NAMES = Object.keys(MAPS) as MapName[]; // Object.keys widens; MAPS is closed
+const OBJECTS = ['pod.o', 'socket.o', 'gc.o'] as const;
+const STUBS = { ingress: 'stub_from_pod', egress: 'stub_to_pod' } as const;
+const SLOTS = { from_pod: ProgramSlot.FROM_POD, to_pod: ProgramSlot.TO_POD } as const;
+const COLLECTORS = { collect_tcp: 'sn_cttcp_01', collect_any: 'sn_ctany_01' } as const;
+const SOCKET_HOOKS = ['connect4', 'connect6', 'sendmsg4', 'sendmsg6', 'recvmsg4', 'recvmsg6', 'getpeername4', 'getpeername6'] as const;
+
+export interface ObjectPaths {
+  readonly pinRoot: string;
+  readonly bpfDir: string;
+  readonly cgroup: string;
+  /** Entries of each conntrack table. */
+  readonly ctSize: number;
+}
+
+export interface NodeObjects {
+  readonly build: string;
+  readonly map: (name: MapName) => MapHandle;
+  readonly stub: (direction: keyof typeof STUBS) => { readonly fd: number; readonly id: number };
+  readonly collectors: readonly { readonly fd: number; readonly map: MapHandle }[];
+  /** Program ids that should stand in the prog array and at the socket hooks. */
+  readonly slots: readonly { readonly slot: number; readonly name: string; readonly id: number; readonly fd: number }[];
+  readonly socketPrograms: readonly { readonly hook: string; readonly attachType: AttachType; readonly id: number }[];
+  /** Puts back what is not where it should be. @returns what was put back */
+  readonly repair: () => readonly string[];
+  readonly cgroupFd: number;
+}
+
+const digestOf = (bpfDir: string): string => {
+  const hash = createHash('sha256');
+  for (const name of OBJECTS) hash.update(readFileSync(join(bpfDir, name)));
+  return hash.digest('hex');
+};
+
+/** A pinned map must have this build's layout: all differences at once. */
+const checkLayout = (map: MapHandle, name: MapName): void => {
+  const want = MAPS[name];
+  const differences = [
+    ...(want.key.size === map.keySize ? [] : [`key size ${map.keySize} → ${want.key.size}`]),
+    ...(want.value.size === map.valueSize || want.type === 'ringbuf' ? [] : [`value size ${map.valueSize} → ${want.value.size}`]),
+    ...(want.type === map.type ? [] : [`type ${map.type} → ${want.type}`]),
+  ];
+  if (differences.length > 0) throw new SeineError('SEINE_LAYOUT_MISMATCH', `${name} on this node: ${differences.join(', ')}; drain the node or bump the map's number`, { map: name, differences });
+};
+
+/** Opens what is pinned; loads and pins what is not. A build that is already in place loads nothing. */
+export const openObjects = ({ pinRoot, bpfDir, cgroup, ctSize }: ObjectPaths): NodeObjects => {
+  for (const name of OBJECTS) if (!existsSync(join(bpfDir, name))) throw new SeineError('SEINE_OBJECT_REFUSED', `${join(bpfDir, name)} is not there: run make -C bpf`, { name });
+  ensureBpffs();
+  mkdirSync(pinRoot, { recursive: true, mode: 0o700 });
+  const build = digestOf(bpfDir);
+  const path = (name: string): string => join(pinRoot, name);
+  const maps = new Map<MapName, MapHandle>();
+  const reuse = new Map<string, number>();
+  const fresh = new Set<MapName>();
+  for (const name of NAMES) {
+    const fd = pinned(path(name));
+    if (fd === undefined) { fresh.add(name); continue; }
+    const map = mapHandle(fd);
+    checkLayout(map, name);
+    maps.set(name, map);
+    reuse.set(name, fd);
+  }
+  const state = maps.get('sn_state_01');
+  const zero = new Uint8Array(4);
+  const loaded = state === undefined ? undefined : mapKernel.lookup(state, zero);
+  const inPlace = fresh.size === 0 && loaded !== undefined && decode(MAPS.sn_state_01.value, loaded).digest === build;
+
+  const programFds = new Map<string, number>();
+  const keep = (name: string, fd: number): void => {
+    rmSync(path(`prog_${name}`), { force: true });
+    pin(fd, path(`prog_${name}`));
+    programFds.set(name, pinned(path(`prog_${name}`))!);
+  };
+  const names = [...Object.values(STUBS), ...Object.keys(SLOTS), ...Object.keys(COLLECTORS), ...SOCKET_HOOKS];
+  if (inPlace) for (const name of names) { const fd = pinned(path(`prog_${name}`)); if (fd !== undefined) programFds.set(name, fd); }
+
+  if (names.some((name) => !programFds.has(name))) {
+    const open = (file: string): LoadedObject => loadObject(join(bpfDir, file), { reuse, maxEntries: { sn_cttcp_01: ctSize, sn_ctany_01: ctSize } });
+    const pod = open('pod.o');
+    for (const name of fresh) {
+      pin(pod.mapFd(name), path(name));
+      const fd = pinned(path(name))!;
+      maps.set(name, mapHandle(fd));
+      reuse.set(name, fd);
+    }
+    /* The stubs stay the attached ones where they are: an upgrade is a write to the prog array. */
+    for (const stub of Object.values(STUBS)) {
+      const fd = pinned(path(`prog_${stub}`));
+      if (fd === undefined) keep(stub, pod.programFd(stub));
+      else programFds.set(stub, fd);
+    }
+    for (const name of Object.keys(SLOTS)) keep(name, pod.programFd(name));
+    pod.close();
+    const socket = open('socket.o');
+    for (const name of SOCKET_HOOKS) keep(name, socket.programFd(name));
+    socket.close();
+    const collector = open('gc.o');
+    for (const name of Object.keys(COLLECTORS)) keep(name, collector.programFd(name));
+    collector.close();
+  }
+
+  const map = (name: MapName): MapHandle => maps.get(name)!;
+  const fdOf = (name: string): number => programFds.get(name)!;
+  const idOf = (name: string): number => programInfo(fdOf(name)).id;
+  const cgroupFd = openFd(cgroup);
+  const slots = Object.entries(SLOTS).map(([name, slot]) => ({ slot, name, id: idOf(name), fd: fdOf(name) }));
+  const socketPrograms = SOCKET_HOOKS.map((hook) => ({ hook, attachType: ATTACH[hook], id: idOf(hook) }));
+
+  const slotKey = (slot: number): Uint8Array => encode(MAPS.sn_progs_01.key, { value: slot });
+  const attachSocket = (hook: (typeof SOCKET_HOOKS)[number]): void => {
+    const link = pinned(path(`link_${hook}`));
+    if (link !== undefined) { linkUpdate(link, fdOf(hook)); closeFd(link); return; }
+    const made = linkCreate(fdOf(hook), cgroupFd, ATTACH[hook]);
+    pin(made, path(`link_${hook}`));
+    closeFd(made);
+  };
+  const repair = (): readonly string[] => {
+    const put: string[] = [];
+    for (const { slot, name, id, fd } of slots) {
+      const found = mapKernel.lookup(map('sn_progs_01'), slotKey(slot));
+      if (found !== undefined && new DataView(found.buffer, found.byteOffset).getUint32(0, true) === id) continue;
+      updateOne(map('sn_progs_01'), slotKey(slot), encode(MAPS.sn_progs_01.value, { value: fd }));
+      put.push(`program ${name}`);
+    }
+    return put;
+  };
+
+  const epoch = mapKernel.lookup(map('sn_epoch_01'), zero);
+  if (epoch === undefined || decode(MAPS.sn_epoch_01.value, epoch).value === 0) updateOne(map('sn_epoch_01'), zero, encode(MAPS.sn_epoch_01.value, { value: 1 }));
+  repair();
+  if (!inPlace || SOCKET_HOOKS.some((hook) => !existsSync(path(`link_${hook}`)))) for (const hook of SOCKET_HOOKS) attachSocket(hook);
+  const before = mapKernel.lookup(map('sn_state_01'), zero);
+  const position = before === undefined ? { applying: 0n, applied: 0n } : decode(MAPS.sn_state_01.value, before);
+  updateOne(map('sn_state_01'), zero, encode(MAPS.sn_state_01.value, { applying: position.applying, applied: position.applied, digest: build }));
+
+  return {
+    build, map, slots, socketPrograms, repair, cgroupFd,
+    stub: (direction) => ({ fd: fdOf(STUBS[direction]), id: idOf(STUBS[direction]) }),
+    collectors: Object.entries(COLLECTORS).map(([name, table]) => ({ fd: fdOf(name), map: map(table) })),
+  };
+};

@@ -1,0 +1,98 @@
+/** A pod's wire: veth, programs, addresses, routes, neighbours. Programs stand before the link goes up: closed from the first packet. */
+import { writeFileSync } from 'node:fs';
+
+import {
+  addressAdd, clsactAdd, closeFd, filterReplace, inNetns, linkDelete, linkUp, neighbourReplace, openFd, openNetlink, routeDelete, routeReplace, vethAdd, type Netlink,
+} from '@seine/kernel';
+import { SeineError } from '@seine/model';
+import type { NodeRoute, Plumbed, PlumbOrder } from '@seine/node';
+
+import type { NodeObjects } from './objects.ts';
+
+const GATEWAY = '169.254.1.1';
+const HOST_MAC = '02:5e:1e:00:00:01';
+const LOOPBACK = 1;
+
+const sysctl = (name: string, value: string): void => { writeFileSync(`/proc/sys/net/${name}`, value); };
+
+/** The node forwards, and trusts its programs rather than the reverse path filter. */
+export const prepareNode = (): void => {
+  sysctl('ipv4/ip_forward', '1');
+  sysctl('ipv4/conf/all/rp_filter', '0');
+  sysctl('ipv4/conf/default/rp_filter', '0');
+};
+
+export const attachStubs = (netlink: Netlink, objects: NodeObjects, index: number): void => {
+  netlink.transact([
+    clsactAdd(index),
+    filterReplace({ index, direction: 'ingress', programFd: objects.stub('ingress').fd, name: 'seine_from_pod' }),
+    filterReplace({ index, direction: 'egress', programFd: objects.stub('egress').fd, name: 'seine_to_pod' }),
+  ]);
+};
+
+/** All or nothing: a failure leaves no link behind. @throws SEINE_NETNS_UNKNOWN, SEINE_KERNEL_… naming the step */
+export const plumb = (netlink: Netlink, objects: NodeObjects, order: PlumbOrder): Plumbed => {
+  let podFd: number;
+  try {
+    podFd = openFd(order.netns);
+  } catch (cause) {
+    throw new SeineError('SEINE_NETNS_UNKNOWN', `network namespace ${order.netns} cannot be opened`, { netns: order.netns }, { cause });
+  }
+  try {
+    netlink.transact([
+      linkDelete(order.hostInterface),
+      vethAdd({ near: { name: order.hostInterface, mac: HOST_MAC }, far: { name: order.podInterface, mac: order.podMac, netnsFd: podFd }, mtu: order.mtu }),
+    ]);
+    const index = netlink.linkIndex(order.hostInterface)!;
+    try {
+      attachStubs(netlink, objects, index);
+      sysctl(`ipv4/conf/${order.hostInterface}/rp_filter`, '0');
+      netlink.transact([
+        linkUp(index), routeReplace({ destination: order.address, length: 32, index }), neighbourReplace({ index, address: order.address, mac: order.podMac }),
+      ]);
+      const inside = inNetns(podFd, openNetlink);
+      try {
+        const podIndex = inside.linkIndex(order.podInterface)!;
+        inside.transact([
+          linkUp(LOOPBACK), linkUp(podIndex), addressAdd({ index: podIndex, address: order.address, length: 32 }),
+          routeReplace({ destination: GATEWAY, length: 32, index: podIndex }), neighbourReplace({ index: podIndex, address: GATEWAY, mac: HOST_MAC }),
+          routeReplace({ gateway: GATEWAY, index: podIndex, mtu: order.mtu }),
+        ]);
+      } finally {
+        inside.close();
+      }
+      return { ifindex: index };
+    } catch (error) {
+      netlink.transact([linkDelete(order.hostInterface)]);
+      throw error;
+    }
+  } finally {
+    closeFd(podFd);
+  }
+};
+
+export const unplumb = (netlink: Netlink, hostInterface: string): void => { netlink.transact([linkDelete(hostInterface)]); };
+
+const splitCidr = (cidr: string): { readonly destination: string; readonly length: number } => {
+  const slash = cidr.indexOf('/');
+  return { destination: cidr.slice(0, slash), length: Number(cidr.slice(slash + 1)) };
+};
+
+/** Other nodes' pods by their node; the node's own block is unreachable where no pod has the address, or packets would go in circles. */
+export const setRoutes = (netlink: Netlink, routes: readonly NodeRoute[], former: readonly NodeRoute[]): readonly string[] => {
+  const failed: string[] = [];
+  const text = (route: NodeRoute): string => JSON.stringify(route);
+  const kept = new Set(routes.map(text));
+  const had = new Set(former.map(text));
+  const kernelRoute = ({ cidr, via, unreachable }: NodeRoute) => ({ ...splitCidr(cidr), ...(via === undefined ? {} : { gateway: via }), ...(unreachable === true ? { type: 'unreachable' as const } : {}) });
+  for (const route of former) if (!kept.has(text(route)) && !routes.some(({ cidr }) => cidr === route.cidr)) netlink.transact([routeDelete(kernelRoute(route))]);
+  for (const route of routes) {
+    if (had.has(text(route))) continue;
+    try {
+      netlink.transact([routeReplace(kernelRoute(route))]);
+    } catch (error) {
+      failed.push(`${route.cidr} via ${route.via ?? 'nothing'}: ${(error as Error).message}`);
+    }
+  }
+  return failed;
+};
