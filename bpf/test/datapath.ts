@@ -3,7 +3,7 @@
  * Rows are put as user space puts them: through the generated layouts, echo included.
  */
 import {
-  closeFd, createNetns, deleteNetns, inNetns, loadObject, mapHandle, mapKernel, netnsPath, openFd, openNetlink, openRingBuffer, testRun, vethAdd,
+  closeFd, createNetns, deleteNetns, inNetns, loadObject, mapHandle, mapKernel, netnsPath, openFd, openNetlink, openRingBuffer, testRun, updateOne, vethAdd,
 } from '@seine/kernel';
 import {
   decode, Direction, echoOf, encode, MAPS, ProgramSlot, SAMPLE, SubjectFlag, Verdict, type KeyRow, type MapName, type Row, type ValueRow,
@@ -165,7 +165,8 @@ export class Datapath {
   }
 
   program(slot: keyof typeof ProgramSlot, name: string): void {
-    this.put('sn_progs_01', { value: ProgramSlot[slot] }, { value: this.fd(name) });
+    const { key, value } = MAPS.sn_progs_01;
+    updateOne(this.map('sn_progs_01'), encode(key, { value: ProgramSlot[slot] }), encode(value, { value: this.fd(name) }));
   }
 
   run(program: string, packet: Uint8Array, ifindex: number): Outcome {
@@ -183,6 +184,17 @@ export class Datapath {
     const found: Sample[] = [];
     this.#ring.drain((record) => { found.push(decode(SAMPLE, record)); });
     return found;
+  }
+
+  echo<M extends MapName>(name: M, key: KeyRow<M>): number { return echoOf(MAPS[name].key, key as never); }
+
+  /** Packets and bytes over all CPUs; reason 0 = forwarded. */
+  count(direction: number, reason: number): { readonly packets: bigint; readonly bytes: bigint } {
+    const metric = MAPS.sn_metrics_01.value;
+    const values = mapKernel.lookup(this.map('sn_metrics_01'), encode(MAPS.sn_metrics_01.key, { value: direction << 8 | reason }));
+    if (values === undefined) throw new Error('an array holds every index');
+    const each = Array.from({ length: values.length / metric.size }, (_, cpu) => decode(metric, values, cpu * metric.size));
+    return { packets: each.reduce((sum, { packets }) => sum + packets, 0n), bytes: each.reduce((sum, { bytes }) => sum + bytes, 0n) };
   }
 
   flows(): readonly { readonly key: KeyRow<'sn_cttcp_01'>; readonly value: ValueRow<'sn_cttcp_01'> }[] {

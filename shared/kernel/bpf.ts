@@ -1,5 +1,5 @@
 /** bpf(2): maps, pins, programs, links, test runs. Attribute offsets are those of union bpf_attr in the kernel's uapi. */
-import { read } from 'node:fs';
+import { read, readFileSync } from 'node:fs';
 
 import { SeineError } from '@seine/model';
 
@@ -87,8 +87,16 @@ const deleteOne = (map: MapHandle, key: Uint8Array): void => {
   if (result < 0 && result !== -ENOENT) throw kernelError(`delete from ${map.name}`, -result);
 };
 
+let possibleCpus: number | undefined;
+/** A per-CPU map answers with one value for each possible CPU, each padded to 8 bytes. */
+const answerSize = ({ type, valueSize }: MapHandle): number => {
+  if (!type.includes('percpu')) return valueSize;
+  possibleCpus ??= Number(/(\d+)\s*$/.exec(readFileSync('/sys/devices/system/cpu/possible', 'utf8'))?.[1] ?? 0) + 1;
+  return Math.ceil(valueSize / 8) * 8 * possibleCpus;
+};
+
 const lookup = (map: MapHandle, key: Uint8Array): Uint8Array | undefined => {
-  const value = Buffer.alloc(map.valueSize);
+  const value = Buffer.alloc(answerSize(map));
   const result = tryCall(CMD.lookup, attr().u32(0, map.fd).pointer(8, key).pointer(16, value));
   if (result === -ENOENT) return undefined;
   if (result < 0) throw kernelError(`look up in ${map.name}`, -result);

@@ -1,0 +1,383 @@
+/** What each kind of packet meets at a pod's veth: verdict, packet out, sample, counters. Rows of docs/datapath.md. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+
+import { Direction, MAPS, Reason, SampleKind, Verdict } from '@seine/layout';
+
+import { Datapath, OK, openInterfaces, REDIRECT, SHOT, type Interfaces, type Pod } from './datapath.ts';
+import { arp, ethernet, icmp, icmpMessage, internetChecksum, ipv4, ipv6, PROTOCOL, reversed, sctp, TCP, tcp, tcp6, tcpSegment, udp, udpDatagram, type Flow } from './packet.ts';
+
+const HOST_MAC = '02:5e:1e:00:00:01';
+const NODE = '192.168.7.1';
+const REMOTE = '10.244.9.9';
+const WORLD = '203.0.113.7';
+const { INGRESS, EGRESS } = Direction;
+
+let interfaces: Interfaces;
+let datapath: Datapath;
+let web: Pod;
+let db: Pod;
+beforeAll(() => {
+  interfaces = openInterfaces();
+  web = { address: '10.244.1.10', identity: 300, endpointId: 10, ifindex: interfaces.a, mac: '02:00:00:00:00:0a' };
+  db = { address: '10.244.1.20', identity: 301, endpointId: 20, ifindex: interfaces.b, mac: '02:00:00:00:00:0b' };
+});
+afterAll(() => { interfaces.close(); });
+beforeEach(() => {
+  datapath = new Datapath(interfaces);
+  datapath.endpoint(web);
+  datapath.endpoint(db);
+  datapath.remote(NODE, 1, { inCluster: false });
+  datapath.remote(REMOTE, 302);
+  for (const identity of [300, 301]) datapath.openBoth(identity);
+});
+afterEach(() => { datapath.close(); });
+
+const flow = (destination: string, destinationPort = 80, source = web.address): Flow => ({ source, destination, sourcePort: 40000, destinationPort });
+const leaves = (packet: Buffer, pod = web) => datapath.run('from_pod', packet, pod.ifindex);
+const arrives = (packet: Buffer, pod = web) => datapath.run('to_pod', packet, pod.ifindex);
+const deny = (identity: number, direction: number, verdict: number = Verdict.DEFAULT_DENY): void => {
+  datapath.subject({ identity, direction, row: datapath.row([], verdict) });
+};
+const macs = (packet: Buffer): readonly string[] => [packet.subarray(0, 6), packet.subarray(6, 12)].map((mac) => mac.toString('hex').replace(/..(?=.)/g, '$&:'));
+const drops = ({ samples }: { readonly samples: readonly { readonly kind: number; readonly reason: number; readonly direction: number }[] }) =>
+  samples.filter(({ kind }) => kind === SampleKind.DROP).map(({ reason, direction }) => ({ reason, direction }));
+
+describe('pod to pod on one node', () => {
+  test('goes straight to the other pod: TTL less one, both MACs, a right checksum', () => {
+    const { verdict, packet } = leaves(tcp(flow(db.address), TCP.SYN));
+    expect(verdict).toBe(REDIRECT);
+    expect(macs(packet)).toEqual([db.mac, HOST_MAC]);
+    expect(packet[22]).toBe(63);
+    expect(internetChecksum(packet.subarray(14, 34))).toBe(0);
+  });
+  test.each([1, 2, 64, 128, 255])('keeps the checksum right from TTL %i', (ttl) => {
+    const { packet } = leaves(udp(flow(db.address), { ttl, id: 0xfe00 + ttl }));
+    expect(internetChecksum(packet.subarray(14, 34))).toBe(0);
+  });
+  test('is told as one verdict for each direction, with rule, identities, endpoint and place', () => {
+    datapath.subject({ identity: 300, direction: EGRESS, row: datapath.row([{ protocol: 6, port: 80, verdict: Verdict.ALLOW, rule: 7 }]) });
+    datapath.subject({ identity: 301, direction: INGRESS, row: datapath.row([{ protocol: 6, port: 80, verdict: Verdict.ALLOW, rule: 8 }]) });
+    const { samples } = leaves(tcp(flow(db.address), TCP.SYN));
+    const common = { kind: SampleKind.VERDICT, verdict: Verdict.ALLOW, reason: 0, sourceIdentity: 300, destinationIdentity: 301, source: web.address,
+      destination: db.address, sourcePort: 40000, destinationPort: 80, protocol: 6, tcpFlags: TCP.SYN, ifindex: web.ifindex, length: 54, reply: 0, lost: 0 };
+    expect(samples).toMatchObject([
+      { ...common, direction: EGRESS, rule: 7, endpointId: 10 },
+      { ...common, direction: INGRESS, rule: 8, endpointId: 20 },
+    ]);
+    expect(samples.every(({ file, line }) => file > 0 && line > 0)).toBe(true);
+  });
+  test('is dropped by the source\'s egress; ingress is not asked', () => {
+    deny(300, EGRESS);
+    deny(301, INGRESS);
+    const outcome = leaves(tcp(flow(db.address), TCP.SYN));
+    expect(outcome.verdict).toBe(SHOT);
+    expect(drops(outcome)).toEqual([{ reason: Reason.POLICY, direction: EGRESS }]);
+    expect(outcome.samples).toHaveLength(1);
+  });
+  test('is dropped by the destination\'s ingress, with the number of a deny rule', () => {
+    deny(301, INGRESS, Verdict.DENY);
+    const outcome = leaves(tcp(flow(db.address), TCP.SYN));
+    expect(outcome.verdict).toBe(SHOT);
+    expect(drops(outcome)).toEqual([{ reason: Reason.DENYLIST, direction: INGRESS }]);
+    expect(datapath.flows()).toEqual([]);
+  });
+  test('goes to the stack when its TTL ends here, unchanged', () => {
+    const sent = tcp(flow(db.address), TCP.SYN, { ttl: 1 });
+    const { verdict, packet } = leaves(sent);
+    expect(verdict).toBe(OK);
+    expect(packet.equals(sent)).toBe(true);
+  });
+  test('passes the destination\'s own hook as well, should the stack have carried it', () => {
+    leaves(tcp(flow(db.address), TCP.SYN));
+    expect(arrives(tcp(flow(db.address), TCP.SYN), db)).toMatchObject({ verdict: OK, samples: [] });
+  });
+  test('of one pod to itself is never isolated', () => {
+    deny(300, EGRESS);
+    deny(300, INGRESS);
+    expect(leaves(tcp(flow(web.address), TCP.SYN))).toMatchObject({ verdict: REDIRECT, samples: [] });
+  });
+  test('between two addresses of one pod is the same', () => {
+    deny(300, EGRESS);
+    datapath.endpoint({ ...web, address: '10.244.1.11' });
+    expect(leaves(tcp(flow('10.244.1.11'), TCP.SYN)).verdict).toBe(REDIRECT);
+  });
+});
+
+describe('a pod and what is not on its node', () => {
+  test.each([
+    { name: 'another node\'s pod', to: REMOTE, identity: 302 },
+    { name: 'its own host', to: NODE, identity: 1 },
+    { name: 'the world', to: WORLD, identity: 2 },
+  ])('passes egress to $name and goes up the stack, unchanged', ({ to, identity }) => {
+    datapath.subject({ identity: 300, direction: EGRESS, row: datapath.row([], Verdict.DENY), peers: { [identity]: datapath.row([], Verdict.ALLOW) } });
+    const sent = tcp(flow(to), TCP.SYN);
+    const { verdict, packet, samples } = leaves(sent);
+    expect(verdict).toBe(OK);
+    expect(packet.equals(sent)).toBe(true);
+    expect(samples).toMatchObject([{ direction: EGRESS, destinationIdentity: identity }]);
+  });
+  test.each([
+    { name: 'the longest prefix where no entry names the address', prefix: ['203.0.113.0', 96 + 24, 16777217] as const, identity: 16777217 },
+    { name: 'unknown inside another node\'s pod range, never world', prefix: ['203.0.112.0', 96 + 20, 0] as const, identity: 0 },
+  ])('is $name', ({ prefix: [address, length, number], identity }) => {
+    datapath.prefix(address, length, number);
+    expect(leaves(tcp(flow(WORLD), TCP.SYN)).samples).toMatchObject([{ destinationIdentity: identity }]);
+  });
+  test.each([
+    { name: 'the host', from: NODE, identity: 1 },
+    { name: 'another node\'s pod', from: REMOTE, identity: 302 },
+    { name: 'the world', from: WORLD, identity: 2 },
+  ])('hears $name only as its ingress policy says', ({ from, identity }) => {
+    const packet = tcp(flow(web.address, 80, from), TCP.SYN);
+    deny(300, INGRESS);
+    expect(drops(arrives(packet))).toEqual([{ reason: Reason.POLICY, direction: INGRESS }]);
+    datapath.subject({ identity: 300, direction: INGRESS, row: datapath.row([], Verdict.DENY), peers: { [identity]: datapath.row([], Verdict.ALLOW) } });
+    expect(arrives(packet)).toMatchObject({ verdict: OK, samples: [{ sourceIdentity: identity, direction: INGRESS, endpointId: 10 }] });
+  });
+  test('is not heard at an address that is not its own', () => {
+    expect(drops(arrives(tcp(flow(db.address, 80, REMOTE), TCP.SYN)))).toEqual([{ reason: Reason.STALE_IP, direction: INGRESS }]);
+  });
+});
+
+describe('a Service address that the socket layer did not translate', () => {
+  const vip = '10.96.0.10';
+  const frontend = (count: number): void => {
+    const key = { address: vip, port: 80, protocol: 6 };
+    datapath.put('sn_frontend_01', key, { slots: 1, echo: datapath.echo('sn_frontend_01', key), count, revnat: 1 });
+  };
+  test('does not leak as world: 174', () => {
+    frontend(2);
+    expect(drops(leaves(tcp(flow(vip), TCP.SYN)))).toEqual([{ reason: Reason.IS_CLUSTER_IP, direction: EGRESS }]);
+  });
+  test('without backends drops with 158', () => {
+    frontend(0);
+    expect(drops(leaves(tcp(flow(vip), TCP.SYN)))).toEqual([{ reason: Reason.NO_BACKEND, direction: EGRESS }]);
+  });
+  test('is world at a port that is no frontend\'s', () => {
+    frontend(2);
+    expect(leaves(tcp(flow(vip, 81), TCP.SYN)).verdict).toBe(OK);
+  });
+});
+
+describe('anti-spoofing', () => {
+  test.each([
+    { name: 'a neighbour pod\'s address', source: () => db.address },
+    { name: 'an address of nobody here', source: () => '10.244.1.99' },
+    { name: 'the node\'s address', source: () => NODE },
+    { name: 'an address of the world', source: () => WORLD },
+  ])('drops $name with 132', ({ source }) => {
+    expect(drops(leaves(tcp(flow(db.address, 80, source()), TCP.SYN)))).toEqual([{ reason: Reason.INVALID_SOURCE_IP, direction: EGRESS }]);
+  });
+  test('drops a packet of a neighbour\'s live flow', () => {
+    leaves(tcp(flow(db.address), TCP.SYN));
+    expect(drops(leaves(tcp(flow(db.address), TCP.ACK), db))).toEqual([{ reason: Reason.INVALID_SOURCE_IP, direction: EGRESS }]);
+  });
+  test('drops IPv6 that carries an IPv4 address: it would be that pod in every map', () => {
+    expect(drops(leaves(tcp6({ ...flow(`::ffff:${db.address}`), source: `::ffff:${web.address}` }, TCP.SYN)))).toEqual([{ reason: Reason.INVALID_PACKET, direction: EGRESS }]);
+  });
+  test('never obeys an endpoint whose echo is another address\'s', () => {
+    datapath.endpoint(web, 1);
+    expect(drops(leaves(tcp(flow(db.address), TCP.SYN)))).toEqual([{ reason: Reason.INVALID_SOURCE_IP, direction: EGRESS }]);
+  });
+});
+
+describe('never obeys a corrupted echo', () => {
+  test('of the ipcache: the address is world', () => {
+    datapath.remote(REMOTE, 302, { echo: 1 });
+    expect(leaves(tcp(flow(REMOTE), TCP.SYN)).samples).toMatchObject([{ destinationIdentity: 2 }]);
+  });
+  test('of a frontend: there is none', () => {
+    datapath.put('sn_frontend_01', { address: WORLD, port: 80, protocol: 6 }, { slots: 1, echo: 1, count: 1, revnat: 1 });
+    expect(leaves(tcp(flow(WORLD), TCP.SYN)).verdict).toBe(OK);
+  });
+});
+
+describe('policy and identities', () => {
+  test('a subject without a policy drops with 203', () => {
+    datapath.endpoint({ ...web, identity: 999 });
+    expect(drops(leaves(tcp(flow(REMOTE), TCP.SYN)))).toEqual([{ reason: Reason.NO_POLICY, direction: EGRESS }]);
+  });
+  test('an audited flow passes and says so', () => {
+    datapath.subject({ identity: 300, direction: EGRESS, row: datapath.row([], Verdict.AUDIT) });
+    expect(leaves(tcp(flow(REMOTE), TCP.SYN))).toMatchObject({ verdict: OK, samples: [{ kind: SampleKind.VERDICT, verdict: Verdict.AUDIT }] });
+  });
+  test('a node whose epoch was never written is not ready: 202', () => {
+    datapath.setEpoch(0);
+    expect(drops(leaves(tcp(flow(db.address), TCP.SYN)))).toEqual([{ reason: Reason.HOST_NOT_READY, direction: EGRESS }]);
+  });
+  test.each([
+    { name: 'UDP', packet: () => udp(flow(db.address, 53)), protocol: PROTOCOL.udp, port: 53 },
+    { name: 'SCTP', packet: () => sctp(flow(db.address, 3868)), protocol: PROTOCOL.sctp, port: 3868 },
+    { name: 'ICMP echo', packet: () => icmp({ source: web.address, destination: db.address }, { type: 8, id: 1 }), protocol: PROTOCOL.icmp, port: 8 << 8 },
+    { name: 'ICMP timestamp', packet: () => icmp({ source: web.address, destination: db.address }, { type: 13, id: 1 }), protocol: PROTOCOL.icmp, port: 13 << 8 },
+    { name: 'TCP behind IP options', packet: () => tcp(flow(db.address, 5432), TCP.SYN, { options: 40 }), protocol: PROTOCOL.tcp, port: 5432 },
+  ])('$name is asked by its own protocol and port', ({ packet, protocol, port }) => {
+    deny(301, INGRESS);
+    expect(leaves(packet()).verdict).toBe(SHOT);
+    datapath.subject({ identity: 301, direction: INGRESS, row: datapath.row([{ protocol, port, verdict: Verdict.ALLOW }]) });
+    expect(leaves(packet()).verdict).toBe(REDIRECT);
+  });
+});
+
+describe('packets that are not understood', () => {
+  const ip = (payload: Buffer, protocol: number = PROTOCOL.tcp): Buffer => ethernet(0x0800, ipv4(flow(db.address), protocol, payload));
+  const whole = (): Buffer => tcp(flow(db.address), TCP.SYN);
+  test.each([
+    { name: 'an IP version that is none', packet: () => { const p = whole(); p[14] = 0x55; return p; }, reason: Reason.INVALID_PACKET },
+    { name: 'an IP header length below its minimum', packet: () => { const p = whole(); p[14] = 0x44; return p; }, reason: Reason.INVALID_PACKET },
+    { name: 'options beyond the end', packet: () => { const p = whole().subarray(0, 40); p[14] = 0x4f; return p; }, reason: Reason.CT_INVALID_HEADER },
+    { name: 'half a TCP header', packet: () => ip(tcpSegment(flow(db.address), TCP.SYN).subarray(0, 10)), reason: Reason.CT_INVALID_HEADER },
+    { name: 'no UDP header', packet: () => ip(udpDatagram(flow(db.address)).subarray(0, 2), PROTOCOL.udp), reason: Reason.CT_INVALID_HEADER },
+    { name: 'half an ICMP header', packet: () => ip(icmpMessage({ type: 8 }).subarray(0, 4), PROTOCOL.icmp), reason: Reason.CT_INVALID_HEADER },
+    { name: 'an L4 protocol that is not known', packet: () => ip(Buffer.alloc(20), 47), reason: Reason.CT_UNKNOWN_L4 },
+    { name: 'the other family\'s ICMP', packet: () => ip(icmpMessage({ type: 128, id: 1 }), PROTOCOL.icmp6), reason: Reason.CT_UNKNOWN_L4 },
+  ])('drops $name with a sample', ({ packet, reason }) => {
+    expect(drops(leaves(packet()))).toEqual([{ reason, direction: EGRESS }]);
+  });
+  test.each([
+    { name: 'an unknown ethertype', packet: () => ethernet(0x88cc, Buffer.alloc(40)), reason: Reason.UNSUPPORTED_L2 },
+    { name: 'multicast', packet: () => udp(flow('224.0.0.251', 5353)), reason: Reason.UNSUPPORTED_L3 },
+    { name: 'broadcast', packet: () => udp(flow('255.255.255.255', 67)), reason: Reason.UNSUPPORTED_L3 },
+    { name: 'IPv6 multicast', packet: () => tcp6({ ...flow('ff02::fb'), source: 'fd00::1' }, TCP.SYN), reason: Reason.UNSUPPORTED_L3 },
+  ])('drops $name, counted, without a sample', ({ packet, reason }) => {
+    const sent = packet();
+    expect(leaves(sent)).toMatchObject({ verdict: SHOT, samples: [] });
+    expect(datapath.count(EGRESS, reason)).toEqual({ packets: 1n, bytes: BigInt(sent.length) });
+  });
+  test.each([
+    { name: 'duplicate address detection', source: '::', type: 135 },
+    { name: 'neighbour solicitation', source: 'fe80::1', type: 135 },
+    { name: 'router solicitation', source: 'fe80::1', type: 133 },
+    { name: 'multicast listener report', source: 'fe80::1', type: 143 },
+  ])('swallows $name silently', ({ source, type }) => {
+    const packet = ethernet(0x86dd, ipv6({ source, destination: 'ff02::1' }, PROTOCOL.icmp6, icmpMessage({ type }), 255));
+    expect(leaves(packet)).toMatchObject({ verdict: SHOT, samples: [] });
+  });
+});
+
+describe('IPv6 takes the same path', () => {
+  const web6 = 'fd00::10';
+  const db6 = 'fd00::20';
+  beforeEach(() => {
+    datapath.endpoint({ ...web, address: web6 });
+    datapath.endpoint({ ...db, address: db6 });
+  });
+  const flow6 = { source: web6, destination: db6, sourcePort: 40000, destinationPort: 80 };
+  test('to a pod on the node: hop limit less one, both MACs', () => {
+    const { verdict, packet } = leaves(tcp6(flow6, TCP.SYN));
+    expect(verdict).toBe(REDIRECT);
+    expect(macs(packet)).toEqual([db.mac, HOST_MAC]);
+    expect(packet[21]).toBe(63);
+  });
+  test('looks for the ports behind extension headers', () => {
+    deny(301, INGRESS);
+    datapath.subject({ identity: 301, direction: INGRESS, row: datapath.row([{ protocol: 6, port: 80, verdict: Verdict.ALLOW }]) });
+    const hopByHop = Buffer.from([60, 0, 1, 4, 0, 0, 0, 0]);
+    const destinationOptions = Buffer.from([6, 1, 1, 12, ...Array<number>(12).fill(0)]);
+    const packet = ethernet(0x86dd, ipv6(flow6, 0, Buffer.concat([hopByHop, destinationOptions, tcpSegment(flow6, TCP.SYN)])));
+    expect(leaves(packet).verdict).toBe(REDIRECT);
+  });
+  test('drops a neighbour\'s address with 132', () => {
+    expect(drops(leaves(tcp6(flow6, TCP.SYN), db))).toEqual([{ reason: Reason.INVALID_SOURCE_IP, direction: EGRESS }]);
+  });
+});
+
+describe('fragments', () => {
+  const first = (pod = web) => udp({ ...flow(db.address, 53), source: pod.address }, { id: 9, moreFragments: true });
+  const later = (id = 9, pod = web) => ethernet(0x0800, ipv4({ ...flow(db.address), source: pod.address }, PROTOCOL.udp, Buffer.alloc(16, 0xee), { id, fragmentOffset: 2 }));
+  beforeEach(() => {
+    datapath.subject({ identity: 301, direction: INGRESS, row: datapath.row([{ protocol: 17, port: 53, verdict: Verdict.ALLOW }]) });
+  });
+  test('follow the first, as packets of its flow', () => {
+    expect(leaves(first()).verdict).toBe(REDIRECT);
+    expect(leaves(later())).toMatchObject({ verdict: REDIRECT, samples: [] });
+    expect(datapath.flows()).toHaveLength(1);
+  });
+  test('without a first are dropped with 175, never taken for port 0', () => {
+    expect(drops(leaves(later()))).toEqual([{ reason: Reason.FRAGMENT_NOT_FOUND, direction: EGRESS }]);
+  });
+  test('of another datagram do not borrow its ports', () => {
+    leaves(first());
+    expect(drops(leaves(later(10)))).toEqual([{ reason: Reason.FRAGMENT_NOT_FOUND, direction: EGRESS }]);
+  });
+  test('of a pod cannot be announced by its neighbour', () => {
+    expect(drops(leaves(first(), db))).toEqual([{ reason: Reason.INVALID_SOURCE_IP, direction: EGRESS }]);
+    expect(drops(leaves(later()))).toEqual([{ reason: Reason.FRAGMENT_NOT_FOUND, direction: EGRESS }]);
+  });
+  test('of a denied flow are denied too', () => {
+    deny(301, INGRESS);
+    expect(leaves(first()).verdict).toBe(SHOT);
+    expect(drops(leaves(later()))).toEqual([{ reason: Reason.POLICY, direction: INGRESS }]);
+  });
+  test('of a ping and of its answer follow theirs', () => {
+    const part = (source: Pod, destination: Pod, type: number) => ethernet(0x0800,
+      ipv4({ source: source.address, destination: destination.address }, PROTOCOL.icmp, icmpMessage({ type, id: 5 }), { id: 77, moreFragments: true }));
+    const rest = (source: Pod, destination: Pod) => ethernet(0x0800,
+      ipv4({ source: source.address, destination: destination.address }, PROTOCOL.icmp, Buffer.alloc(16), { id: 77, fragmentOffset: 2 }));
+    datapath.subject({ identity: 301, direction: INGRESS, row: datapath.row([{ protocol: 1, port: 8 << 8, verdict: Verdict.ALLOW }]) });
+    deny(300, INGRESS);
+    deny(301, EGRESS);
+    expect([leaves(part(web, db, 8)), leaves(rest(web, db)), leaves(part(db, web, 0), db), leaves(rest(db, web), db)].map(({ verdict }) => verdict))
+      .toEqual([REDIRECT, REDIRECT, REDIRECT, REDIRECT]);
+  });
+});
+
+describe('ARP', () => {
+  test.each(['169.254.1.1', '10.244.1.20', '10.0.0.1'])('answers for %s with the host side\'s MAC', (asked) => {
+    const { verdict, packet } = leaves(arp({ operation: 1, senderMac: web.mac, sender: web.address, asked }));
+    expect(verdict).toBe(REDIRECT);
+    expect(macs(packet)).toEqual([web.mac, HOST_MAC]);
+    expect(packet.subarray(20, 42).toString('hex')).toBe(Buffer.concat([
+      Buffer.from([0, 2]), Buffer.from(HOST_MAC.replaceAll(':', ''), 'hex'), Buffer.from(asked.split('.').map(Number)),
+      Buffer.from(web.mac.replaceAll(':', ''), 'hex'), Buffer.from(web.address.split('.').map(Number)),
+    ]).toString('hex'));
+  });
+  test.each([
+    { name: 'a probe for its own address', sender: '0.0.0.0', asked: '10.244.1.10' },
+    { name: 'an announcement', sender: '10.244.1.10', asked: '10.244.1.10' },
+  ])('does not answer $name', ({ sender, asked }) => {
+    expect(leaves(arp({ operation: 1, senderMac: web.mac, sender, asked }))).toMatchObject({ verdict: SHOT, samples: [] });
+  });
+  test('lets the pod answer the node, with its own address only', () => {
+    const answer = (sender: string) => arp({ operation: 2, senderMac: web.mac, sender, asked: NODE });
+    expect(leaves(answer(web.address)).verdict).toBe(OK);
+    expect(leaves(answer(db.address)).verdict).toBe(SHOT);
+  });
+  test('reaches the pod from the node', () => {
+    expect(arrives(arp({ operation: 1, senderMac: HOST_MAC, sender: NODE, asked: web.address })).verdict).toBe(OK);
+  });
+});
+
+describe('the attached stubs', () => {
+  test.each(['stub_from_pod', 'stub_to_pod'])('%s drops with 140 while its slot is empty', (stub) => {
+    expect(drops(datapath.run(stub, tcp(flow(db.address), TCP.SYN), web.ifindex))).toMatchObject([{ reason: Reason.MISSED_TAIL_CALL }]);
+  });
+  test('run what their slots hold', () => {
+    datapath.program('FROM_POD', 'from_pod');
+    datapath.program('TO_POD', 'to_pod');
+    expect(datapath.run('stub_from_pod', tcp(flow(db.address), TCP.SYN), web.ifindex).verdict).toBe(REDIRECT);
+    expect(datapath.run('stub_to_pod', tcp(reversed(flow(NODE)), TCP.SYN | TCP.ACK), web.ifindex).verdict).toBe(OK);
+  });
+});
+
+describe('what is told', () => {
+  test('carries the log position that the node had applied', () => {
+    datapath.put('sn_state_01', { value: 0 }, { applying: 12n, applied: 11n, digest: '00'.repeat(32) });
+    expect(leaves(tcp(flow(db.address), TCP.SYN)).samples.map(({ seen }) => seen)).toEqual([11n, 11n]);
+  });
+  test('counts what went through, by direction', () => {
+    leaves(tcp(flow(db.address), TCP.SYN));
+    leaves(tcp(flow(REMOTE), TCP.SYN));
+    arrives(tcp(reversed(flow(REMOTE)), TCP.SYN | TCP.ACK));
+    expect([EGRESS, INGRESS].map((direction) => datapath.count(direction, 0).packets)).toEqual([2n, 1n]);
+  });
+  test('says how much was lost once the ring has room again', () => {
+    const unknown = tcp(flow(db.address, 80, '10.244.1.99'), TCP.SYN);
+    const many = 2 * Math.floor(MAPS.sn_samples_01.maxEntries / 96);
+    datapath.time('from_pod', unknown, web.ifindex, many);
+    const kept = datapath.samples().length;
+    expect(kept).toBeLessThan(many);
+    const told = Array.from({ length: 16 }, () => leaves(unknown).samples).flat().reduce((sum, { lost }) => sum + lost, 0);
+    expect(kept + told).toBe(many);
+  });
+});
