@@ -1,0 +1,41 @@
+// log (bus) ──► writer ──► loader (unix socket)          CNI shim, cli, observer ──► writer (unix sockets)
+import { join } from 'node:path';
+
+import { Container } from 'inversify';
+
+import type { Bus } from '@seine/bus';
+import { persistentUnix, serveUnix, SOCKET, type PersistentUnix } from '@seine/node';
+import { runRole } from '@seine/role';
+
+import { DATAPATH_WRITER_FIELDS } from './config.ts';
+import { openStore, type Store } from './shell/store.ts';
+import { createWriter, WRITER_METRICS } from './shell/writer.ts';
+
+const BUS = Symbol.for('Bus');
+const LOADER = Symbol.for('Loader');
+const STORE = Symbol.for('Store');
+const WRITER = Symbol.for('Writer');
+type Writer = ReturnType<typeof createWriter>;
+
+await runRole({
+  name: 'datapath-writer',
+  config: DATAPATH_WRITER_FIELDS,
+  start: async (role) => {
+    const { runDir, stateDir, node, cluster, mtu, repair, cniSocket } = role.config;
+    const container = new Container({ defaultScope: 'Singleton' });
+    container.bind<Bus>(BUS).toConstantValue(await role.connectBus());
+    container.bind<PersistentUnix>(LOADER).toResolvedValue(() => persistentUnix(join(runDir, SOCKET.loader), role.signal));
+    container.bind<Store>(STORE).toResolvedValue(() => openStore(stateDir));
+    container.bind<Writer>(WRITER).toResolvedValue((bus: Bus, loader: PersistentUnix, store: Store) =>
+      createWriter({ node, cluster, bus, loader, store, mtu, repair, log: role.log, metrics: role.metrics(WRITER_METRICS) }), [BUS, LOADER, STORE]);
+    const writer = container.get<Writer>(WRITER);
+    await writer.adoptInterfaces();
+    role.background('log', writer.followLog);
+    role.background('beat', writer.beat);
+    for (const path of [join(runDir, SOCKET.writer), cniSocket === '' ? join(runDir, SOCKET.cni) : cniSocket]) {
+      const server = await serveUnix(path, writer.handle);
+      role.onStop(path, server.close);
+    }
+    await writer.waitInSync();
+  },
+});

@@ -1,0 +1,392 @@
+/**
+ * The node's mind.
+ *
+ *   log ──► fold ──► rows ──► ordered steps ──► loader ──► kernel
+ *   CNI ──► local table ──┘                        └── dump ──► verify, repair
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+
+import { appliedSubject, type Bus } from '@seine/bus';
+import { echoOfBytes, encode, FOLDED_MAPS, MAPS } from '@seine/layout';
+import { dropReasonName, isSeineError, SeineError } from '@seine/model';
+import type { AnyRow, Applied, Attachment, CanonicalEntry, CniRequest, DumpReport, Handler, Hello, LocalEndpoint, MapEntry, NodeRoute, NodeStatus, NodeVerify, PersistentUnix, Plumbed } from '@seine/node';
+import { withSpan, type Logger, type MetricDefinitions, type Metrics } from '@seine/role';
+
+import {
+  canonicalEntries, CNI_ERROR, cniError, cniResult, differences, emptyNodeState, evolveNode, HOST_MAC, hostInterfaceName, keepOnly, nextAddress, nodeRoutes, nodeRows, orderSteps, originOf,
+  parseCni, podMac, rowsByMap, stepText, type CniCall, type DesiredRow, type LocalNames, type NodeRows, type Rows,
+} from '../core/index.ts';
+import type { Store } from './store.ts';
+
+export const WRITER_METRICS = {
+  writes: { type: 'counter', name: 'rows_written_total', help: 'Rows written or deleted.' },
+  changed: { type: 'counter', name: 'batches_total', help: 'Batches sent to the loader.' },
+  drift: { type: 'counter', name: 'drift_entries_total', help: 'Differences found between the kernel and the log.' },
+  endpoints: { type: 'gauge', name: 'endpoint_entries', help: 'Pods attached to this node.' },
+  lag: { type: 'histogram', name: 'apply_seconds', help: 'From a batch of events to its rows in the kernel.' },
+} as const satisfies MetricDefinitions;
+
+const IDENTITY_PATIENCE_MS = 5_000;
+const RETRY_MS = 200;
+const REPORT_EVERY_MS = 1_000;
+const DRIFT_EVERY_MS = 2_000;
+const LANES = ['fact', 'identity', 'ipam', 'policy', 'service'] as const;
+
+const peerEcho = (key: AnyRow): number => echoOfBytes(encode(MAPS.sn_peer_01.key, key as never)); // a peer key by construction
+
+const digestOf = (entries: readonly CanonicalEntry[]): string => {
+  const hash = createHash('sha256');
+  for (const { map, key, value } of entries) hash.update(`${map} ${key} ${value}\n`);
+  return hash.digest('hex');
+};
+
+export interface WriterPorts {
+  readonly node: string;
+  readonly cluster: string;
+  readonly bus: Bus;
+  readonly loader: PersistentUnix;
+  readonly store: Store;
+  readonly log: Logger;
+  readonly metrics: Metrics<typeof WRITER_METRICS>;
+  readonly mtu: number;
+  readonly repair: boolean;
+}
+
+export const createWriter = (ports: WriterPorts) => {
+  const { node, bus, loader, store, log, metrics } = ports;
+  const state = emptyNodeState();
+  const tables = store.readTables();
+  const table = store.readTable();
+  const local = new Map(table.endpoints.map((endpoint) => [endpoint.containerId, endpoint]));
+  let lastAddress = table.lastAddress;
+  const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+
+  let complete = 0;
+  let inSync = false;
+  let trusted = true;
+  let appliedSeq = 0;
+  /** What the maps hold; undefined: ask the kernel. */
+  let realized: Rows | undefined;
+  let rows: NodeRows | undefined;
+  let desired: Rows = new Map();
+  let routes = '';
+  let repairs = 0;
+  let reported = '';
+  let traceparent: string | undefined;
+  const waiters = new Set<() => void>();
+  const wake = (): void => { for (const waiter of waiters) waiter(); };
+
+  /** Everything that touches rows is one after the other. */
+  let turn: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const done = turn.then(work);
+    turn = done.catch(() => {});
+    return done;
+  };
+
+  const endpoints = (): readonly LocalEndpoint[] => [...local.values()];
+  const names = (): LocalNames => {
+    const byIndex = new Map(endpoints().map(({ ifindex, hostInterface }) => [ifindex, hostInterface]));
+    return { tables, interfaceName: (ifindex) => byIndex.get(ifindex) };
+  };
+
+  const dumpKernel = async (): Promise<Rows> => {
+    const all: DesiredRow[] = [];
+    for (const map of FOLDED_MAPS) {
+      for (const { key, value } of await loader.call<readonly MapEntry[]>('dump', { map })) all.push({ map, key, value } as unknown as DesiredRow); // decoded by that map's layout
+    }
+    return rowsByMap(all);
+  };
+
+  const forgetUnused = (): void => {
+    const used = { revision: new Set<string>(), row: new Set<string>(), rule: new Set<string>(), cidrClass: new Set<string>(), slots: new Set<string>() };
+    const note = (space: keyof typeof used, number: number): void => { const text = tables[space].textOf.get(number); if (text !== undefined) used[space].add(text); };
+    for (const row of rows?.rows ?? []) {
+      if (row.map === 'sn_subject_01') note('revision', row.value.revision);
+      if (row.map === 'sn_row_01') { note('row', row.key.row & 0xffffff); note('rule', row.value.rule); }
+      if (row.map === 'sn_class_01') note('cidrClass', row.value.value);
+      if (row.map === 'sn_frontend_01') note('slots', row.value.slots);
+    }
+    for (const space of Object.keys(used) as (keyof typeof used)[]) keepOnly(tables[space], used[space]); // Object.keys widens
+  };
+
+  const applyRoutes = async (): Promise<void> => {
+    const wanted: readonly NodeRoute[] = nodeRoutes(node, state);
+    const text = JSON.stringify(wanted);
+    if (text === routes) return;
+    const { failed } = await loader.call<{ readonly failed: readonly string[] }>('routes', { routes: wanted });
+    for (const reason of failed) log.warn('a node is not reachable, no tunnel', { reason, code: 160, name: dropReasonName(160) });
+    routes = text;
+  };
+
+  /** One pass: fold → rows → steps → kernel. */
+  const reconcile = async (): Promise<void> => {
+    if (!inSync || !trusted) return;
+    const startMs = performance.now();
+    const seq = complete;
+    rows = nodeRows(node, state, endpoints(), tables);
+    for (const { subject, peers, capacity } of rows.full) {
+      log.error('a policy does not fit: its subject is closed', { identity: subject.subject.identity, direction: subject.direction, peers, capacity, policies: state.policies.size });
+    }
+    desired = rowsByMap(rows.rows);
+    store.writeTables(tables);
+    realized ??= await dumpKernel();
+    const { steps, writes } = orderSteps(realized, desired, peerEcho);
+    if (steps.length > 0 || seq !== appliedSeq) {
+      try {
+        await withSpan('apply', { traceparent, attributes: { node, seq, writes } }, async (parent) => {
+          await loader.call<Applied>('apply', { seq, steps, traceparent: parent });
+        });
+      } catch (error) {
+        realized = undefined;
+        throw error;
+      }
+      realized = desired;
+      if (writes > 0) {
+        for (const step of steps) for (const line of stepText(step)) log.debug(line);
+        log.info('applied', { seq, rows: writes, ms: Math.round(performance.now() - startMs), ...(traceparent === undefined ? {} : { traceparent }) });
+        metrics.writes.add(writes);
+        metrics.changed.add();
+        metrics.lag.observe((performance.now() - startMs) / 1000);
+      }
+      traceparent = undefined;
+      appliedSeq = seq;
+      forgetUnused();
+      bus.publish(appliedSubject(ports.cluster, node), { node, seq, rows: writes, timeMs: Date.now() });
+    }
+    await applyRoutes();
+    metrics.endpoints.set(local.size);
+    wake();
+  };
+
+  let pending: Promise<void> | undefined;
+  /** Resolves when a pass that began after the call is done; calls that come together share one. */
+  const reconciled = (): Promise<void> => (pending ??= inTurn(async () => {
+    pending = undefined;
+    await reconcile();
+  }));
+  const retry = (signal: AbortSignal) => (error: unknown): void => {
+    if (signal.aborted) return;
+    log.warn('rows could not be written; trying again', { error: (error as Error).message });
+    setTimeout(() => { if (!signal.aborted) reconciled().catch(retry(signal)); }, RETRY_MS);
+  };
+
+  const report = async (): Promise<void> => {
+    const body = {
+      node, bootId, complete: appliedSeq, build: '0.1.0',
+      endpoints: endpoints().map(({ pod, uid, addresses, endpointId, hostInterface, containerId }) => ({ pod, uid, node, addresses, endpointId, hostInterface, containerId })),
+      identities: [...new Set(endpoints().flatMap(({ pod }) => state.podIdentities.get(pod)?.identity ?? []))],
+    };
+    const text = JSON.stringify(body);
+    if (text === reported) return;
+    await bus.report(node, body);
+    reported = text;
+  };
+  const reportSoon = (): void => { report().catch((error: unknown) => { log.debug('report not sent yet', { error: String(error) }); }); };
+
+  const saveTable = (): void => { store.writeTable({ endpoints: endpoints(), lastAddress }); };
+
+  /** Resolves when `holds` does; @throws what `late` makes after `patienceMs` */
+  const waitFor = (holds: () => boolean, patienceMs: number, late: () => SeineError): Promise<void> => new Promise((resolve, reject) => {
+    const done = (): void => { clearTimeout(timer); waiters.delete(check); };
+    const check = (): void => { if (holds()) { done(); resolve(); } };
+    const timer = setTimeout(() => { done(); reject(late()); }, patienceMs);
+    waiters.add(check);
+    check();
+  });
+
+  const freeEndpointId = (): number => {
+    const used = new Set(endpoints().map(({ endpointId }) => endpointId));
+    for (let id = 1; id <= 0xffff; id += 1) if (!used.has(id)) return id;
+    throw cniError(CNI_ERROR.tryAgain, 'all 65535 endpoint ids of this node are in use');
+  };
+
+  const reservedAddresses = new Set<string>();
+  const takeAddress = (call: CniCall): string => {
+    const used = new Set([...endpoints().flatMap(({ addresses }) => addresses), ...reservedAddresses]);
+    if (call.address !== undefined) {
+      const owner = endpoints().find(({ addresses }) => addresses.includes(call.address!));
+      if (owner !== undefined || used.has(call.address)) throw cniError(CNI_ERROR.tryAgain, `CNI_ARGS IP: ${call.address}: expected an address that ${owner?.pod ?? 'another pod'} does not have`);
+      return call.address;
+    }
+    const blocks = state.podCidrs.get(node) ?? [];
+    const address = nextAddress(blocks, used, lastAddress);
+    if (address === undefined) throw cniError(CNI_ERROR.tryAgain, blocks.length === 0 ? `node ${node} has no block of pod addresses yet` : `every address of ${blocks.join(', ')} is in use`);
+    lastAddress = address;
+    return address;
+  };
+
+  const resultOf = (endpoint: LocalEndpoint, version: string): unknown => cniResult({
+    version, hostInterface: endpoint.hostInterface, hostMac: HOST_MAC, podInterface: endpoint.podInterface, podMac: podMac(endpoint.addresses[0]!), netns: endpoint.netns,
+    address: endpoint.addresses[0]!, mtu: ports.mtu,
+  });
+
+  const add = async (call: CniCall): Promise<unknown> => {
+    const former = local.get(call.containerId);
+    if (former !== undefined) {
+      if (former.pod === call.pod && former.uid === call.uid) return resultOf(former, call.version);
+      throw cniError(CNI_ERROR.badEnvironment, `CNI_CONTAINERID: ${call.containerId}: expected a container that is not attached; it is ${former.pod}`);
+    }
+    if (!inSync) throw cniError(CNI_ERROR.tryAgain, `node ${node} has not read the log yet`);
+    const address = takeAddress(call);
+    reservedAddresses.add(address);
+    const hostInterface = hostInterfaceName(call.pod, call.uid);
+    try {
+      const { ifindex } = await loader.call<Plumbed>('plumb', { netns: call.netns, podInterface: call.podInterface, hostInterface, address, podMac: podMac(address), mtu: ports.mtu });
+      try {
+        await waitFor(() => state.podIdentities.get(call.pod)?.uid === call.uid, IDENTITY_PATIENCE_MS,
+          () => cniError(CNI_ERROR.tryAgain, `pod ${call.pod} (${call.uid}) has no identity after ${IDENTITY_PATIENCE_MS / 1000} s: is it scheduled, and does the identity-allocator run?`));
+        const endpoint: LocalEndpoint = {
+          pod: call.pod, uid: call.uid, containerId: call.containerId, netns: call.netns, podInterface: call.podInterface, hostInterface, ifindex, endpointId: freeEndpointId(), addresses: [address],
+        };
+        local.set(call.containerId, endpoint);
+        try {
+          await reconciled();
+          saveTable();
+        } catch (error) {
+          local.delete(call.containerId);
+          throw error;
+        }
+        reportSoon();
+        return resultOf(endpoint, call.version);
+      } catch (error) {
+        await loader.call('unplumb', { hostInterface });
+        throw error;
+      }
+    } finally {
+      reservedAddresses.delete(address);
+    }
+  };
+
+  const remove = async (call: CniCall): Promise<void> => {
+    const endpoint = local.get(call.containerId);
+    if (endpoint === undefined) return;
+    local.delete(call.containerId);
+    saveTable();
+    await reconciled();
+    await loader.call('unplumb', { hostInterface: endpoint.hostInterface });
+    reportSoon();
+  };
+
+  /** `<code> <base64 of the output>`: what the shim understands without a parser. */
+  const cni = async (request: CniRequest): Promise<string> => {
+    const answer = (code: number, output: unknown): string => `${code} ${Buffer.from(output === undefined ? '' : `${JSON.stringify(output)}\n`).toString('base64')}`;
+    let version = '1.1.0';
+    try {
+      const call = parseCni(request);
+      version = call.version;
+      switch (call.command) {
+        case 'ADD': return answer(0, await add(call));
+        case 'DEL': await remove(call); return answer(0, undefined);
+        case 'CHECK':
+          if (!local.has(call.containerId)) throw cniError(CNI_ERROR.unknownContainer, `CNI_CONTAINERID: ${call.containerId}: expected an attached container`);
+          return answer(0, undefined);
+        case 'STATUS':
+          if (!inSync) throw cniError(CNI_ERROR.notAvailable, `node ${node} has not read the log yet`);
+          return answer(0, undefined);
+      }
+    } catch (error) {
+      const code = isSeineError(error, 'SEINE_CNI_REFUSED') ? Number(error.details['cni']) : isSeineError(error, 'SEINE_NETNS_UNKNOWN') ? CNI_ERROR.badEnvironment : CNI_ERROR.tryAgain;
+      log.warn('a CNI request was refused', { code, error: (error as Error).message });
+      return answer(code, { cniVersion: version, code, msg: (error as Error).message, details: '' });
+    }
+  };
+
+  const compare = async (): Promise<NodeVerify> => {
+    const have = canonicalEntries(await dumpKernel(), names());
+    const want = canonicalEntries(desired, names());
+    const programs = await loader.call<readonly Attachment[]>('attachments', { interfaces: endpoints().map(({ hostInterface }) => hostInterface) });
+    return { node, seq: appliedSeq, rows: have.length, digestLog: digestOf(want), digestKernel: digestOf(have), differences: differences(want, have, state), programs };
+  };
+
+  const repairDrift = async (): Promise<void> => {
+    if (!inSync || !trusted || rows === undefined) return;
+    const found = await compare();
+    if (found.differences.length === 0 && found.programs.length === 0) return;
+    metrics.drift.add(found.differences.length + found.programs.length);
+    for (const difference of found.differences) log.warn('drift: the kernel differs from the log', { ...difference });
+    for (const program of found.programs) log.warn('drift: attachment lost', { ...program });
+    if (found.programs.length > 0) await loader.call('reattach', { interfaces: endpoints().map(({ hostInterface }) => hostInterface) });
+    realized = undefined;
+    await reconcile();
+    repairs += 1;
+  };
+
+  const status = (): NodeStatus => ({ node, seq: appliedSeq, complete, inSync, trusted, endpoints: local.size, repairs, pid: process.pid });
+
+  const handle: Handler = async (op, body) => {
+    switch (op) {
+      case 'cni': return cni(body as CniRequest);
+      case 'status': return status();
+      case 'wait': {
+        const { seq, timeoutMs } = body as { readonly seq: number; readonly timeoutMs: number };
+        await waitFor(() => appliedSeq >= seq, timeoutMs, () => new SeineError('SEINE_WAIT_TIMEOUT', `${node} is at #${appliedSeq}, not at #${seq}, after ${timeoutMs} ms`));
+        return status();
+      }
+      case 'endpoints': return endpoints();
+      case 'maps': return (await loader.call<Hello>('hello')).maps.map((map) => ({ ...map, rows: realized?.get(map.name)?.size ?? 0 }));
+      case 'dump': return inTurn(async (): Promise<DumpReport> => ({ node, seq: appliedSeq, entries: canonicalEntries(await dumpKernel(), names()) }));
+      case 'verify': return inTurn(compare);
+      case 'names': return {
+        rules: [...tables.rule.textOf], identities: [...state.identities], addresses: [...state.addresses].map(([address, { pod }]) => [address, pod]),
+        local: endpoints().flatMap(({ addresses, pod }) => addresses.map((address) => [address, pod])), classes: [...tables.cidrClass.textOf],
+      };
+      case 'origin': return originOf(state, body as CanonicalEntry) ?? null;
+      default: throw new SeineError('SEINE_QUERY_UNKNOWN', `${op}: no such query`);
+    }
+  };
+
+  const followLog = async (signal: AbortSignal): Promise<void> => {
+    for await (const batch of bus.follow({ lanes: LANES, from: 0, signal })) {
+      let changed = false;
+      for (const item of batch) {
+        switch (item.type) {
+          case 'commit':
+            for (const event of item.commit.events) evolveNode(state, event, item.commit.seq);
+            traceparent = item.commit.events.at(-1)?.traceparent ?? traceparent;
+            changed = true;
+            break;
+          case 'complete': changed ||= item.seq !== complete; complete = Math.max(complete, item.seq); break;
+          case 'inSync': inSync = true; changed = true; break;
+          case 'stale': log.warn('no tick of a lane: nothing changes until it comes back', { lane: item.lane }); break;
+          case 'distrusted':
+            trusted = false;
+            log.error('the log is not trusted: frozen, forwarding goes on', { reason: item.reason });
+            break;
+        }
+      }
+      if (!changed) continue;
+      wake();
+      reconciled().catch(retry(signal));
+    }
+  };
+
+  const beat = async (signal: AbortSignal): Promise<void> => {
+    let last = 0;
+    while (!signal.aborted) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, REPORT_EVERY_MS);
+        signal.addEventListener('abort', () => { clearTimeout(timer); resolve(); }, { once: true });
+      });
+      reportSoon();
+      if (!ports.repair || Date.now() - last < DRIFT_EVERY_MS || signal.aborted) continue;
+      last = Date.now();
+      await inTurn(repairDrift).catch((error: unknown) => { log.warn('drift could not be checked', { error: (error as Error).message }); });
+    }
+  };
+
+  /** Interface indexes are the kernel's: after a reboot or a rename by hand the table's are wrong, and such endpoints are gone. */
+  const adoptInterfaces = async (): Promise<void> => {
+    const links = new Map((await loader.call<readonly { readonly name: string; readonly index: number }[]>('interfaces')).map(({ name, index }) => [name, index]));
+    for (const [id, endpoint] of local) {
+      const ifindex = links.get(endpoint.hostInterface);
+      if (ifindex === undefined) { log.warn('an endpoint has no interface any more', { pod: endpoint.pod }); local.delete(id); } else local.set(id, { ...endpoint, ifindex });
+    }
+    saveTable();
+  };
+
+  return { handle, followLog, beat, adoptInterfaces,
+    waitInSync: (): Promise<void> => waitFor(() => inSync && rows !== undefined, 60_000, () => new SeineError('SEINE_LOG_UNREADABLE', 'the log was not read within 60 s')),
+  };
+};

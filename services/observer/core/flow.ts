@@ -1,0 +1,47 @@
+/** Samples → flows: numbers get the names that the node knows. Pure. */
+import { dropReasonName, isCidrIdentity, protocolName, reservedLabel, CIDR_IDENTITY_BASE } from '@seine/model';
+import { Direction, File, SampleKind, Verdict, type Row, type SAMPLE } from '@seine/layout';
+import type { Flow, FlowParty } from '@seine/node';
+
+export interface Names {
+  readonly rules: ReadonlyMap<number, string>;
+  readonly identities: ReadonlyMap<number, readonly string[]>;
+  readonly pods: ReadonlyMap<string, string>;
+  readonly classes: ReadonlyMap<number, string>;
+}
+
+export const emptyNames = (): Names => ({ rules: new Map(), identities: new Map(), pods: new Map(), classes: new Map() });
+
+const labelsOf = (identity: number, names: Names): readonly string[] => {
+  if (isCidrIdentity(identity)) return [`cidr:${names.classes.get(identity - CIDR_IDENTITY_BASE) ?? identity}`, 'reserved:world'];
+  const reserved = reservedLabel(identity);
+  return reserved === undefined ? names.identities.get(identity) ?? [] : [reserved];
+};
+
+const party = (address: string, port: number, identity: number, names: Names): FlowParty =>
+  ({ address, port, identity, labels: labelsOf(identity, names), pod: names.pods.get(address) ?? null });
+
+/** Where in bpf/ a decision stands. */
+const FILE_NAME = new Map<number, string>(Object.entries(File).map(([name, number]) => [number, name.toLowerCase()]));
+
+const ICMP = 1;
+const ICMPV6 = 58;
+
+/** @param bootMs what the monotonic clock's zero is in wall-clock ms */
+export const toFlow = (sample: Row<typeof SAMPLE>, node: string, bootMs: number, names: Names): Flow => {
+  const icmp = sample.protocol === ICMP || sample.protocol === ICMPV6;
+  const dropped = sample.kind === SampleKind.DROP;
+  return {
+    time: new Date(bootMs + Number(sample.time / 1_000_000n)).toISOString(),
+    seen: Number(sample.seen), node,
+    verdict: dropped ? 'DROPPED' : sample.verdict === Verdict.AUDIT ? 'AUDIT' : 'FORWARDED',
+    direction: sample.direction === Direction.INGRESS ? 'ingress' : sample.direction === Direction.EGRESS ? 'egress' : null,
+    reason: dropped ? { code: sample.reason, name: dropReasonName(sample.reason) } : null,
+    source: party(sample.source, sample.sourcePort, sample.sourceIdentity, names),
+    destination: party(sample.destination, icmp ? 0 : sample.destinationPort, sample.destinationIdentity, names),
+    protocol: protocolName(sample.protocol),
+    icmp: icmp ? { type: sample.destinationPort >> 8, code: sample.destinationPort & 0xff } : null,
+    rule: sample.rule === 0 ? null : names.rules.get(sample.rule) ?? `rule ${sample.rule}`,
+    tcpFlags: sample.tcpFlags, file: FILE_NAME.get(sample.file) ?? '', line: sample.line, lost: sample.lost,
+  };
+};

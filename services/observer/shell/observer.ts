@@ -1,0 +1,80 @@
+/** Samples from the loader ──► flows ──► the bus, a ring for questions, metrics. */
+import { flowsSubject, type Bus } from '@seine/bus';
+import { decodeAll, SAMPLE } from '@seine/layout';
+import { SeineError } from '@seine/model';
+import type { Flow, Handler, PersistentUnix } from '@seine/node';
+import type { MetricDefinitions, Metrics } from '@seine/role';
+
+import { createFlowRing, emptyNames, toFlow, type Names } from '../core/index.ts';
+
+export const OBSERVER_METRICS = {
+  flows: { type: 'counter', name: 'flows_total', help: 'Flows told, by verdict.' },
+  drops: { type: 'counter', name: 'drops_total', help: 'Drops told, by reason and direction.' },
+  lost: { type: 'counter', name: 'samples_lost_total', help: 'Samples that the kernel could not tell.' },
+} as const satisfies MetricDefinitions;
+
+const RING = 65_536;
+/** A name that is missing is asked for, but not for every sample. */
+const NAMES_EVERY_MS = 200;
+
+interface NamesAnswer {
+  readonly rules: readonly (readonly [number, string])[]; readonly identities: readonly (readonly [number, readonly string[]])[];
+  readonly addresses: readonly (readonly [string, string])[]; readonly local: readonly (readonly [string, string])[]; readonly classes: readonly (readonly [number, string])[];
+}
+
+export interface ObserverPorts {
+  readonly node: string;
+  readonly cluster: string;
+  readonly bus: Bus;
+  readonly writer: PersistentUnix;
+  readonly metrics: Metrics<typeof OBSERVER_METRICS>;
+}
+
+export const createObserver = ({ node, cluster, bus, writer, metrics }: ObserverPorts) => {
+  const ring = createFlowRing(RING);
+  /** The kernel's samples are on the monotonic clock. */
+  const bootMs = Date.now() - Number(process.hrtime.bigint() / 1_000_000n);
+  let names: Names = emptyNames();
+  let askedMs = 0;
+
+  const refreshNames = async (): Promise<void> => {
+    askedMs = Date.now();
+    const answer = await writer.call<NamesAnswer>('names', {}, 1_000);
+    names = { rules: new Map(answer.rules), identities: new Map(answer.identities), pods: new Map([...answer.addresses, ...answer.local]), classes: new Map(answer.classes) };
+  };
+
+  const unnamed = (flow: Flow): boolean => flow.rule?.startsWith('rule ') === true || [flow.source, flow.destination].some(({ identity, labels }) => identity > 0 && labels.length === 0);
+
+  let turn: Promise<void> = Promise.resolve();
+  const take = async (data: string, count: number): Promise<void> => {
+    const samples = decodeAll(SAMPLE, Buffer.from(data, 'base64'), count);
+    let flows = samples.map((sample) => toFlow(sample, node, bootMs, names));
+    if (flows.some(unnamed) && Date.now() - askedMs > NAMES_EVERY_MS) {
+      await refreshNames().catch(() => {}); // the writer is away: numbers stay numbers
+      flows = samples.map((sample) => toFlow(sample, node, bootMs, names));
+    }
+    for (const flow of flows) {
+      ring.add(flow);
+      metrics.flows.add(1, { verdict: flow.verdict });
+      if (flow.reason !== null) metrics.drops.add(1, { reason: flow.reason.name, direction: flow.direction ?? 'none' });
+      metrics.lost.add(flow.lost);
+    }
+    bus.publish(flowsSubject(cluster, node), { flows });
+  };
+
+  const handle: Handler = async (op, body) => {
+    if (op !== 'flows') throw new SeineError('SEINE_QUERY_UNKNOWN', `${op}: no such query`);
+    const { last } = body as { readonly last?: number };
+    const all = ring.all();
+    return { flows: last === undefined ? all : all.slice(-last), seen: ring.seen() };
+  };
+
+  return {
+    handle,
+    onPush: (name: string, body: unknown): void => {
+      if (name !== 'samples') return;
+      const { data, count } = body as { readonly data: string; readonly count: number };
+      turn = turn.then(() => take(data, count)).catch(() => {});
+    },
+  };
+};
