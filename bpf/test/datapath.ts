@@ -186,6 +186,9 @@ export class Datapath {
     return found;
   }
 
+  /** Every map of this object, to share with another object. */
+  maps(): ReadonlyMap<string, number> { return new Map(Object.keys(MAPS).map((name) => [name, this.mapFd(name)])); }
+
   echo<M extends MapName>(name: M, key: KeyRow<M>): number { return echoOf(MAPS[name].key, key as never); }
 
   /** Packets and bytes over all CPUs; reason 0 = forwarded. */

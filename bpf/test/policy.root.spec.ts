@@ -5,7 +5,7 @@ import { Direction, Reason, SubjectFlag, Verdict } from '@seine/layout';
 
 import { Datapath, openInterfaces, type Interfaces, type PortRule } from './datapath.ts';
 import { PROTOCOL } from './packet.ts';
-import { openProbe, policyMaps, type Probe, type Question } from './probe.ts';
+import { openProbe, type Probe, type Question } from './probe.ts';
 
 const SUBJECT = 300;
 const PEER = 301;
@@ -20,7 +20,7 @@ beforeAll(() => { interfaces = openInterfaces(); });
 afterAll(() => { interfaces.close(); });
 beforeEach(() => {
   datapath = new Datapath(interfaces);
-  probe = openProbe(policyMaps(datapath.mapFd));
+  probe = openProbe(datapath.maps());
 });
 afterEach(() => {
   probe.close();

@@ -1,6 +1,6 @@
 /** Asks the kernel's policy look-up without packets: 64 questions a system call. */
-import { loadObject, mapHandle, testRun } from '@seine/kernel';
-import { decode, encodeAll, MAPS, QUESTION, type Row } from '@seine/layout';
+import { loadObject, testRun } from '@seine/kernel';
+import { decode, encodeAll, QUESTION, type Row } from '@seine/layout';
 
 export interface Question extends Partial<Row<typeof QUESTION>> { readonly identity: number; readonly direction: number; readonly peerIdentity: number }
 export interface Answer { readonly verdict: number; readonly reason: number; readonly rule: number }
@@ -37,7 +37,3 @@ export const openProbe = (reuse: ReadonlyMap<string, number>): Probe => {
     close: object.close,
   };
 };
-
-/** Every policy map of an object that is loaded already. */
-export const policyMaps = (mapFd: (name: string) => number): ReadonlyMap<string, number> =>
-  new Map(Object.keys(MAPS).map((name) => [name, mapHandle(mapFd(name)).fd]));
