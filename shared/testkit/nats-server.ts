@@ -1,7 +1,7 @@
 /** A real nats-server on a free loopback port, with the shipped configuration, for integration tests. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -43,12 +43,14 @@ export interface NatsServer {
   readonly stop: () => Promise<void>;
 }
 
-export const startNatsServer = async (options: { readonly args?: readonly string[] } = {}): Promise<NatsServer> => {
+export const startNatsServer = async (options: { readonly configuration?: string } = {}): Promise<NatsServer> => {
   const port = await freePort();
   const directory = mkdtempSync(join(tmpdir(), 'seine-nats-'));
+  const configuration = options.configuration === undefined ? SHIPPED_CONFIGURATION : `${directory}.conf`;
+  if (options.configuration !== undefined) writeFileSync(configuration, options.configuration);
   let process: ChildProcess | undefined;
   const start = async (): Promise<void> => {
-    process = spawn('nats-server', ['-c', SHIPPED_CONFIGURATION, '-a', '127.0.0.1', '-p', String(port), '-sd', directory, ...options.args ?? []], { stdio: 'ignore' });
+    process = spawn('nats-server', ['-c', configuration, '-a', '127.0.0.1', '-p', String(port), '-sd', directory], { stdio: 'ignore' });
     process.once('error', () => {});
     await eventually(() => answers(port));
   };
@@ -70,6 +72,7 @@ export const startNatsServer = async (options: { readonly args?: readonly string
       process?.kill('SIGCONT');
       await kill();
       rmSync(directory, { recursive: true, force: true });
+      rmSync(`${directory}.conf`, { force: true });
     },
   };
 };
