@@ -122,7 +122,7 @@ export const createWriter = (ports: WriterPorts) => {
 
   /** One pass: fold → rows → steps → kernel. */
   const reconcile = async (): Promise<void> => {
-    if (!inSync || !trusted) return;
+    if (!inSync) return; // a log that is not trusted says nothing more: what changes then is local
     const startMs = performance.now();
     const seq = complete;
     rows = nodeRows(node, state, endpoints(), tables);
@@ -172,6 +172,7 @@ export const createWriter = (ports: WriterPorts) => {
     setTimeout(() => { if (!signal.aborted) reconciled().catch(retry(signal)); }, RETRY_MS);
   };
 
+  /** The whole state, sent again until the log shows it. */
   const report = async (): Promise<void> => {
     const body = {
       node, bootId, complete: appliedSeq, build: '0.1.0',
@@ -179,7 +180,9 @@ export const createWriter = (ports: WriterPorts) => {
       identities: [...new Set(endpoints().flatMap(({ pod }) => state.podIdentities.get(pod)?.identity ?? []))],
     };
     const text = JSON.stringify(body);
-    if (text === reported) return;
+    const admitted = [...state.endpoints].filter(([, endpoint]) => endpoint.node === node);
+    const shown = admitted.length === local.size && body.endpoints.every(({ pod, uid, containerId }) => { const known = state.endpoints.get(pod); return known?.uid === uid && known.containerId === containerId; });
+    if (text === reported && shown) return;
     await bus.report(node, body);
     reported = text;
   };
@@ -202,6 +205,15 @@ export const createWriter = (ports: WriterPorts) => {
     throw cniError(CNI_ERROR.tryAgain, 'all 65535 endpoint ids of this node are in use');
   };
 
+  /** Requests for one container, and for one pod, are one after the other; pods are attached side by side. */
+  const lines = new Map<string, Promise<unknown>>();
+  const inLine = <T>(name: string, work: () => Promise<T>): Promise<T> => {
+    const done = (lines.get(name) ?? Promise.resolve()).then(work);
+    const settled: Promise<void> = done.then(() => {}, () => {}).then(() => { if (lines.get(name) === settled) lines.delete(name); });
+    lines.set(name, settled);
+    return done;
+  };
+
   const reservedAddresses = new Set<string>();
   const takeAddress = (call: CniCall): string => {
     const used = new Set([...endpoints().flatMap(({ addresses }) => addresses), ...reservedAddresses]);
@@ -222,6 +234,20 @@ export const createWriter = (ports: WriterPorts) => {
     address: endpoint.addresses[0]!, mtu: ports.mtu,
   });
 
+  /** What fails half-way stays in the table, so that the next DEL goes on. */
+  const remove = async (endpoint: LocalEndpoint): Promise<void> => {
+    local.delete(endpoint.containerId);
+    try {
+      await reconciled();
+      await loader.call('unplumb', { hostInterface: endpoint.hostInterface });
+    } catch (error) {
+      local.set(endpoint.containerId, endpoint);
+      throw error;
+    }
+    saveTable();
+    reportSoon();
+  };
+
   const add = async (call: CniCall): Promise<unknown> => {
     const former = local.get(call.containerId);
     if (former !== undefined) {
@@ -229,6 +255,8 @@ export const createWriter = (ports: WriterPorts) => {
       throw cniError(CNI_ERROR.badEnvironment, `CNI_CONTAINERID: ${call.containerId}: expected a container that is not attached; it is ${former.pod}`);
     }
     if (!inSync) throw cniError(CNI_ERROR.tryAgain, `node ${node} has not read the log yet`);
+    /* A pod has one sandbox at a time: a new one ends the one before, whose DEL may still be to come. */
+    for (const endpoint of endpoints()) if (endpoint.pod === call.pod) await remove(endpoint);
     const address = takeAddress(call);
     reservedAddresses.add(address);
     const hostInterface = hostInterfaceName(call.pod, call.uid);
@@ -259,15 +287,6 @@ export const createWriter = (ports: WriterPorts) => {
     }
   };
 
-  const remove = async (call: CniCall): Promise<void> => {
-    const endpoint = local.get(call.containerId);
-    if (endpoint === undefined) return;
-    local.delete(call.containerId);
-    saveTable();
-    await reconciled();
-    await loader.call('unplumb', { hostInterface: endpoint.hostInterface });
-    reportSoon();
-  };
 
   /** `<code> <base64 of the output>`: what the shim understands without a parser. */
   const cni = async (request: CniRequest): Promise<string> => {
@@ -277,8 +296,13 @@ export const createWriter = (ports: WriterPorts) => {
       const call = parseCni(request);
       version = call.version;
       switch (call.command) {
-        case 'ADD': return answer(0, await add(call));
-        case 'DEL': await remove(call); return answer(0, undefined);
+        case 'ADD': return answer(0, await inLine(`container ${call.containerId}`, () => inLine(`pod ${call.pod}`, () => add(call))));
+        case 'DEL':
+          await inLine(`container ${call.containerId}`, () => inLine(`pod ${local.get(call.containerId)?.pod ?? ''}`, async () => {
+            const endpoint = local.get(call.containerId);
+            if (endpoint !== undefined) await remove(endpoint);
+          }));
+          return answer(0, undefined);
         case 'CHECK':
           if (!local.has(call.containerId)) throw cniError(CNI_ERROR.unknownContainer, `CNI_CONTAINERID: ${call.containerId}: expected an attached container`);
           return answer(0, undefined);
@@ -301,7 +325,7 @@ export const createWriter = (ports: WriterPorts) => {
   };
 
   const repairDrift = async (): Promise<void> => {
-    if (!inSync || !trusted || rows === undefined) return;
+    if (!inSync || rows === undefined) return;
     const found = await compare();
     if (found.differences.length === 0 && found.programs.length === 0) return;
     metrics.drift.add(found.differences.length + found.programs.length);
@@ -360,6 +384,7 @@ export const createWriter = (ports: WriterPorts) => {
       wake();
       reconciled().catch(retry(signal));
     }
+    if (!signal.aborted) await new Promise<void>((resolve) => { signal.addEventListener('abort', () => { resolve(); }, { once: true }); }); // frozen
   };
 
   const beat = async (signal: AbortSignal): Promise<void> => {

@@ -36,7 +36,7 @@ export const plumb = (netlink: Netlink, objects: NodeObjects, order: PlumbOrder)
   try {
     podFd = openFd(order.netns);
   } catch (cause) {
-    throw new SeineError('SEINE_NETNS_UNKNOWN', `network namespace ${order.netns} cannot be opened`, { netns: order.netns }, { cause });
+    throw new SeineError('SEINE_NETNS_UNKNOWN', `CNI_NETNS: ${JSON.stringify(order.netns)}: expected a network namespace that can be opened`, { netns: order.netns }, { cause });
   }
   try {
     netlink.transact([
