@@ -96,11 +96,12 @@ const settle = async (ports: WriterPorts, lane: Lane, { head, epoch, seen, insta
   const mine = (seq: number): Settled => ({ type: 'stored', head: { seq, laneSeq: header.laneSeq, hash, epoch, seen, writer: instance, closed } });
   const messageId = `${lane}:${header.laneSeq}:${hash.slice(0, 16)}`;
   let belowSinceMs: number | undefined;
-  for (;;) {
+  for (let attempt = 1; ; attempt += 1) {
     if (belowSinceMs === undefined) {
       const answer = await ports.broker.store(lane, bytes, { expected: head.seq, messageId });
       if (answer.type === 'stored') return mine(answer.seq);
-      if (answer.type === 'unclear') ports.warn('a commit was not acknowledged', { lane, laneSeq: header.laneSeq, reason: answer.reason });
+      // Each time would fill the log of a process whose broker is full or away.
+      if (answer.type === 'unclear' && (attempt & (attempt - 1)) === 0) ports.warn('a commit was not acknowledged', { lane, laneSeq: header.laneSeq, attempt, reason: answer.reason });
     }
     const found = await patientHead(ports, lane, signal);
     if (found.hash === hash) return mine(found.seq);

@@ -12,6 +12,7 @@ import { SeineError, assertNever, isSeineError } from '@seine/model';
 import type { Logger } from './log.ts';
 import type { MetricDefinitions, Metrics } from './metrics.ts';
 import type { Role } from './run.ts';
+import { withSpan } from './telemetry.ts';
 
 export const DECIDER_METRICS = {
   active: { type: 'gauge', name: 'writer_active', help: '1 while this process writes its lane, 0 while it stands by.' },
@@ -68,7 +69,10 @@ const serveTerm = async <State>(host: DeciderHost<State>): Promise<void> => {
     const { events, seen } = fold.decide();
     if (events.length > 0) {
       const startMs = performance.now();
-      await writer.commit(events, seen);
+      const { commit } = writer;
+      // The span is where time went; the stored traceparent stays the input's, as decisions depend on nothing else.
+      await withSpan(`decide ${lane}`, { traceparent: events[0]!.traceparent, attributes: { 'seine.lane': lane, 'seine.seen': seen, 'seine.decisions': events.length } },
+        () => commit(events, seen));
       metrics.commit.observe((performance.now() - startMs) / 1000);
       metrics.decisions.add(events.length);
     }

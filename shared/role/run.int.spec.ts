@@ -1,6 +1,8 @@
 /** A role as a process: its start, its end, and the lane it writes, over a real broker. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { connectBus, createLog, verifyChain, type Bus, type LaneWriter } from '@seine/bus';
@@ -64,13 +66,13 @@ describe('a deciding role', () => {
   let facts: LaneWriter;
   let roles: Running[] = [];
   const never = new AbortController().signal;
-  const start = (instance: string): Running => {
-    const role = run({ SEINE_NATS_URL: server.url, SEINE_INSTANCE: instance });
+  const start = (instance: string, environment: Readonly<Record<string, string>> = {}): Running => {
+    const role = run({ ...environment, SEINE_NATS_URL: server.url, SEINE_INSTANCE: instance });
     roles.push(role);
     return role;
   };
-  const observe = (name: string) => {
-    const event: SeineEvent = { type: 'namespace.observed.v1', key: name, time: '2026-01-01T00:00:00Z', data: { uid: name, labels: {} } };
+  const observe = (name: string, traceparent?: string) => {
+    const event: SeineEvent = { type: 'namespace.observed.v1', key: name, time: '2026-01-01T00:00:00Z', ...(traceparent === undefined ? {} : { traceparent }), data: { uid: name, labels: {} } };
     return facts.commit([event], 0);
   };
   const decisions = async (): Promise<string[]> => {
@@ -121,10 +123,32 @@ describe('a deciding role', () => {
     for await (const { events } of bus.read({ lanes: ['identity'], after: last.seq - 1 })) expect(events.map(({ type }) => type)).toEqual(['writer.closed.v1']);
   });
 
+  test('exports its spans where an endpoint is configured, in the trace of the fact', async () => {
+    const bodies: string[] = [];
+    const collector = createServer((request, response) => {
+      let body = '';
+      request.on('data', (chunk: Buffer) => { body += chunk.toString(); });
+      request.on('end', () => {
+        bodies.push(`${request.url} ${body}`);
+        response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
+      });
+    }).listen(0, '127.0.0.1');
+    await once(collector, 'listening');
+    const role = start('a', { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${(collector.address() as AddressInfo).port}` });
+    await role.line('writing');
+    await observe('n0', '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01');
+    await eventually(async () => (await decisions()).length === 1);
+    role.child.kill('SIGTERM');
+    expect(await role.exited).toEqual([0, null]);
+    expect(bodies.join('\n')).toMatch(/^\/v1\/traces .*4bf92f3577b34da6a3ce929d0e0e4736.*decide identity/);
+    collector.closeAllConnections();
+    collector.close();
+  });
+
   test('decides the same after kill -9 in the middle, in one chain, and every decision can be derived again', async () => {
     let role = start('a');
     await role.line('writing');
-    const offered = Promise.all(names(300).map(observe));
+    const offered = Promise.all(names(300).map((name) => observe(name)));
     for (let round = 0; round < 3; round += 1) {
       role.child.kill('SIGKILL');
       await role.exited;
