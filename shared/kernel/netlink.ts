@@ -129,7 +129,7 @@ const routeMessage = (type: number, flags: number, route: Route): Buffer => {
   const head = Buffer.alloc(12);
   head.writeUInt8(family, 0);
   head.writeUInt8(route.length ?? 0, 1);
-  head.writeUInt8(kind === 'local' ? 255 : 254, 4);
+  head.writeUInt8(254, 4); // the main table, so that a longer prefix beats a local default
   head.writeUInt8(4, 5);
   head.writeUInt8(kind === 'local' ? SCOPE.host : route.gateway === undefined && kind === 'unicast' ? SCOPE.link : SCOPE.universe, 6);
   head.writeUInt8(ROUTE_TYPE[kind], 7);

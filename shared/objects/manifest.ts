@@ -14,6 +14,22 @@ export interface Manifests { readonly objects: readonly KubeObject[]; readonly r
 /** RFC 1123 with the odd colons and capitals that RBAC names have: only kinds that become facts are checked in full, later. */
 const NAME = /^[A-Za-z0-9]([-A-Za-z0-9_.:]*[A-Za-z0-9])?$/;
 
+export const SOURCE_ANNOTATION = 'seine.network/source';
+export const LINES_ANNOTATION = 'seine.network/lines';
+
+/** Where people wrote an object that a controller has written again: `policies.yaml:41`, and the lines of its rules. Shown, never opened. */
+const placeFromAnnotations = (metadata: PlainObject): { readonly place?: { readonly file: string; readonly line: number }; readonly lines?: Readonly<Record<string, number>> } => {
+  const annotations = member(metadata, 'annotations');
+  if (!isObject(annotations)) return {};
+  const source = /^(.{1,512}):([0-9]{1,9})$/.exec(String(member(annotations, SOURCE_ANNOTATION) ?? ''));
+  const lines: Record<string, number> = {};
+  for (const pair of String(member(annotations, LINES_ANNOTATION) ?? '').split(' ')) {
+    const match = /^((?:ingress|egress)\[[0-9]{1,4}\](?:\.(?:from|to)\[[0-9]{1,4}\])?)=([0-9]{1,9})$/.exec(pair);
+    if (match !== null) lines[match[1]!] = Number(match[2]);
+  }
+  return { ...(source === null ? {} : { place: { file: source[1]!, line: Number(source[2]) } }), ...(Object.keys(lines).length === 0 ? {} : { lines }) };
+};
+
 /** One raw object → KubeObject, or why not. */
 export const toObject = (raw: unknown, place?: { readonly file: string; readonly line: number }, lines?: Readonly<Record<string, number>>): KubeObject | RefusedObject => {
   const found = faults();
@@ -38,9 +54,10 @@ export const toObject = (raw: unknown, place?: { readonly file: string; readonly
   const uidRaw = member(metadata, 'uid');
   const source = place === undefined ? {} : { source: place };
   if (found.refusals.length > 0) return { object: { kind: kind === '' ? 'unknown' : kind, namespace, name: name === '' ? 'unnamed' : name }, refusals: found.refusals, ...source };
+  const told = placeFromAnnotations(metadata);
   return {
     apiVersion, kind, namespace, name, uid: typeof uidRaw === 'string' && uidRaw !== '' ? uidRaw : `${kind}/${namespace}/${name}`, raw: object,
-    ...(place === undefined ? {} : { place }), ...(lines === undefined ? {} : { lines }),
+    ...(place === undefined ? {} : { place }), ...(lines === undefined ? {} : { lines }), ...told,
   };
 };
 

@@ -1,0 +1,254 @@
+/**
+ * All pods of one node (or the external host), served by one process: sockets are opened inside each pod's namespace, after the process
+ * entered the node's cgroup. The same process sends probes and counts what arrives, with packet sockets that see what no server hides.
+ */
+import { createServer, type Server as HttpServer } from 'node:http';
+
+import {
+  closeFd, inNetnsAt, listenOn, localPort, openPacketSocket, openSocket, receiveFrom, receivePacket, sendTo, socketError, startConnect, tcpState,
+} from '@seine/kernel';
+import { formatAddress, PROTOCOL, SeineError } from '@seine/model';
+import { serveUnix, type Handler } from '@seine/node';
+
+interface OpenOrder { readonly netns: string; readonly address: string; readonly name: string; readonly ports: readonly { readonly port: number; readonly protocol: string }[] }
+interface SendOrder {
+  /** undefined: the process's own namespace */
+  readonly netns?: string; readonly source?: string; readonly foreign?: boolean; readonly destination: string; readonly port: number; readonly protocol: string;
+  readonly icmp?: { readonly type: number; readonly code: number };
+}
+export interface Sent { readonly id: number; readonly source: string; readonly sourcePort: number; readonly error: string | null }
+
+const POLL_MS = 2;
+const AF_INET_HEADER = 20;
+
+const within = <T>(netns: string | undefined, work: () => T): T => (netns === undefined ? work() : inNetnsAt(netns, work));
+
+/* --- servers ----------------------------------------------------------------------------- */
+
+interface PodServers { readonly http: HttpServer[]; readonly udp: number[] }
+const pods = new Map<string, PodServers>();
+
+const open = ({ netns, address, name, ports }: OpenOrder): readonly string[] => {
+  close(netns);
+  const servers: PodServers = { http: [], udp: [] };
+  const skipped: string[] = [];
+  for (const { port, protocol } of ports) {
+    try {
+      if (protocol === 'TCP') {
+        const fd = inNetnsAt(netns, () => listenOn(address, port));
+        const server = createServer((request, response) => {
+          response.setHeader('content-type', 'text/plain');
+          response.end(`${name} ${request.method} ${request.url}\n`);
+        });
+        server.keepAliveTimeout = 60_000;
+        server.listen({ fd });
+        servers.http.push(server);
+      } else if (protocol === 'UDP') {
+        servers.udp.push(inNetnsAt(netns, () => openSocket({ type: 'datagram', address, port })));
+      } else {
+        skipped.push(`${name}: no server for ${protocol} port ${port}`);
+      }
+    } catch (error) {
+      skipped.push(`${name}: ${(error as Error).message}`);
+    }
+  }
+  pods.set(netns, servers);
+  return skipped;
+};
+
+const close = (netns: string): void => {
+  const servers = pods.get(netns);
+  if (servers === undefined) return;
+  for (const server of servers.http) { server.close(); server.closeAllConnections(); }
+  for (const fd of servers.udp) closeFd(fd);
+  pods.delete(netns);
+};
+
+/* --- arrivals ---------------------------------------------------------------------------- */
+
+interface Watch { readonly fds: readonly number[]; readonly counts: Map<string, number> }
+const watches = new Map<number, Watch>();
+let nextWatch = 1;
+
+/** `6/10.244.1.2:40001`, ICMP: `1/10.244.1.2#17`: who sent it, whatever it was translated to. */
+const arrivalKey = (packet: Buffer): string | undefined => {
+  if (packet.length < AF_INET_HEADER || packet[0]! >> 4 !== 4) return undefined;
+  const header = (packet[0]! & 0xf) * 4;
+  const protocol = packet[9]!;
+  const source = Buffer.alloc(16);
+  source.fill(0xff, 10, 12);
+  packet.copy(source, 12, 12, 16);
+  const from = formatAddress(source);
+  if (protocol === PROTOCOL.ICMP) return packet.length < header + 6 ? undefined : `1/${from}#${packet.readUInt16BE(header + 4)}`;
+  return packet.length < header + 4 ? undefined : `${protocol}/${from}:${packet.readUInt16BE(header)}`;
+};
+
+const buffer = Buffer.alloc(65_536);
+const readWatch = ({ fds, counts }: Watch): void => {
+  for (const fd of fds) {
+    for (let received = receivePacket(fd, buffer); received !== undefined; received = receivePacket(fd, buffer)) {
+      const key = received.outgoing ? undefined : arrivalKey(received.packet);
+      if (key !== undefined) counts.set(key, (counts.get(key) ?? 0) + 1);
+    }
+  }
+};
+
+/* --- probes ------------------------------------------------------------------------------ */
+
+interface Probe { readonly fd: number; readonly protocol: string; readonly sentMs: number; connected: boolean | null; refused: string | null; replied: number }
+const probes = new Map<number, Probe>();
+let nextProbe = 1;
+let nextIcmpId = process.pid & 0xffff;
+const PROBE_LIFE_MS = 5_000;
+
+const checksum = (bytes: Buffer): number => {
+  let sum = 0;
+  for (let offset = 0; offset + 1 < bytes.length; offset += 2) sum += bytes.readUInt16BE(offset);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  return ~sum & 0xffff;
+};
+
+const icmpPacket = (type: number, code: number, id: number): Buffer => {
+  const packet = Buffer.alloc(16);
+  packet.writeUInt8(type, 0);
+  packet.writeUInt8(code, 1);
+  packet.writeUInt16BE(id, 4);
+  packet.writeUInt16BE(1, 6);
+  packet.writeUInt16BE(checksum(packet), 2);
+  return packet;
+};
+
+/** CRC32c, as SCTP's common header wants it. */
+const crc32c = (bytes: Buffer): number => {
+  let crc = 0xffffffff;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit += 1) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1;
+  }
+  return ~crc >>> 0;
+};
+
+const sctpInit = (sourcePort: number, port: number): Buffer => {
+  const packet = Buffer.alloc(32);
+  packet.writeUInt16BE(sourcePort, 0);
+  packet.writeUInt16BE(port, 2);
+  packet.writeUInt8(1, 12); // INIT
+  packet.writeUInt16BE(20, 14);
+  packet.writeUInt32BE(0x5e1e5e1e, 16);
+  packet.writeUInt32BE(65_536, 20);
+  packet.writeUInt16BE(1, 24);
+  packet.writeUInt16BE(1, 26);
+  packet.writeUInt32BE(1, 28);
+  packet.writeUInt32LE(crc32c(packet), 8);
+  return packet;
+};
+
+const send = (order: SendOrder): Sent => {
+  const { netns, source, foreign = false, destination, port, protocol } = order;
+  const bindTo = source === undefined ? {} : { address: source, foreign };
+  const record = (fd: number, sourcePort: number, error: string | undefined): Sent => {
+    const id = nextProbe++;
+    probes.set(id, { fd, protocol, sentMs: Date.now(), connected: protocol === 'TCP' ? false : null, refused: error ?? null, replied: 0 });
+    return { id, source: source ?? '', sourcePort, error: error ?? null };
+  };
+  return within(netns, () => {
+    switch (protocol) {
+      case 'TCP': {
+        const fd = openSocket({ type: 'stream', ...bindTo });
+        const refused = startConnect(fd, destination, port);
+        return record(fd, localPort(fd), refused);
+      }
+      case 'UDP': {
+        const fd = openSocket({ type: 'datagram', ...bindTo });
+        const failed = sendTo(fd, Buffer.from('seine'), destination, port);
+        return record(fd, localPort(fd), failed);
+      }
+      case 'ICMP': {
+        nextIcmpId = (nextIcmpId + 1) & 0xffff;
+        const fd = openSocket({ type: 'raw', protocol: PROTOCOL.ICMP, ...bindTo });
+        const failed = sendTo(fd, icmpPacket(order.icmp?.type ?? 8, order.icmp?.code ?? 0, nextIcmpId), destination, 0);
+        return record(fd, nextIcmpId, failed);
+      }
+      case 'SCTP': {
+        const ports = openSocket({ type: 'datagram', ...bindTo });
+        sendTo(ports, Buffer.alloc(0), '127.0.0.1', 9);
+        const sourcePort = localPort(ports);
+        closeFd(ports);
+        const fd = openSocket({ type: 'raw', protocol: PROTOCOL.SCTP, ...bindTo });
+        const failed = sendTo(fd, sctpInit(sourcePort, port), destination, 0);
+        return record(fd, sourcePort, failed);
+      }
+      default: throw new SeineError('SEINE_INPUT_INVALID', `protocol ${protocol}: expected TCP, UDP, SCTP or ICMP`);
+    }
+  });
+};
+
+const TCP_ESTABLISHED = 1;
+const look = (probe: Probe): void => {
+  if (probe.protocol === 'TCP') {
+    if (probe.connected === true || probe.refused !== null) return;
+    const failed = socketError(probe.fd);
+    if (failed !== undefined) probe.refused = failed;
+    else if (tcpState(probe.fd) === TCP_ESTABLISHED) { probe.connected = true; probe.replied = 1; }
+  } else if (receiveFrom(probe.fd, buffer) !== undefined) {
+    probe.replied += 1;
+  }
+};
+
+setInterval(() => {
+  for (const servers of pods.values()) {
+    for (const fd of servers.udp) {
+      for (let got = receiveFrom(fd, buffer); got !== undefined; got = receiveFrom(fd, buffer)) sendTo(fd, got.data, got.address, got.port);
+    }
+  }
+  for (const watch of watches.values()) readWatch(watch);
+  for (const [id, probe] of probes) {
+    look(probe);
+    if (Date.now() - probe.sentMs > PROBE_LIFE_MS) { closeFd(probe.fd); probes.delete(id); }
+  }
+}, POLL_MS);
+
+const handle: Handler = async (op, body) => {
+  switch (op) {
+    case 'ping': return {};
+    case 'open': return open(body as OpenOrder);
+    case 'close': close((body as { readonly netns: string }).netns); return {};
+    case 'watch': {
+      const { netns } = body as { readonly netns: readonly (string | null)[] };
+      const id = nextWatch++;
+      watches.set(id, { counts: new Map(), fds: netns.map((name) => within(name ?? undefined, openPacketSocket)) });
+      return { id };
+    }
+    case 'arrivals': {
+      const watch = watches.get((body as { readonly id: number }).id);
+      if (watch === undefined) return [];
+      readWatch(watch);
+      return [...watch.counts];
+    }
+    case 'unwatch': {
+      const { id } = body as { readonly id: number };
+      for (const fd of watches.get(id)?.fds ?? []) closeFd(fd);
+      watches.delete(id);
+      return {};
+    }
+    case 'send': return send(body as SendOrder);
+    case 'outcome': {
+      const probe = probes.get((body as { readonly id: number }).id);
+      if (probe === undefined) return { connected: null, refused: null, replied: 0 };
+      look(probe);
+      return { connected: probe.connected, refused: probe.refused, replied: probe.replied };
+    }
+    case 'done': {
+      const { id } = body as { readonly id: number };
+      const probe = probes.get(id);
+      if (probe !== undefined) { closeFd(probe.fd); probes.delete(id); }
+      return {};
+    }
+    default: throw new SeineError('SEINE_QUERY_UNKNOWN', `${op}: no such order`);
+  }
+};
+
+const path = process.env['SEINE_PODS_SOCKET'];
+if (path === undefined) throw new SeineError('SEINE_CONFIG_INVALID', 'SEINE_PODS_SOCKET is not set: expected the path of this process\'s socket');
+await serveUnix(path, handle);
+process.on('SIGTERM', () => process.exit(0));
