@@ -29,6 +29,8 @@ export const WRITER_METRICS = {
 
 const IDENTITY_PATIENCE_MS = 5_000;
 const RETRY_MS = 200;
+/** How long a dump waits for what this node did to be in the log: only then a replay can know it. */
+const SETTLE_PATIENCE_MS = 3_000;
 const REPORT_EVERY_MS = 1_000;
 const DRIFT_EVERY_MS = 2_000;
 const LANES = ['fact', 'identity', 'ipam', 'policy', 'service'] as const;
@@ -172,6 +174,14 @@ export const createWriter = (ports: WriterPorts) => {
     setTimeout(() => { if (!signal.aborted) reconciled().catch(retry(signal)); }, RETRY_MS);
   };
 
+  /** Are the log's endpoints of this node those of its table? */
+  const logShowsTable = (): boolean => {
+    const shown = [...state.endpoints.values()].filter((endpoint) => endpoint.node === node).length;
+    return shown === local.size && endpoints().every(({ pod, uid, containerId }) => {
+      const known = state.endpoints.get(pod);
+      return known?.uid === uid && known.containerId === containerId;
+    });
+  };
   /** The whole state, sent again until the log shows it. */
   const report = async (): Promise<void> => {
     const body = {
@@ -180,9 +190,7 @@ export const createWriter = (ports: WriterPorts) => {
       identities: [...new Set(endpoints().flatMap(({ pod }) => state.podIdentities.get(pod)?.identity ?? []))],
     };
     const text = JSON.stringify(body);
-    const admitted = [...state.endpoints].filter(([, endpoint]) => endpoint.node === node);
-    const shown = admitted.length === local.size && body.endpoints.every(({ pod, uid, containerId }) => { const known = state.endpoints.get(pod); return known?.uid === uid && known.containerId === containerId; });
-    if (text === reported && shown) return;
+    if (text === reported && logShowsTable()) return;
     await bus.report(node, body);
     reported = text;
   };
@@ -339,6 +347,7 @@ export const createWriter = (ports: WriterPorts) => {
 
   const status = (): NodeStatus => ({ node, seq: appliedSeq, complete, inSync, trusted, endpoints: local.size, repairs, pid: process.pid });
 
+  const settleLate = (): SeineError => new SeineError('SEINE_LOG_BEHIND', `the log does not show the endpoints of ${node} yet`);
   const handle: Handler = async (op, body) => {
     switch (op) {
       case 'cni': return cni(body as CniRequest);
@@ -350,7 +359,9 @@ export const createWriter = (ports: WriterPorts) => {
       }
       case 'endpoints': return endpoints();
       case 'maps': return (await loader.call<Hello>('hello')).maps.map((map) => ({ ...map, rows: realized?.get(map.name)?.size ?? 0 }));
-      case 'dump': return inTurn(async (): Promise<DumpReport> => ({ node, seq: appliedSeq, entries: canonicalEntries(await dumpKernel(), names()) }));
+      case 'dump':
+        await waitFor(() => logShowsTable() && appliedSeq === complete, SETTLE_PATIENCE_MS, settleLate).catch(() => {}); // else as it is
+        return inTurn(async (): Promise<DumpReport> => ({ node, seq: appliedSeq, entries: canonicalEntries(await dumpKernel(), names()) }));
       case 'verify': return inTurn(compare);
       case 'names': return {
         rules: [...tables.rule.textOf], identities: [...state.identities], addresses: [...state.addresses].map(([address, { pod }]) => [address, pod]),
