@@ -256,8 +256,7 @@ describe('an entry lives', () => {
 
   const age = (): void => {
     const { key, value } = only();
-    const table = key.protocol === PROTOCOL.tcp ? 'sn_cttcp_01' : 'sn_ctany_01';
-    datapath.put(table, key, { ...value, expiry: now() - 5 });
+    datapath.put<'sn_cttcp_01' | 'sn_ctany_01'>(key.protocol === PROTOCOL.tcp ? 'sn_cttcp_01' : 'sn_ctany_01', key, { ...value, expiry: now() - 5 });
   };
   test('no longer than that: an expired one is as none', () => {
     oneWay(PROTOCOL.udp);

@@ -58,15 +58,17 @@ const skbContext = (ifindex: number): Buffer => {
 };
 
 export class Datapath {
-  readonly #object = loadObject(new URL('../build/pod.o', import.meta.url).pathname, { maxEntries: SMALL });
+  readonly #object;
   readonly #ring;
   readonly #interfaces: Interfaces;
   #epoch = 0;
   #nextRow = 0;
   #nextRevision = 0;
 
-  constructor(interfaces: Interfaces) {
+  /** @param options another object than the pods' programs; other sizes than those small ones */
+  constructor(interfaces: Interfaces, { object = 'pod.o', maxEntries = {} }: { readonly object?: string; readonly maxEntries?: Readonly<Record<string, number>> } = {}) {
     this.#interfaces = interfaces;
+    this.#object = loadObject(new URL(`../build/${object}`, import.meta.url).pathname, { maxEntries: { ...SMALL, ...maxEntries } });
     const samples = mapHandle(this.#object.mapFd('sn_samples_01'));
     this.#ring = openRingBuffer(samples.fd, samples.maxEntries);
     this.bumpEpoch();
