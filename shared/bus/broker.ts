@@ -33,7 +33,7 @@ export interface Broker {
   readonly last: (lane: Lane) => Promise<StoredCommit | undefined>;
   readonly at: (seq: number) => Promise<StoredCommit | undefined>;
   readonly lastSeq: () => Promise<number>;
-  /** Resolves when the broker knows of the interest: whatever is stored from then on arrives. */
+  /** Whatever is stored after the next answer of the broker arrives. */
   readonly listen: (listener: BrokerListener) => Promise<() => void>;
   /** Rejects when it was not acknowledged. */
   readonly storeReport: (node: string, bytes: Uint8Array) => Promise<void>;

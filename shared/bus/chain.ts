@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { NO_PREVIOUS, parseCommit, parseCommitHeader, type Lane } from '@seine/events';
 import { SeineError } from '@seine/model';
 
-import type { Commit, LanePosition, Position } from './port.ts';
+import type { Commit } from './port.ts';
 
 /** One message of the log as the broker holds it; `bytes` are never re-encoded. */
 export interface StoredCommit {
@@ -23,12 +23,6 @@ export const toCommit = (stored: StoredCommit, hash = hashOf(stored.bytes)): Com
   return { seq: stored.seq, lane: stored.lane, laneSeq, epoch, seen, writer, storedMs: stored.storedMs, hash, prev, events };
 };
 
-export const lanePosition = ({ seq, laneSeq, hash }: Commit): LanePosition => ({ seq, laneSeq, hash });
-
-/** Where a reader of `position` is after this commit. */
-export const advance = (position: Position, commit: Commit): Position =>
-  ({ log: position.log, seq: commit.seq, lanes: { ...position.lanes, [commit.lane]: lanePosition(commit) } });
-
 export type ChainVerdict =
   | { readonly ok: true; readonly commits: number; readonly events: number; readonly seq: number }
   | { readonly ok: false; readonly damagedAt: number; readonly lane: Lane; readonly reason: string };
@@ -46,33 +40,38 @@ export const chainBreak = (
   return undefined;
 };
 
-/** Checks whole lanes from their first commit: log id, sequences, hashes, epochs. Stops at the first damage. */
-export const verifyChain = (commits: Iterable<StoredCommit>): ChainVerdict => {
+/** Checks whole lanes from their first commit, one commit at a time: log id, sequences, hashes, epochs. Ends at the first damage. */
+export const createChainCheck = () => {
   const lanes = new Map<Lane, { laneSeq: number; hash: string; epoch: number }>();
   let log: string | undefined;
-  let count = 0;
-  let events = 0;
-  let seq = 0;
-  for (const stored of commits) {
-    const damaged = (reason: string): ChainVerdict => ({ ok: false, damagedAt: stored.seq, lane: stored.lane, reason });
-    let header: ReturnType<typeof parseCommitHeader>;
-    try {
-      header = parseCommitHeader(stored.bytes);
-    } catch (error) {
-      return damaged(error instanceof Error ? error.message : String(error));
-    }
-    log ??= header.log;
-    if (header.log !== log) return damaged(`belongs to log ${header.log}, not to ${log}`);
-    if (header.lane !== stored.lane) return damaged(`says that it is of lane ${header.lane}`);
-    if (stored.seq <= seq) return damaged(`sequence ${stored.seq} after ${seq}`);
-    const broken = chainBreak(lanes.get(stored.lane), header);
-    if (broken !== undefined) return damaged(broken);
-    lanes.set(stored.lane, { laneSeq: header.laneSeq, hash: hashOf(stored.bytes), epoch: header.epoch });
-    count += 1;
-    events += header.events.length;
-    seq = stored.seq;
-  }
-  return { ok: true, commits: count, events, seq };
+  let verdict: ChainVerdict = { ok: true, commits: 0, events: 0, seq: 0 };
+  return {
+    take: (stored: StoredCommit): void => {
+      if (!verdict.ok) return;
+      const damaged = (reason: string): void => { verdict = { ok: false, damagedAt: stored.seq, lane: stored.lane, reason }; };
+      let header: ReturnType<typeof parseCommitHeader>;
+      try {
+        header = parseCommitHeader(stored.bytes);
+      } catch (error) {
+        return damaged(error instanceof Error ? error.message : String(error));
+      }
+      log ??= header.log;
+      if (header.log !== log) return damaged(`belongs to log ${header.log}, not to ${log}`);
+      if (header.lane !== stored.lane) return damaged(`says that it is of lane ${header.lane}`);
+      if (stored.seq <= verdict.seq) return damaged(`sequence ${stored.seq} after ${verdict.seq}`);
+      const broken = chainBreak(lanes.get(stored.lane), header);
+      if (broken !== undefined) return damaged(broken);
+      lanes.set(stored.lane, { laneSeq: header.laneSeq, hash: hashOf(stored.bytes), epoch: header.epoch });
+      verdict = { ok: true, commits: verdict.commits + 1, events: verdict.events + header.events.length, seq: stored.seq };
+    },
+    verdict: (): ChainVerdict => verdict,
+  };
+};
+
+export const verifyChain = (commits: Iterable<StoredCommit>): ChainVerdict => {
+  const check = createChainCheck();
+  for (const commit of commits) check.take(commit);
+  return check.verdict();
 };
 
 /** One line of an exported log: the stored bytes as they are, base64. */

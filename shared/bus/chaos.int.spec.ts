@@ -2,6 +2,7 @@
 import { cpSync, rmSync } from 'node:fs';
 
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { connect as natsConnect, headers } from '@nats-io/transport-node';
 import { LANES } from '@seine/events';
 import { isSeineError } from '@seine/model';
 import { eventually, startNatsServer, type NatsServer } from '@seine/testkit';
@@ -161,6 +162,28 @@ test('a broker that comes back with an older state is noticed: the writer stops,
   await expect(writer.commit([namespace('after')], 1)).rejects.toMatchObject({ code: 'SEINE_LOG_BACKWARDS' });
   await eventually(() => follower.has('distrusted'), 30_000);
   expect(await keys(bus)).toEqual(['kept']);
+  await follower.stop();
+});
+
+test.each([
+  { name: 'without the broker\'s headers', forged: {} },
+  { name: 'with invented headers', forged: { 'Nats-Stream': 'SEINE_LOG', 'Nats-Subject': 'seine.log.default.fact', 'Nats-Sequence': '4', 'Nats-Last-Sequence': '3' } },
+])('a message that somebody else publishes as live, $name, does not enter', async ({ forged }) => {
+  const bus = await connect('writer');
+  const writer = await bus.openLane('fact', 'a', stop.signal);
+  await writer.commit([namespace('true')], 1);
+  const follower = watch(await connect('reader'), { lanes: ['fact'], from: 0 });
+  await eventually(() => follower.has('inSync'));
+  const stranger = await natsConnect({ servers: server.url });
+  const given = headers();
+  for (const [name, value] of Object.entries(forged)) given.set(name, value);
+  const last = (await stored(bus)).at(-1)!;
+  stranger.publish('seine.live.default.fact', Buffer.from(last.bytes).toString().replace('namespace/true', 'namespace/forged'), { headers: given });
+  await stranger.flush();
+  const { seq } = await writer.commit([namespace('next')], 1);
+  await eventually(() => follower.complete() === seq);
+  expect(follower.keys()).toEqual(['fact', 'true', 'next']);
+  await stranger.close();
   await follower.stop();
 });
 

@@ -212,12 +212,8 @@ const createBroker = (connection: NatsConnection, { cluster, clock = systemClock
     },
     listen: async (listener) => {
       listeners.add(listener);
+      // The broker takes what a connection sends in order: it knows of the interest before it answers the next request.
       live ??= connection.subscribe(allLiveSubjects(cluster), { callback: (error, message) => { if (error === null) onLive(message); } });
-      try {
-        await connection.flush();
-      } catch {
-        // The subscription is sent again on reconnecting, and `reconnected` makes the listener read what it missed.
-      }
       return () => {
         listeners.delete(listener);
         if (listeners.size > 0) return;

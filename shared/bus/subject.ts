@@ -33,7 +33,6 @@ export const logSubject = (cluster: string, lane: Lane): string => `seine.log.${
 export const allLogSubjects = (cluster: string): string => `seine.log.${token(cluster)}.>`;
 /** What the broker republishes; nobody else may publish there. */
 export const allLiveSubjects = (cluster: string): string => `seine.live.${token(cluster)}.>`;
-export const liveSubject = (cluster: string, lane: Lane): string => `seine.live.${token(cluster)}.${lane}`;
 export const tickSubject = (cluster: string, lane: Lane): string => `seine.tick.${token(cluster)}.${lane}`;
 export const reportSubject = (cluster: string, node: string): string => `seine.report.${token(cluster)}.${token(node)}`;
 export const allReportSubjects = (cluster: string): string => `seine.report.${token(cluster)}.*`;
