@@ -1,0 +1,100 @@
+/** What the lab reads of the log: how far everybody is, whose address is bound, which block a node has. */
+import { allFlowsSubjects, tickSubject, type Bus } from '@seine/bus';
+import type { Lane } from '@seine/events';
+import { SeineError } from '@seine/model';
+import type { Flow } from '@seine/node';
+
+const DECIDING: readonly Lane[] = ['identity', 'ipam', 'policy', 'service'];
+export const GENERATION_LABEL = 'seine.network/lab-generation';
+
+export interface LabLog {
+  readonly head: () => number;
+  /** Sequence of the last commit that holds the manifests of this generation, once all of it is there. */
+  readonly generation: (number: number, patienceMs: number) => Promise<number>;
+  /** Every deciding role has folded everything up to `seq`. @returns the log's head then */
+  readonly decided: (seq: number, patienceMs: number) => Promise<number>;
+  readonly bound: (addresses: ReadonlyMap<string, string>, patienceMs: number) => Promise<number>;
+  readonly blocks: () => ReadonlyMap<string, readonly string[]>;
+  readonly refused: () => readonly { readonly object: string; readonly messages: readonly string[] }[];
+  readonly onFlow: (take: (flow: Flow) => void) => () => void;
+  /** Sequence and time of the last event of a key: `policy NetworkPolicy/shop/x`. */
+  readonly eventOf: (key: string) => { readonly seq: number; readonly type: string } | undefined;
+}
+
+export const followLab = (bus: Bus, markerNode: string, signal: AbortSignal): LabLog => {
+  const asOf = new Map<Lane, number>();
+  const lastOf = new Map<Lane, number>();
+  const addresses = new Map<string, string>();
+  const blocks = new Map<string, readonly string[]>();
+  const refused = new Map<string, readonly string[]>();
+  const events = new Map<string, { readonly seq: number; readonly type: string }>();
+  const waiters = new Set<() => void>();
+  const flowTakers = new Set<(flow: Flow) => void>();
+  let head = 0;
+  let markerGeneration = 0;
+  let markerSeq = 0;
+
+  const follow = async (): Promise<void> => {
+    for await (const batch of bus.follow({ lanes: ['fact', ...DECIDING], from: 0, signal })) {
+      for (const item of batch) {
+        if (item.type !== 'commit') continue;
+        const { seq, lane, events: all } = item.commit;
+        head = Math.max(head, seq);
+        lastOf.set(lane, seq);
+        for (const event of all) {
+          events.set(`${event.type.slice(0, event.type.indexOf('.'))} ${event.key}`, { seq, type: event.type });
+          if (event.type === 'node.observed.v1' && event.key === markerNode) { markerGeneration = Number(event.data.labels[GENERATION_LABEL] ?? 0); markerSeq = seq; }
+          if (event.type === 'address.bound.v1') addresses.set(event.key, event.data.uid);
+          if (event.type === 'address.unbound.v1') addresses.delete(event.key);
+          if (event.type === 'podcidr.assigned.v1') blocks.set(event.key, event.data.cidrs);
+          if (event.type === 'object.refused.v1') refused.set(event.key, event.data.refusals.map(({ message }) => message));
+          if (event.type === 'refusal.vanished.v1') refused.delete(event.key);
+        }
+        if (lane === 'fact' && markerSeq > 0) markerSeq = Math.max(markerSeq, seq);
+      }
+      for (const waiter of waiters) waiter();
+    }
+  };
+  const followTicks = async (lane: Lane): Promise<void> => {
+    for await (const { message } of bus.subscribe(tickSubject(bus.cluster, lane), signal)) {
+      asOf.set(lane, (message as { readonly asOf: number }).asOf);
+      for (const waiter of waiters) waiter();
+    }
+  };
+  const followFlows = async (): Promise<void> => {
+    for await (const { message } of bus.subscribe(allFlowsSubjects(bus.cluster), signal)) {
+      if (flowTakers.size > 0) for (const flow of (message as { readonly flows: readonly Flow[] }).flows) for (const take of flowTakers) take(flow);
+    }
+  };
+  for (const part of [follow(), followFlows(), ...DECIDING.map(followTicks)]) {
+    part.catch((error: unknown) => { if (!signal.aborted) process.stderr.write(`lab: the log cannot be followed: ${String(error)}\n`); });
+  }
+
+  const until = (what: string, patienceMs: number, holds: () => boolean): Promise<void> => new Promise((resolve, reject) => {
+    const done = (): void => { clearTimeout(timer); waiters.delete(check); };
+    const check = (): void => { if (holds()) { done(); resolve(); } };
+    const timer = setTimeout(() => { done(); reject(new SeineError('SEINE_PEER_UNREACHABLE', `${what}: not within ${patienceMs / 1000} s`)); }, patienceMs);
+    waiters.add(check);
+    check();
+  });
+
+  return {
+    head: () => head,
+    generation: async (number, patienceMs) => {
+      await until(`manifests of generation ${number} in the log`, patienceMs, () => markerGeneration >= number);
+      return markerSeq;
+    },
+    decided: async (seq, patienceMs) => {
+      await until(`every deciding role at #${seq}`, patienceMs, () => DECIDING.every((lane) => (asOf.get(lane) ?? 0) >= seq));
+      return head;
+    },
+    bound: async (wanted, patienceMs) => {
+      await until('every pod address in the log', patienceMs, () => [...wanted].every(([address, uid]) => addresses.get(address) === uid));
+      return head;
+    },
+    blocks: () => blocks,
+    refused: () => [...refused].map(([object, messages]) => ({ object, messages })),
+    onFlow: (take) => { flowTakers.add(take); return () => { flowTakers.delete(take); }; },
+    eventOf: (key) => events.get(key),
+  };
+};

@@ -1,0 +1,191 @@
+/**
+ * Real packets for each probe: allow = it arrived in the destination's namespace, counted by a packet socket whether or not anybody
+ * listens; deny = nothing arrived and a drop sample of this very flow; neither within a second = unexplained.
+ */
+import type { SeineError } from '@seine/model';
+import { PROTOCOL } from '@seine/model';
+import type { Flow, PersistentUnix } from '@seine/node';
+import type { KubeObject } from '@seine/objects';
+
+import { resolveParty, EXTERNAL_ADDRESS, type Party } from '../core/index.ts';
+import type { Sent } from '../pod-host.ts';
+import type { LabLog } from './log.ts';
+
+export interface Probe {
+  readonly from: string; readonly to: string; readonly protocol?: string; readonly port?: number;
+  readonly icmp?: { readonly type: number; readonly code: number }; readonly want?: 'allow' | 'deny'; readonly family?: number;
+}
+export interface RuleRef { readonly kind: string; readonly namespace: string; readonly name: string; readonly section: string; readonly index: number; readonly peer: number | null; readonly file: string | null; readonly line: number | null; readonly seq: number | null }
+export interface ProbeResult extends Probe {
+  readonly got: 'allow' | 'deny' | 'error';
+  readonly ok: boolean;
+  readonly direction: 'ingress' | 'egress' | null;
+  readonly reason: { readonly code: number; readonly name: string } | null;
+  readonly rule: RuleRef | null;
+  readonly connected: boolean | null;
+  readonly unexplained: boolean;
+  readonly message?: string;
+  readonly evidence: { readonly engine: 'kernel'; readonly sent: number; readonly arrived: number; readonly replied: number; readonly drops: number; readonly source: string; readonly destination: string; readonly node: string; readonly seq: number };
+}
+export interface ProbeReport { readonly probes: readonly ProbeResult[]; readonly total: number; readonly ok: number; readonly mismatched: number; readonly unexplained: number; readonly ms: number }
+
+const PATIENCE_MS = 1_000;
+/** After a drop sample: time for a packet that another path might have let through. */
+const AFTER_DROP_MS = 15;
+const CONNECT_PATIENCE_MS = 300;
+const LOOK_EVERY_MS = 4;
+const AT_ONCE = 64;
+
+export interface ProberPorts {
+  readonly log: LabLog;
+  readonly objects: () => readonly KubeObject[];
+  readonly netnsOf: (pod: string) => string | undefined;
+  readonly hostOf: (node: string | undefined) => PersistentUnix;
+  readonly seqOf: (node: string) => number;
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms); });
+
+const protocolNumber = (name: string): number => PROTOCOL[name as keyof typeof PROTOCOL] ?? 0;
+
+/** `NetworkPolicy/shop/x ingress[0]` → a reference with the place where it was written. */
+const ruleRef = (text: string | null, objects: readonly KubeObject[], log: LabLog): RuleRef | null => {
+  const match = text === null ? null : /^([^/]+)\/([^/]*)\/(\S+) (\w+)\[(\d+)\]$/.exec(text);
+  if (match === null) return null;
+  const [, kind, namespace, name, section, index] = match as unknown as readonly [string, string, string, string, string, string]; // the pattern has five groups
+  const object = objects.find((candidate) => candidate.kind === kind && candidate.namespace === namespace && candidate.name === name);
+  return {
+    kind, namespace, name, section, index: Number(index), peer: null, file: object?.place?.file ?? null,
+    line: object?.lines?.[`${section}[${index}]`] ?? object?.place?.line ?? null, seq: log.eventOf(`policy ${kind}/${namespace}/${name}`)?.seq ?? null,
+  };
+};
+
+export const createProber = (ports: ProberPorts) => {
+  /** Where packets for this end may arrive: [host, namespace or null for the host's own]. */
+  const arrivalPlaces = (party: Party, objects: readonly KubeObject[]): readonly (readonly [string | undefined, string | null])[] => {
+    switch (party.type) {
+      case 'pod': return [[party.node, ports.netnsOf(party.name) ?? null]];
+      case 'node': return [[party.name.slice(5), null]];
+      case 'external': return [[undefined, null]];
+      case 'service': {
+        const label = (slice: KubeObject): unknown => (slice.raw['metadata'] as { readonly labels?: Record<string, unknown> } | undefined)?.labels?.['kubernetes.io/service-name'];
+        const slices = objects.filter((object) => object.kind === 'EndpointSlice' && object.namespace === party.service.namespace && label(object) === party.service.name);
+        const pods = slices.flatMap((slice) => (slice.raw['endpoints'] as readonly { readonly targetRef?: { readonly name: string }; readonly nodeName?: string }[]).flatMap(({ targetRef, nodeName }) =>
+          (targetRef === undefined || nodeName === undefined ? [] : [[nodeName, ports.netnsOf(`${party.service.namespace}/${targetRef.name}`) ?? null] as const])));
+        return pods;
+      }
+    }
+  };
+
+  const failed = (probe: Probe, error: SeineError): ProbeResult => ({
+    ...probe, got: 'error', ok: false, direction: null, reason: null, rule: null, connected: null, unexplained: false, message: error.message,
+    evidence: { engine: 'kernel', sent: 0, arrived: 0, replied: 0, drops: 0, source: '', destination: '', node: '', seq: ports.log.head() },
+  });
+
+  const probeAll = async (probes: readonly Probe[]): Promise<ProbeReport> => {
+    const startMs = performance.now();
+    const objects = ports.objects();
+    const prepared = probes.map((probe) => {
+      try {
+        return { probe, from: resolveParty(probe.from, objects), to: resolveParty(probe.to, objects) };
+      } catch (error) {
+        return { probe, error: error as SeineError };
+      }
+    });
+
+    /* One packet socket for each namespace that a packet may arrive in. */
+    const places = new Map<string | undefined, Set<string | null>>();
+    for (const item of prepared) {
+      if (!('to' in item)) continue;
+      for (const [host, netns] of arrivalPlaces(item.to, objects)) places.set(host, (places.get(host) ?? new Set()).add(netns));
+    }
+    const watches = await Promise.all([...places].map(async ([host, netns]) => ({ host, id: (await ports.hostOf(host).call<{ readonly id: number }>('watch', { netns: [...netns] })).id })));
+    const arrivals = new Map<string, number>();
+    const look = async (): Promise<void> => {
+      const counts = (await Promise.all(watches.map(({ host, id }) => ports.hostOf(host).call<readonly (readonly [string, number])[]>('arrivals', { id })))).flat();
+      for (const [key, count] of counts) arrivals.set(key, Math.max(arrivals.get(key) ?? 0, count));
+    };
+    const flows = new Map<string, Flow[]>();
+    const stopFlows = ports.log.onFlow((flow) => {
+      for (const { address, port } of [flow.source, flow.destination]) {
+        const key = `${protocolNumber(flow.protocol)}/${address}${flow.icmp === null ? ':' : '#'}${flow.icmp === null ? port : flow.source.port}`;
+        flows.set(key, [...flows.get(key) ?? [], flow]);
+      }
+    });
+    let looking = true;
+    const looker = (async () => { while (looking) { await look(); await pause(LOOK_EVERY_MS); } })();
+
+    const one = async ({ probe, from, to }: { readonly probe: Probe; readonly from: Party; readonly to: Party }): Promise<ProbeResult> => {
+      const protocol = probe.protocol ?? 'TCP';
+      const host = from.type === 'pod' ? from.node : from.type === 'node' ? from.name.slice(5) : undefined;
+      const port = probe.port ?? 0;
+      const node = to.type === 'pod' ? to.node : from.type === 'pod' ? from.node : to.type === 'node' ? to.name.slice(5) : host ?? '';
+      const sent = await ports.hostOf(host).call<Sent>('send', {
+        ...(from.type === 'pod' ? { netns: ports.netnsOf(from.name) } : {}), source: from.address, foreign: from.type === 'external' && from.address !== EXTERNAL_ADDRESS,
+        destination: to.address, port, protocol, ...(probe.icmp === undefined ? {} : { icmp: probe.icmp }),
+      });
+      const key = `${protocolNumber(protocol)}/${from.address}${protocol === 'ICMP' ? '#' : ':'}${sent.sourcePort}`;
+      const startedMs = performance.now();
+      const dropsOf = (): readonly Flow[] => (flows.get(key) ?? []).filter(({ verdict, source, destination }) => verdict === 'DROPPED' && (source.address === from.address || destination.address === from.address));
+      let droppedMs: number | undefined;
+      let refused = sent.error;
+      for (;;) {
+        if ((arrivals.get(key) ?? 0) > 0) break;
+        const now = performance.now();
+        if (dropsOf().length > 0) droppedMs ??= now;
+        if (droppedMs !== undefined && now - droppedMs > AFTER_DROP_MS) break;
+        if (now - startedMs > PATIENCE_MS) break;
+        if (refused !== null && refused !== 'ECONNREFUSED' && now - startedMs > AFTER_DROP_MS * 3) break;
+        await pause(LOOK_EVERY_MS);
+      }
+      const arrived = arrivals.get(key) ?? 0;
+      let outcome = { connected: null as boolean | null, refused: null as string | null, replied: 0 };
+      if (arrived > 0 && protocol !== 'SCTP') {
+        const until = performance.now() + CONNECT_PATIENCE_MS;
+        do {
+          outcome = await ports.hostOf(host).call('outcome', { id: sent.id });
+          if (outcome.connected === true || outcome.refused !== null || outcome.replied > 0) break;
+          await pause(LOOK_EVERY_MS);
+        } while (performance.now() < until && protocol === 'TCP');
+      }
+      await ports.hostOf(host).call('done', { id: sent.id });
+      refused ??= outcome.refused;
+      const drops = dropsOf();
+      const got = arrived > 0 ? 'allow' : 'deny';
+      const decisive = got === 'deny' ? drops[0] : (flows.get(key) ?? []).filter(({ verdict, rule }) => verdict !== 'DROPPED' && rule !== null).sort((a, b) => (a.direction === 'ingress' ? -1 : 1) - (b.direction === 'ingress' ? -1 : 1))[0];
+      const destination = (flows.get(key) ?? []).find(({ source }) => source.address === from.address)?.destination;
+      return {
+        ...probe, protocol, got, ok: probe.want === undefined || probe.want === got, direction: decisive?.direction ?? null, reason: got === 'deny' ? drops[0]?.reason ?? null : null,
+        rule: ruleRef(decisive?.rule ?? null, objects, ports.log), connected: protocol === 'TCP' ? outcome.connected === true : null,
+        unexplained: got === 'deny' && drops.length === 0,
+        ...(refused === null ? {} : { message: `the socket said ${refused}` }),
+        evidence: {
+          engine: 'kernel', sent: 1, arrived, replied: outcome.replied, drops: drops.length, source: `${from.address}:${sent.sourcePort}`,
+          destination: destination === undefined ? `${to.address}:${port}` : `${destination.address}:${destination.port}`, node, seq: ports.seqOf(node),
+        },
+      };
+    };
+
+    const results: ProbeResult[] = new Array<ProbeResult>(prepared.length);
+    const queue = prepared.map((item, index) => ({ item, index }));
+    await Promise.all(Array.from({ length: Math.min(AT_ONCE, queue.length) }, async () => {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+        const { item, index } = next;
+        try {
+          results[index] = 'error' in item ? failed(item.probe, item.error) : await one(item);
+        } catch (error) {
+          results[index] = failed(item.probe, error as SeineError);
+        }
+      }
+    }));
+    looking = false;
+    await looker;
+    stopFlows();
+    await Promise.all(watches.map(({ host, id }) => ports.hostOf(host).call('unwatch', { id })));
+    return {
+      probes: results, total: results.length, ok: results.filter(({ ok }) => ok).length, mismatched: results.filter(({ ok }) => !ok).length,
+      unexplained: results.filter(({ unexplained }) => unexplained).length, ms: Math.round(performance.now() - startMs),
+    };
+  };
+  return { probeAll };
+};

@@ -1,0 +1,302 @@
+/**
+ * A lab: one process that keeps a cluster on this machine. It plays what Seine is not (API server, controllers, kubelet, an outside world)
+ * and starts what Seine is, each role inside its node's namespace.
+ *
+ *   node supervisor.ts {"lab":"lab","nodes":2,"repair":true,"offload":false}
+ */
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { connectBus, createLog, type Bus } from '@seine/bus';
+import { createCgroup, moveToNetns } from '@seine/kernel';
+import { parsePrefix, prefixContains, parseAddress, SeineError } from '@seine/model';
+import { persistentUnix, serveUnix, SOCKET, type Handler, type LocalEndpoint, type NodeStatus, type PersistentUnix } from '@seine/node';
+import { LINES_ANNOTATION, objectKey, SOURCE_ANNOTATION, type KubeObject } from '@seine/objects';
+
+import { endpointSlices, expand, labNodes, nodeOf, podAddress } from './core/index.ts';
+import { createKubelet, wantsPod } from './shell/kubelet.ts';
+import { followLab, GENERATION_LABEL } from './shell/log.ts';
+import { makePlaces, nodeBinary, placesOf, PROJECT } from './shell/places.ts';
+import { createProber, type Probe } from './shell/prober.ts';
+import { createProcesses, rssBytes } from './shell/processes.ts';
+import { takeDown } from './shell/takedown.ts';
+import { buildWires, HUB_ADDRESS, setExternalRoutes } from './shell/wires.ts';
+
+interface Order { readonly lab: string; readonly nodes: number; readonly repair: boolean; readonly offload: boolean; readonly ctSize?: number }
+
+const order = JSON.parse(process.argv[2] ?? '{}') as Order; // written by `seine lab up`
+const places = placesOf(order.lab);
+const nodes = labNodes(order.nodes);
+const NATS_URL = `nats://${HUB_ADDRESS}:4222`;
+const CLUSTER = 'default';
+const PATIENCE_MS = 30_000;
+const DECIDING = ['watcher', 'identity-allocator', 'ipam', 'policy-compiler', 'service-compiler'] as const;
+const ON_NODES = ['loader', 'datapath-writer', 'observer'] as const;
+
+const times: Record<string, number> = {};
+const timed = async <T>(what: string, work: () => Promise<T> | T): Promise<T> => {
+  const start = performance.now();
+  const value = await work();
+  times[what] = Math.round(performance.now() - start);
+  return value;
+};
+const note = (text: string): void => { process.stdout.write(`${new Date().toISOString()} ${text}\n`); };
+
+makePlaces(places);
+await timed('wires', () => { buildWires(places, nodes, order.offload); });
+moveToNetns(places.hub);
+const stopping = new AbortController();
+const processes = createProcesses(places.logs);
+
+/* --- the broker and the log ----------------------------------------------------------------- */
+const env = (extra: Readonly<Record<string, string>>): Readonly<Record<string, string>> => ({
+  SEINE_NATS_URL: NATS_URL, SEINE_CLUSTER: CLUSTER, SEINE_INSTANCE: places.lab, NODE_COMPILE_CACHE: join(PROJECT, '.seine', 'compile-cache'), ...extra,
+});
+mkdirSync(join(places.state, 'nats'), { recursive: true });
+processes.start({
+  role: 'nats-server', node: undefined, netns: places.hub, env: {},
+  command: ['nats-server', '-c', join(PROJECT, 'infra/nats/nats-server.conf'), '-a', HUB_ADDRESS, '-p', '4222', '-sd', join(places.state, 'nats')],
+});
+const connectOptions = { url: NATS_URL, cluster: CLUSTER, name: `${places.lab}/lab`, build: 'lab', signal: stopping.signal, patienceMs: PATIENCE_MS };
+const untilDone = async <T>(what: string, work: () => Promise<T>, patienceMs = PATIENCE_MS): Promise<T> => {
+  const end = Date.now() + patienceMs;
+  for (;;) {
+    try { return await work(); } catch (error) {
+      if (Date.now() >= end || stopping.signal.aborted) throw new SeineError('SEINE_PEER_UNREACHABLE', `${what}: ${(error as Error).message}`, {}, { cause: error });
+    }
+    await new Promise((resolve) => { setTimeout(resolve, 25); });
+  }
+};
+await timed('broker', () => untilDone('nats-server', () => createLog(connectOptions)));
+
+/* --- the roles ------------------------------------------------------------------------------- */
+const main = (role: string): readonly string[] => [nodeBinary(), '--disable-warning=ExperimentalWarning', join(PROJECT, 'services', role, 'main.ts')];
+let port = 9100;
+const health = (host: string): { readonly url: string; readonly env: Readonly<Record<string, string>> } => {
+  port += 1;
+  return { url: `http://${host}:${port}`, env: { SEINE_HEALTH_HOST: host, SEINE_HEALTH_PORT: String(port) } };
+};
+for (const role of DECIDING) {
+  const { url, env: healthEnv } = health(HUB_ADDRESS);
+  processes.start({ role, node: undefined, netns: places.hub, command: main(role), health: url, env: env({ ...healthEnv, SEINE_MANIFESTS: places.objects, SEINE_STATE_DIR: join(places.state, role) }) });
+}
+const podHosts = new Map<string | undefined, PersistentUnix>();
+const startPodHost = (node: string | undefined, netns: string): void => {
+  const run = node === undefined ? join(places.run, 'external') : places.nodeRun(node);
+  mkdirSync(run, { recursive: true, mode: 0o700 });
+  const socket = join(run, SOCKET.pods);
+  processes.start({
+    role: 'pods', node: node ?? 'external', netns, command: [nodeBinary(), '--disable-warning=ExperimentalWarning', join(PROJECT, 'infra/lab/pod-host.ts')], env: { SEINE_PODS_SOCKET: socket },
+    ...(node === undefined ? {} : { cgroup: places.nodeCgroup(node) }),
+  });
+  podHosts.set(node, persistentUnix(socket, stopping.signal, () => {}, () => { if (node !== undefined) void reopenPods(node); }));
+};
+for (const { name, address } of nodes) {
+  createCgroup(places.nodeCgroup(name));
+  for (const role of ON_NODES) {
+    const { url, env: healthEnv } = health(address);
+    processes.start({
+      role, node: name, netns: places.nodeNetns(name), command: main(role), health: url,
+      env: env({
+        ...healthEnv, SEINE_NODE: name, SEINE_RUN_DIR: places.nodeRun(name), SEINE_STATE_DIR: places.nodeState(name), SEINE_PIN_ROOT: places.nodePins(name),
+        SEINE_CGROUP_ROOT: places.nodeCgroup(name), SEINE_CT_SIZE: String(order.ctSize ?? 16384), SEINE_REPAIR: String(order.repair),
+      }),
+    });
+  }
+  startPodHost(name, places.nodeNetns(name));
+}
+startPodHost(undefined, places.external);
+
+const bus: Bus = await connectBus(connectOptions);
+const log = followLab(bus, nodes[0]!.name, stopping.signal);
+const writers = new Map(nodes.map(({ name }) => [name, persistentUnix(join(places.nodeRun(name), SOCKET.writer), stopping.signal)]));
+const ready = async (url: string): Promise<void> => {
+  const response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(1_000) });
+  if (!response.ok) throw new SeineError('SEINE_PEER_UNREACHABLE', `${url}: not ready`);
+};
+
+/* --- objects --------------------------------------------------------------------------------- */
+const given = new Map<string, KubeObject>();
+let objects: readonly KubeObject[] = [];
+let generation = 0;
+const nodeSeq = new Map<string, number>();
+let ignored: Readonly<Record<string, number>> = {};
+const skipped: string[] = [];
+
+const host = (node: string | undefined): PersistentUnix => {
+  const found = podHosts.get(node);
+  if (found === undefined) throw new SeineError('SEINE_INPUT_INVALID', `node ${node}: expected one of ${nodes.map(({ name }) => name).join(', ')}`);
+  return found;
+};
+const kubelet = createKubelet(places, {
+  open: (node, body) => host(node).call('open', body), close: async (node, netns) => { await host(node).call('close', { netns }); },
+}, (text) => { skipped.push(text); });
+const reopenPods = async (node: string): Promise<void> => { await kubelet.reopen(node, objects.filter(wantsPod)).catch(() => {}); };
+
+const withAddresses = (all: readonly KubeObject[]): readonly KubeObject[] => all.map((object) => {
+  const attached = object.kind === 'Pod' ? kubelet.attached().get(`${object.namespace}/${object.name}`) : undefined;
+  if (object.kind !== 'Pod' || (attached === undefined && wantsPod(object))) return object;
+  const address = attached?.address ?? podAddress(object) ?? nodes.find(({ name }) => name === nodeOf(object))?.address;
+  return address === undefined ? object : { ...object, raw: { ...object.raw, status: { ...(object.raw['status'] as object | undefined), podIP: address } } };
+});
+
+/** The objects as the watcher will read them: one file, replaced at once. */
+const writeObjects = (all: readonly KubeObject[]): void => {
+  generation += 1;
+  const items = all.map((object) => {
+    const metadata = object.raw['metadata'] as { readonly labels?: object; readonly annotations?: object } | undefined;
+    const marker = object.kind === 'Node' && object.name === nodes[0]!.name ? { labels: { ...metadata?.labels, [GENERATION_LABEL]: String(generation) } } : {};
+    const annotations = object.place === undefined ? {} : {
+      annotations: {
+        ...metadata?.annotations, [SOURCE_ANNOTATION]: `${object.place.file}:${object.place.line}`,
+        ...(object.lines === undefined ? {} : { [LINES_ANNOTATION]: Object.entries(object.lines).map(([path, line]) => `${path}=${line}`).join(' ') }),
+      },
+    };
+    return { ...object.raw, metadata: { ...metadata, ...marker, ...annotations, name: object.name, uid: object.uid, ...(object.namespace === '' ? {} : { namespace: object.namespace }) } };
+  });
+  const path = join(places.objects, 'objects.json');
+  writeFileSync(join(places.objects, '.objects.new'), JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
+  renameSync(join(places.objects, '.objects.new'), path);
+};
+
+const nodesAt = async (seq: number): Promise<void> => {
+  await Promise.all(nodes.map(async ({ name }) => {
+    const status = await writers.get(name)!.call<NodeStatus>('wait', { seq, timeoutMs: PATIENCE_MS });
+    nodeSeq.set(name, status.seq);
+  }));
+};
+
+const routeExternal = (): void => {
+  const routes = nodes.flatMap(({ name, address }) => (log.blocks().get(name) ?? []).flatMap((cidr) => {
+    const [destination, length] = cidr.split('/') as [string, string]; // a CIDR of the ipam lane
+    return [{ destination, length: Number(length), gateway: address }];
+  }));
+  const strays = [...kubelet.attached().values()].flatMap(({ address, node }) => {
+    const own = (log.blocks().get(node) ?? []).some((cidr) => { const prefix = parsePrefix(cidr); return prefix !== undefined && prefixContains(prefix, parseAddress(address)!); });
+    return own ? [] : [{ destination: address, length: 32, gateway: nodes.find(({ name }) => name === node)!.address }];
+  });
+  setExternalRoutes(places, [...routes, ...strays]);
+};
+
+export interface Converged { readonly seq: number; readonly policySeq: number; readonly attached: number; readonly failed: readonly string[]; readonly ms: number; readonly warnings: readonly string[]; readonly refused: ReturnType<typeof log.refused>; readonly ignored: Readonly<Record<string, number>> }
+
+/** Brings the cluster to what was given: facts, decisions, pods, addresses, rows on every node. */
+const converge = async (): Promise<Converged> => {
+  const startMs = performance.now();
+  const warnings: string[] = [];
+  const expanded = expand([...given.values()], nodes);
+  ignored = expanded.ignored;
+  objects = withAddresses(expanded.objects.filter(({ kind }) => kind !== 'EndpointSlice'));
+  const slices = (): readonly KubeObject[] => {
+    const own = expanded.objects.filter(({ kind }) => kind === 'EndpointSlice');
+    return [...own, ...endpointSlices(objects.filter(({ kind, namespace, name }) => kind === 'Service' && !own.some((slice) => slice.namespace === namespace && slice.name.startsWith(name))), objects.filter(({ kind }) => kind === 'Pod'))];
+  };
+  const wanted = objects.filter(wantsPod);
+  const failed = [...await kubelet.stopped(wanted)];
+  objects = [...objects, ...slices()];
+  writeObjects(objects);
+  const factSeq = await log.generation(generation, PATIENCE_MS);
+  const before = kubelet.attached().size;
+  failed.push(...await kubelet.started(wanted));
+  if (kubelet.attached().size !== before || wanted.some((pod) => podAddress(pod) === undefined)) {
+    objects = withAddresses(expanded.objects.filter(({ kind }) => kind !== 'EndpointSlice'));
+    objects = [...objects, ...slices()];
+    writeObjects(objects);
+    await log.generation(generation, PATIENCE_MS);
+  }
+  await log.bound(new Map([...kubelet.attached().values()].map(({ address, uid }) => [address, uid])), PATIENCE_MS);
+  const seq = await log.decided(Math.max(factSeq, log.head()), PATIENCE_MS);
+  await nodesAt(seq);
+  routeExternal();
+  warnings.push(...skipped.splice(0));
+  return { seq, policySeq: factSeq, attached: kubelet.attached().size, failed, ms: Math.round(performance.now() - startMs), warnings, refused: log.refused(), ignored };
+};
+
+/** Orders that change the cluster are one after the other. */
+let turn: Promise<unknown> = Promise.resolve();
+const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+  const done = turn.then(work);
+  turn = done.catch(() => {});
+  return done;
+};
+
+const prober = createProber({
+  log, objects: () => objects, netnsOf: (pod) => kubelet.attached().get(pod)?.netns, hostOf: host, seqOf: (node) => nodeSeq.get(node) ?? log.head(),
+});
+
+const reachableServices = async (): Promise<number> => {
+  const frontends = objects.filter((object) => object.kind === 'Service').flatMap((service) => {
+    const spec = service.raw['spec'] as { readonly clusterIP?: string; readonly ports?: readonly { readonly port: number; readonly protocol?: string }[] } | undefined;
+    const tcp = spec?.ports?.find(({ protocol }) => (protocol ?? 'TCP') === 'TCP');
+    return spec?.clusterIP === undefined || spec.clusterIP === 'None' || tcp === undefined ? [] : [{ service, port: tcp.port }];
+  });
+  /* From the node itself: host traffic reaches its own pods whatever isolates them, so this asks for the translation, not for a policy. */
+  const report = await prober.probeAll(frontends.map(({ service, port: servicePort }): Probe => {
+    const slice = objects.find((object) => object.kind === 'EndpointSlice' && object.namespace === service.namespace && (object.raw['metadata'] as { labels?: Record<string, string> }).labels?.['kubernetes.io/service-name'] === service.name);
+    const node = (slice?.raw['endpoints'] as readonly { readonly nodeName?: string }[] | undefined)?.[0]?.nodeName ?? nodes[0]!.name;
+    return { from: `node:${node}`, to: `svc:${service.namespace}/${service.name}`, protocol: 'TCP', port: servicePort };
+  }));
+  return report.probes.filter(({ got }) => got === 'allow').length;
+};
+
+const handle: Handler = async (op, body) => {
+  switch (op) {
+    case 'ping': return { pid: process.pid, times };
+    case 'apply': return inTurn(async () => {
+      const { objects: more, replace } = body as { readonly objects: readonly KubeObject[]; readonly replace?: boolean };
+      if (replace === true) given.clear();
+      for (const object of more) given.set(objectKey(object), object);
+      return converge();
+    });
+    case 'delete': return inTurn(async () => {
+      for (const key of (body as { readonly keys: readonly string[] }).keys) given.delete(key);
+      return converge();
+    });
+    case 'probe': return prober.probeAll((body as { readonly probes: readonly Probe[] }).probes);
+    case 'objects': return objects;
+    case 'ready': {
+      await Promise.all(processes.list().map(({ spec }) => (spec.health === undefined ? undefined : untilDone(`${spec.role}${spec.node === undefined ? '' : ` on ${spec.node}`}`, () => ready(spec.health!)))));
+      await Promise.all([...podHosts.values()].map((podHost) => podHost.call('ping')));
+      return { times };
+    }
+    case 'nodes': return nodes.map(({ name, address }) => ({ name, address, netns: places.nodeNetns(name), run: places.nodeRun(name) }));
+    case 'pods': return Promise.all(nodes.map(async ({ name }) => ({ node: name, endpoints: await writers.get(name)!.call<readonly LocalEndpoint[]>('endpoints') })));
+    case 'kill': {
+      const { role, node } = body as { readonly role: string; readonly node?: string };
+      return { killed: processes.kill(role, node) };
+    }
+    case 'status': {
+      const { reach } = body as { readonly reach?: boolean };
+      const statuses = await Promise.all(nodes.map(({ name }) => writers.get(name)!.call<NodeStatus>('status', {}, 2_000).catch(() => undefined)));
+      const roles = await Promise.all(processes.list().filter(({ spec }) => spec.role !== 'pods').map(async ({ spec, pid, starts }) => ({
+        name: spec.role, node: spec.node ?? null, pid: pid ?? null, rssBytes: pid === undefined ? 0 : rssBytes(pid), starts,
+        ready: spec.health === undefined ? pid !== undefined : await ready(spec.health).then(() => true, () => false),
+      })));
+      const pods = objects.filter(({ kind }) => kind === 'Pod');
+      const services = objects.filter(({ kind }) => kind === 'Service');
+      return {
+        name: places.lab, nodes: nodes.map(({ name }, index) => ({ name, netns: places.nodeNetns(name), seq: statuses[index]?.seq ?? null })), roles,
+        pods: { total: pods.length, ready: pods.filter((pod) => kubelet.attached().has(`${pod.namespace}/${pod.name}`) || !wantsPod(pod)).length },
+        services: { total: services.length, reachable: reach === false ? null : await reachableServices() }, head: log.head(),
+      };
+    }
+    case 'down': {
+      setImmediate(() => { void down(); });
+      return {};
+    }
+    default: throw new SeineError('SEINE_QUERY_UNKNOWN', `${op}: no such order`);
+  }
+};
+
+const server = await serveUnix(places.socket, handle);
+const down = async (): Promise<void> => {
+  note('going down');
+  stopping.abort();
+  await processes.stop(['watcher', 'policy-compiler', 'service-compiler', 'ipam', 'identity-allocator', 'observer', 'datapath-writer', 'loader', 'pods', 'nats-server']);
+  await server.close();
+  await takeDown(places);
+  process.exit(0);
+};
+process.on('SIGTERM', () => { void down(); });
+process.on('SIGINT', () => { void down(); });
+note(`lab ${places.lab} is up`);
