@@ -1,0 +1,74 @@
+/** How the command line reaches a lab: its supervisor's socket. */
+import { spawn } from 'node:child_process';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { SeineError } from '@seine/model';
+import { connectUnix, SOCKET, type UnixClient } from '@seine/node';
+
+import { makePlaces, nodeBinary, placesOf, PROJECT, type Places } from './places.ts';
+import { takeDown } from './takedown.ts';
+
+export interface UpOptions { readonly nodes: number; readonly repair: boolean; readonly offload: boolean; readonly ctSize?: number }
+
+/** @throws SEINE_PEER_UNREACHABLE saying how to start one */
+export const connectLab = async (name: string): Promise<UnixClient> => {
+  const places = placesOf(name);
+  return connectUnix(places.socket).catch((cause: unknown) => {
+    throw new SeineError('SEINE_PEER_UNREACHABLE', `no lab named ${name} is up: seine lab up --name ${name}`, { lab: name }, { cause });
+  });
+};
+
+export const connectWriter = async (places: Places, node: string): Promise<UnixClient> => connectUnix(join(places.nodeRun(node), SOCKET.writer));
+export const connectObserver = async (places: Places, node: string): Promise<UnixClient> => connectUnix(join(places.nodeRun(node), SOCKET.observer));
+
+const UP_PATIENCE_MS = 60_000;
+
+/** Starts a lab and waits until every role is ready. What a killed lab of that name left is taken away first. */
+export const startLab = async (name: string, options: UpOptions): Promise<{ readonly client: UnixClient; readonly times: Readonly<Record<string, number>>; readonly existed: boolean }> => {
+  if (process.getuid?.() !== 0) throw new SeineError('SEINE_INPUT_INVALID', 'Seine\'s lab makes network namespaces and loads BPF programs: run it as root (sudo npm start).');
+  const places = placesOf(name);
+  const running = await connectUnix(places.socket).catch(() => undefined);
+  if (running !== undefined) {
+    const { times } = await running.call<{ readonly times: Readonly<Record<string, number>> }>('ready');
+    return { client: running, times, existed: true };
+  }
+  await takeDown(places);
+  makePlaces(places);
+  const log = openSync(join(places.logs, 'lab.log'), 'a');
+  const child = spawn(nodeBinary(), ['--disable-warning=ExperimentalWarning', join(PROJECT, 'infra/lab/supervisor.ts'), JSON.stringify({ lab: name, ...options })],
+    { detached: true, stdio: ['ignore', log, log], cwd: PROJECT });
+  closeSync(log);
+  child.unref();
+  const end = Date.now() + UP_PATIENCE_MS;
+  for (;;) {
+    if (existsSync(places.socket)) {
+      const client = await connectUnix(places.socket).catch(() => undefined);
+      if (client !== undefined) {
+        const { times } = await client.call<{ readonly times: Readonly<Record<string, number>> }>('ready');
+        return { client, times, existed: false };
+      }
+    }
+    if (child.exitCode !== null || Date.now() > end) {
+      const last = readFileSync(join(places.logs, 'lab.log'), 'utf8').trim().split('\n').slice(-3).join(' | ');
+      await takeDown(places);
+      throw new SeineError('SEINE_PEER_UNREACHABLE', `lab ${name} did not come up: ${last}`, { lab: name });
+    }
+    await new Promise((resolve) => { setTimeout(resolve, 20); });
+  }
+};
+
+const DOWN_PATIENCE_MS = 15_000;
+
+/** Down, whatever state it is in. */
+export const stopLab = async (name: string): Promise<void> => {
+  const places = placesOf(name);
+  const client = await connectUnix(places.socket).catch(() => undefined);
+  if (client !== undefined) {
+    const { pid } = await client.call<{ readonly pid: number }>('ping');
+    await client.call('down');
+    const end = Date.now() + DOWN_PATIENCE_MS;
+    while (Date.now() < end && existsSync(`/proc/${pid}`)) await new Promise((resolve) => { setTimeout(resolve, 20); });
+  }
+  await takeDown(places);
+};

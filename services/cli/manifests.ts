@@ -1,0 +1,28 @@
+/** `-f FILE|DIR|-` and `-R`: manifests from disk or standard input, with what was refused in them. */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { mergeObjects, parseManifests, type KubeObject, type RefusedObject } from '@seine/objects';
+
+import { badInput } from './verb/verb.ts';
+
+const MANIFEST = /\.(ya?ml|json)$/;
+
+export interface Given { readonly objects: readonly KubeObject[]; readonly refused: readonly RefusedObject[]; readonly warnings: readonly string[] }
+
+const filesOf = (path: string, recursive: boolean): readonly string[] => {
+  let stat;
+  try { stat = statSync(path); } catch { throw badInput(`-f ${path}: no such file or folder`); }
+  if (!stat.isDirectory()) return [path];
+  return readdirSync(path, { withFileTypes: true, recursive }).filter((entry) => entry.isFile() && MANIFEST.test(entry.name) && !NOT_MANIFESTS.has(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name)).sort();
+};
+
+/** Files of an example that are no manifests: probes, and the fix that is applied later. */
+const NOT_MANIFESTS: ReadonlySet<string> = new Set(['probes.json', 'fix.yaml', 'kustomization.yaml', 'kustomization.yml', 'package.json', 'index.json']);
+
+export const readManifests = (paths: readonly string[], recursive: boolean): Given => {
+  const parsed = paths.flatMap((path) => (path === '-' ? [parseManifests(readFileSync(0, 'utf8'), 'standard input')] : filesOf(path, recursive).map((file) => parseManifests(readFileSync(file, 'utf8'), file))));
+  const { objects, warnings } = mergeObjects(parsed.flatMap((each) => each.objects));
+  return { objects, refused: parsed.flatMap((each) => each.refused), warnings };
+};
