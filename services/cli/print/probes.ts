@@ -1,0 +1,24 @@
+/** The table of probes. Pure. */
+import { table } from './table.ts';
+
+export interface PrintedProbe {
+  readonly from: string; readonly to: string; readonly protocol?: string; readonly port?: number; readonly want?: string; readonly got: string; readonly ok: boolean;
+  readonly reason: { readonly code: number; readonly name: string } | null; readonly rule: { readonly name: string; readonly section: string; readonly index: number } | null; readonly message?: string; readonly unexplained?: boolean;
+}
+
+const decidedBy = ({ got, reason, rule, message, unexplained, to }: PrintedProbe): string => {
+  if (got === 'error') return message ?? 'not tried';
+  if (rule !== null) return `${rule.name} ${rule.section}[${rule.index}]`;
+  if (reason !== null) return reason.code === 133 ? 'no rule allows it (133)' : `${reason.name} (${reason.code})`;
+  if (unexplained === true) return `nothing arrived, and nobody says why${message === undefined ? '' : ` (${message})`}`;
+  return `(no policy selects ${to.replace(/^svc:/, '')})`;
+};
+
+const shout = (verdict: string, ok: boolean): string => (ok ? verdict : verdict.toUpperCase());
+
+export const probeTable = (probes: readonly PrintedProbe[]): string => table([
+  ['FROM', 'TO', 'PORT', 'NEEDED', 'GOT', 'DECIDED BY', ''],
+  ...probes.map((probe) => [
+    probe.from, probe.to, probe.protocol === 'ICMP' ? 'ICMP' : `${probe.port ?? ''}/${probe.protocol ?? 'TCP'}`, probe.want ?? '-', shout(probe.got, probe.ok), decidedBy(probe), probe.ok ? '' : '<--',
+  ]),
+]);

@@ -1,0 +1,82 @@
+/** Probes and cases as people and suites write them. */
+import { readFileSync } from 'node:fs';
+
+import { isObject, isRefused, member, mergeObjects, toObject, type KubeObject, type RefusedObject } from '@seine/objects';
+
+import { badInput } from './verb/verb.ts';
+
+export interface Probe {
+  readonly from: string; readonly to: string; readonly protocol: string; readonly port?: number; readonly icmp?: { readonly type: number; readonly code: number };
+  readonly want?: 'allow' | 'deny'; readonly family?: number;
+}
+export interface Case { readonly name: string; readonly objects: readonly KubeObject[]; readonly refused: readonly RefusedObject[]; readonly probes: readonly Probe[] }
+
+const PROTOCOLS = ['TCP', 'UDP', 'SCTP', 'ICMP'] as const;
+
+/** @throws SEINE_INPUT_INVALID naming place, field, value and expectation */
+export const toProbe = (value: unknown, place: string): Probe => {
+  if (!isObject(value)) throw badInput(`${place}: ${JSON.stringify(value)}: expected a probe {"from","to","protocol","port"}`);
+  const [from, to, want] = ['from', 'to', 'want'].map((name) => member(value, name));
+  if (typeof from !== 'string') throw badInput(`${place}.from: ${JSON.stringify(from)}: expected ns/pod, svc:ns/name, node:NAME, external or an address`);
+  if (typeof to !== 'string') throw badInput(`${place}.to: ${JSON.stringify(to)}: expected ns/pod, svc:ns/name, node:NAME, external or an address`);
+  if (want !== undefined && want !== 'allow' && want !== 'deny') throw badInput(`${place}.want: ${JSON.stringify(want)}: expected allow or deny`);
+  const protocolText = String(member(value, 'protocol') ?? 'TCP').toUpperCase();
+  const protocol = PROTOCOLS.find((known) => known === protocolText);
+  if (protocol === undefined) throw badInput(`${place}.protocol: ${protocolText}: expected one of ${PROTOCOLS.join(', ')}`);
+  const port = member(value, 'port') ?? undefined;
+  const icmp = member(value, 'icmp');
+  const family = member(value, 'family') ?? 4;
+  if (family !== 4) throw badInput(`${place}.family: ${JSON.stringify(family)}: expected 4: IPv6 is not supported yet`);
+  const wanted = want === undefined ? {} : { want: want as 'allow' | 'deny' }; // checked above
+  if (protocol === 'ICMP') {
+    const [type, code] = isObject(icmp) ? [member(icmp, 'type') ?? 8, member(icmp, 'code') ?? 0] : [8, 0];
+    if (typeof type !== 'number' || typeof code !== 'number' || !(type >= 0 && type <= 255 && code >= 0 && code <= 255)) throw badInput(`${place}.icmp: ${JSON.stringify(icmp)}: expected {"type":0..255,"code":0..255}`);
+    return { from, to, protocol, icmp: { type, code }, ...wanted };
+  }
+  if (typeof port !== 'number' || !Number.isInteger(port) || port < 1 || port > 65535) throw badInput(`${place}.port: ${JSON.stringify(port)}: expected a number from 1 to 65535`);
+  return { from, to, protocol, port, ...wanted };
+};
+
+/** `FROM TO PORT[/PROTOCOL]`, or `FROM TO icmp`. */
+export const probeOfWords = ([from, to, portText]: readonly string[]): Probe => {
+  if (from === undefined || to === undefined) throw badInput('expected FROM TO [PORT[/PROTOCOL]]');
+  const [port, protocol] = (portText ?? '').split('/');
+  if (portText === undefined || port?.toLowerCase() === 'icmp') return toProbe({ from, to, protocol: 'ICMP' }, 'probe');
+  if (!/^[0-9]+$/.test(port!)) throw badInput(`${portText}: expected PORT or PORT/PROTOCOL, such as 80, 53/UDP, icmp`);
+  return toProbe({ from, to, port: Number(port), protocol: protocol ?? 'TCP' }, 'probe');
+};
+
+const parseJson = (text: string, place: string): unknown => {
+  try { return JSON.parse(text); } catch (error) { throw badInput(`${place}: ${(error as Error).message}`); }
+};
+
+const readText = (path: string): string => {
+  try { return readFileSync(path === '-' ? 0 : path, 'utf8'); } catch (error) { throw badInput(`${path}: ${(error as Error).message}`); }
+};
+
+/** A list of probes, or {"probes": [...]}. */
+export const readProbes = (path: string): readonly Probe[] => {
+  const parsed = parseJson(readText(path), path);
+  const list = Array.isArray(parsed) ? parsed as readonly unknown[] : isObject(parsed) ? member(parsed, 'probes') : undefined; // Array.isArray says any[]
+  if (!Array.isArray(list)) throw badInput(`${path}: expected a list of probes`);
+  return (list as readonly unknown[]).map((probe, index) => toProbe(probe, `${path} [${index}]`));
+};
+
+/** One case a line. A line that is none is bad input, named by its number. */
+export const readCases = (path: string): readonly Case[] => readText(path).split('\n').flatMap((line, index) => {
+  if (line.trim() === '') return [];
+  const place = `${path}:${index + 1}`;
+  const parsed = parseJson(line, place);
+  if (!isObject(parsed)) throw badInput(`${place}: expected {"name","objects","probes"}`);
+  const [objects, probes] = [member(parsed, 'objects'), member(parsed, 'probes')];
+  if (!Array.isArray(objects) || !Array.isArray(probes)) throw badInput(`${place}: expected lists objects and probes`);
+  const made = (objects as readonly unknown[]).map((raw) => toObject(raw));
+  return [{
+    name: String(member(parsed, 'name') ?? place), objects: mergeObjects(made.filter((each): each is KubeObject => !isRefused(each))).objects, refused: made.filter(isRefused),
+    probes: (probes as readonly unknown[]).map((probe, at) => toProbe(probe, `${place} probes[${at}]`)),
+  }];
+});
+
+export interface Rejection { readonly kind: string; readonly namespace: string; readonly name: string; readonly field: string; readonly value: string; readonly expected: string; readonly message: string }
+export const rejections = (refused: readonly RefusedObject[]): readonly Rejection[] =>
+  refused.flatMap(({ object, refusals }) => refusals.map(({ field, value, expected, message }) => ({ ...object, field, value, expected, message })));
