@@ -127,12 +127,15 @@ const createBroker = (connection: NatsConnection, { cluster, clock = systemClock
   /** Calls of requests under way, whose answer is lost with the connection. */
   const cutOff = new Set<() => void>();
   let away = false;
+  let strangers = 0;
 
   const onLive = (message: Msg): void => {
     const lane = laneOf(message.subject);
     const stamp = liveHeaders(message);
     if (lane === undefined || stamp === undefined) {
-      warn('a message on a live subject does not come from the log', { subject: message.subject });
+      strangers += 1;
+      // Not each: a stranger must not fill this process's log.
+      if ((strangers & (strangers - 1)) === 0) warn('a message on a live subject does not come from the log', { subject: message.subject, messages: strangers });
       return;
     }
     const commit = { seq: base + stamp.seq, lane, storedMs: stamp.storedMs ?? clock.nowMs(), bytes: message.data };

@@ -11,6 +11,7 @@ export interface Decider<State> {
   readonly evolve: (draft: State, event: SeineEvent) => void;
   /**
    * What this input made necessary; `state` already holds the input. Doing nothing is []. Refusals are events.
+   * A decision's `time` is the input's, never a clock's; without a `traceparent` it gets the input's.
    * Called in stream order, only for events of other lanes; own events are evolved right after each call.
    */
   readonly decide: (input: SeineEvent, state: Readonly<State>) => readonly SeineEvent[];

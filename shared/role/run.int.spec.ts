@@ -14,11 +14,12 @@ import { numberAllocator } from './fixture/number-allocator.ts';
 jest.setTimeout(60_000);
 
 const MAIN = new URL('fixture/main.ts', import.meta.url).pathname;
+const MISBEHAVING = new URL('fixture/misbehaving.ts', import.meta.url).pathname;
 
 interface Line { readonly level: string; readonly msg: string; readonly healthPort?: number; readonly error?: string; readonly code?: string }
 
-const run = (environment: Readonly<Record<string, string>>, args: readonly string[] = []) => {
-  const child: ChildProcess = spawn(process.execPath, [MAIN, ...args], { env: { PATH: process.env['PATH'], ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
+const run = (environment: Readonly<Record<string, string>>, args: readonly string[] = [], main = MAIN) => {
+  const child: ChildProcess = spawn(process.execPath, [main, ...args], { env: { PATH: process.env['PATH'], ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   let errors = '';
   child.stdout!.on('data', (chunk: Buffer) => { output += chunk.toString(); });
@@ -57,6 +58,54 @@ describe('a role', () => {
     expect((await get(role, '/nothing')).status).toBe(404);
     role.child.kill('SIGTERM');
     expect(await role.exited).toEqual([0, null]);
+  });
+});
+
+describe('the end of a role', () => {
+  test.each([
+    { fault: 'start', msg: 'could not start', error: 'no start' },
+    { fault: 'rejection', msg: 'unhandled rejection', error: 'nobody listens' },
+    { fault: 'exception', msg: 'uncaught exception', error: 'out of nowhere' },
+    { fault: 'background', msg: 'failing failed', error: 'worn out' },
+    { fault: 'early-end', msg: 'a part ended by itself', error: 'ending' },
+  ])('is loud and in one line: $msg', async ({ fault, msg, error }) => {
+    const role = run({ SEINE_FAULT: fault }, [], MISBEHAVING);
+    expect(await role.exited).toEqual([1, null]);
+    expect(role.lines().filter(({ level }) => level === 'fatal')).toMatchObject([{ msg, error }]);
+  });
+
+  test('stops what was started last first', async () => {
+    const role = run({ SEINE_FAULT: 'nothing' }, [], MISBEHAVING);
+    await role.line('started');
+    role.child.kill('SIGINT');
+    expect(await role.exited).toEqual([0, null]);
+    expect(role.lines().map(({ msg }) => msg)).toEqual(['starting', 'started', 'stopping', 'second stopped', 'first stopped', 'stopped']);
+  });
+
+  test('goes on stopping when a part does not stop cleanly', async () => {
+    const role = run({ SEINE_FAULT: 'stop' }, [], MISBEHAVING);
+    await role.line('started');
+    role.child.kill('SIGTERM');
+    expect(await role.exited).toEqual([0, null]);
+    expect(role.lines().map(({ msg }) => msg).slice(2)).toEqual(['stopping', 'a part did not stop cleanly', 'second stopped', 'first stopped', 'stopped']);
+  });
+
+  test('comes by a deadline when a part hangs', async () => {
+    const role = run({ SEINE_FAULT: 'hang' }, [], MISBEHAVING);
+    await role.line('started');
+    role.child.kill('SIGTERM');
+    expect(await role.exited).toEqual([1, null]);
+    expect(role.lines().at(-1)).toMatchObject({ level: 'error', msg: 'did not stop in time' });
+  });
+
+  test('comes at once with a second signal', async () => {
+    const role = run({ SEINE_FAULT: 'hang' }, [], MISBEHAVING);
+    await role.line('started');
+    role.child.kill('SIGTERM');
+    await role.line('stopping');
+    role.child.kill('SIGTERM');
+    expect(await role.exited).toEqual([1, null]);
+    expect(role.lines().at(-1)).toMatchObject({ msg: 'stopping' });
   });
 });
 
