@@ -1,6 +1,6 @@
 /** The node's view of the log: the last state of every key that its rows depend on. Path-independent; total. */
 import {
-  POLICY_KINDS, type CompiledBackends, type CompiledPolicy, type CompiledService, type EndpointData, type NodeData, type PodData, type SeineEvent,
+  EVENT_CATALOGUE, POLICY_KINDS, type CompiledBackends, type CompiledPolicy, type CompiledService, type EndpointData, type NodeData, type PodData, type SeineEvent,
 } from '@seine/events';
 import type { LabelSet } from '@seine/model';
 
@@ -32,10 +32,14 @@ export const emptyNodeState = (): NodeState => ({
 
 export const originKey = (noun: string, key: string): string => `${noun} ${key}`;
 
+/** Types after which their aggregate is gone, and so is its origin. */
+const GONE: ReadonlySet<string> = new Set(EVENT_CATALOGUE.filter(({ gone }) => gone).map(({ type }) => type));
+
 /** Applies one event of any lane to the owned draft. */
 export const evolveNode = (draft: NodeState, event: SeineEvent, seq: number): void => {
   const noun = event.type.slice(0, event.type.indexOf('.'));
-  draft.origins.set(originKey(noun, event.key), { seq, type: event.type, subject: `${noun}/${event.key}`, ...(event.traceparent === undefined ? {} : { traceparent: event.traceparent }) });
+  if (GONE.has(event.type)) draft.origins.delete(originKey(noun, event.key));
+  else draft.origins.set(originKey(noun, event.key), { seq, type: event.type, subject: `${noun}/${event.key}`, ...(event.traceparent === undefined ? {} : { traceparent: event.traceparent }) });
   switch (event.type) {
     case 'pod.observed.v1': draft.pods.set(event.key, event.data); return;
     case 'pod.vanished.v1': draft.pods.delete(event.key); return;
