@@ -38,10 +38,8 @@ export interface FollowerPorts {
   readonly warn: (sentence: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
-class Distrust {
-  readonly reason: string;
-  constructor(reason: string) { this.reason = reason; }
-}
+/** Thrown where the log turns out to be another one; its message is the reason that the follower tells. */
+class Distrust extends Error {}
 
 /** Sequences `from`..`to` in order, read ahead; ends early where the stream ends. */
 export async function* readRange(broker: Broker, from: number, to: number): AsyncGenerator<StoredCommit> {
@@ -269,7 +267,7 @@ export async function* follow(ports: FollowerPorts, { lanes, from, signal }: Fol
       } catch (error) {
         if (signal.aborted) return;
         if (error instanceof Distrust) {
-          yield [...batch, { type: 'distrusted', reason: error.reason }];
+          yield [...batch, { type: 'distrusted', reason: error.message }];
           return;
         }
         if (!isSeineError(error, 'SEINE_BUS_UNAVAILABLE')) {
