@@ -1,5 +1,6 @@
 /** Real packets: two pods and a node in namespaces, stubs attached, redirect_peer and the stack at work. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { writeFileSync } from 'node:fs';
 
 import {
   addressAdd, clsactAdd, closeFd, createNetns, deleteNetns, filterReplace, inNetns, linkUp, listenOn, neighbourReplace, netnsPath, openFd, openNetlink,
@@ -8,13 +9,15 @@ import {
 import { Direction, Reason, Verdict } from '@seine/layout';
 
 import { Datapath, type Interfaces, type Pod } from './datapath.ts';
-import { icmpMessage, internetChecksum, PROTOCOL } from './packet.ts';
+import { icmpMessage, internetChecksum, ipv4, PROTOCOL, udpDatagram } from './packet.ts';
 
 const NODE = '192.168.7.1';
 const GATEWAY = '169.254.1.1';
 const HOST_MAC = '02:5e:1e:00:00:01';
 const LOOPBACK = 1;
 const ESTABLISHED = 1;
+/** The sender writes the IP header itself. */
+const RAW = 255;
 const WEB = { address: '10.244.1.10', mac: '02:00:00:00:00:0a', link: 'web' };
 const DB = { address: '10.244.1.20', mac: '02:00:00:00:00:0b', link: 'db' };
 
@@ -182,6 +185,18 @@ describe('ping', () => {
     expect(answer?.data[20]).toBe(0);
     expect(answer?.address).toBe(DB.address);
   });
+});
+
+test('a packet whose TTL ends on the node is answered by its stack, and the answer reaches the pod through a closed ingress', async () => {
+  node.inside(() => { writeFileSync('/proc/sys/net/ipv4/ip_forward', '1'); });
+  datapath.subject({ identity: 300, direction: Direction.INGRESS, row: datapath.row([], Verdict.DENY) });
+  const sender = keep(pods.web.inside(() => openSocket({ type: 'raw', protocol: RAW })));
+  const listener = keep(pods.web.inside(() => openSocket({ type: 'raw', protocol: PROTOCOL.icmp })));
+  const flow = { source: WEB.address, destination: DB.address, sourcePort: 40000, destinationPort: 53 };
+  sendTo(sender, ipv4(flow, PROTOCOL.udp, udpDatagram(flow), { ttl: 1 }), DB.address, 0);
+  const answer = await receives(listener);
+  expect(answer?.address).toBe(NODE);
+  expect([...answer!.data.subarray(20, 22)]).toEqual([11, 0]); // time exceeded in transit
 });
 
 test('a pod that takes its neighbour\'s address is not heard', async () => {

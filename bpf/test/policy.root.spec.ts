@@ -1,6 +1,8 @@
 /** The look-up of datapath.md on the real kernel: subject, peer, row, longest port prefix. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 
+import fc from 'fast-check';
+
 import { Direction, Reason, SubjectFlag, Verdict } from '@seine/layout';
 
 import { Datapath, openInterfaces, type Interfaces, type PortRule } from './datapath.ts';
@@ -140,4 +142,26 @@ describe('a value whose echo is another key\'s is never obeyed', () => {
     datapath.subject({ identity: SUBJECT, direction: INGRESS, row: datapath.row([], DENY), peers: { [PEER]: datapath.row([], ALLOW) }, peerEcho: 1 });
     expect(ask().verdict).toBe(DENY);
   });
+});
+
+test('any row answers every port as the slow, obvious search does', () => {
+  const prefix = fc.record({ protocol: fc.constantFrom(tcp, udp), length: fc.integer({ min: 0, max: 16 }), bits: fc.integer({ min: 0, max: 0xffff }), verdict: fc.constantFrom(ALLOW, DENY, AUDIT) });
+  let identity = 5000;
+  fc.assert(fc.property(fc.array(prefix, { maxLength: 12 }), fc.constantFrom(ALLOW, DEFAULT_DENY), fc.array(fc.integer({ min: 0, max: 0xffff }), { minLength: 20, maxLength: 20 }),
+    (entries, otherwise, ports) => {
+      const mask = (length: number): number => (0xffff << (16 - length)) & 0xffff;
+      const rules = new Map(entries.map(({ protocol, length, bits, verdict }, index) =>
+        [`${protocol}/${length}/${bits & mask(length)}`, { protocol, prefixLength: length, port: bits & mask(length), verdict, rule: index + 1 }]));
+      identity += 1;
+      datapath.subject({ identity, direction: INGRESS, row: datapath.row([...rules.values()], otherwise) });
+      // Besides random ports, those where a prefix begins and ends.
+      const probed = [...ports, ...entries.flatMap(({ length, bits }) => [bits & mask(length), (bits & mask(length)) | (~mask(length) & 0xffff)])];
+      const questions = probed.flatMap((port) => [tcp, udp, sctp].map((protocol) => ({ identity, direction: INGRESS, peerIdentity: PEER, protocol, port })));
+      const want = questions.map(({ protocol, port }) => {
+        const lengths = Array.from({ length: 17 }, (_, index) => 16 - index);
+        const found = lengths.map((length) => rules.get(`${protocol}/${length}/${port & mask(length)}`)).find((rule) => rule !== undefined);
+        return { verdict: found?.verdict ?? otherwise, rule: found?.rule ?? 0 };
+      });
+      expect(probe.ask(questions).map(({ verdict, rule }) => ({ verdict, rule }))).toEqual(want);
+    }), { numRuns: 60 });
 });
