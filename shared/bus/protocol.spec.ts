@@ -8,6 +8,8 @@ import { namespace, watch } from './bus.conformance.ts';
 import { verifyChain } from './chain.ts';
 import { createFakeLog, type FakeLog } from './fake.ts';
 import type { Bus, LaneWriter } from './port.ts';
+import { tickSubject } from './subject.ts';
+import { tickBytes } from './tick.ts';
 
 const createWorld = () => {
   const clock = createManualClock();
@@ -95,6 +97,22 @@ describe('a writer', () => {
     expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
     expect(outcomes[0]).toMatchObject({ reason: { code: 'SEINE_WRITER_FENCED' } });
     expect(await keysOf(bus)).toEqual(['x']);
+  });
+
+  test('is not kept waiting by the ticks of a term that ended', async () => {
+    const world = createWorld();
+    await world.log.connect('one').openLane('fact', 'a', world.never);
+    const second = world.log.connect('two');
+    await second.openLane('fact', 'a', world.never);
+    await second.close();
+    let opened: LaneWriter | undefined;
+    void world.log.connect('three').openLane('fact', 'b', world.never).then((writer) => { opened = writer; });
+    const broker = world.log.broker();
+    await world.eventually(() => {
+      broker.publish(tickSubject('default', 'fact'), tickBytes({ epoch: 1, head: 2, asOf: 0 }));
+      return opened;
+    });
+    expect(opened!.epoch).toBe(3);
   });
 
   test('hands over within 2 s even when the broker is away', async () => {
