@@ -76,7 +76,17 @@ export interface Flow {
   readonly icmp: { readonly type: number; readonly code: number } | null;
   readonly rule: string | null;
   readonly tcpFlags: number;
+  /** The packet went against its flow; source and destination are the flow's. */
+  readonly isReply: boolean;
   readonly file: string;
   readonly line: number;
   readonly lost: number;
+}
+
+/** A question to the observer's ring: op `flows`. */
+export interface FlowQuery {
+  /** RFC 3339 */
+  readonly since?: string;
+  readonly last?: number;
+  readonly filter?: { readonly verdict?: Flow['verdict']; readonly pod?: string; readonly fromPod?: string; readonly toPod?: string };
 }

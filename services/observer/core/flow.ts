@@ -42,6 +42,6 @@ export const toFlow = (sample: Row<typeof SAMPLE>, node: string, bootMs: number,
     protocol: protocolName(sample.protocol),
     icmp: icmp ? { type: sample.destinationPort >> 8, code: sample.destinationPort & 0xff } : null,
     rule: sample.rule === 0 ? null : names.rules.get(sample.rule) ?? `rule ${sample.rule}`,
-    tcpFlags: sample.tcpFlags, file: FILE_NAME.get(sample.file) ?? '', line: sample.line, lost: sample.lost,
+    tcpFlags: sample.tcpFlags, isReply: sample.reply === 1, file: FILE_NAME.get(sample.file) ?? '', line: sample.line, lost: sample.lost,
   };
 };

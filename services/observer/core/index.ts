@@ -1,2 +1,3 @@
 export * from './flow.ts';
 export * from './ring.ts';
+export * from './select.ts';

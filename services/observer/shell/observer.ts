@@ -2,10 +2,10 @@
 import { flowsSubject, type Bus } from '@seine/bus';
 import { decodeAll, SAMPLE } from '@seine/layout';
 import { SeineError } from '@seine/model';
-import type { Flow, Handler, PersistentUnix } from '@seine/node';
+import type { Flow, FlowQuery, Handler, PersistentUnix } from '@seine/node';
 import type { MetricDefinitions, Metrics } from '@seine/role';
 
-import { createFlowRing, emptyNames, toFlow, type Names } from '../core/index.ts';
+import { createFlowRing, emptyNames, selectFlows, toFlow, type Names } from '../core/index.ts';
 
 export const OBSERVER_METRICS = {
   flows: { type: 'counter', name: 'flows_total', help: 'Flows told, by verdict.' },
@@ -64,9 +64,7 @@ export const createObserver = ({ node, cluster, bus, writer, metrics }: Observer
 
   const handle: Handler = async (op, body) => {
     if (op !== 'flows') throw new SeineError('SEINE_QUERY_UNKNOWN', `${op}: no such query`);
-    const { last } = body as { readonly last?: number };
-    const all = ring.all();
-    return { flows: last === undefined ? all : all.slice(-last), seen: ring.seen() };
+    return { flows: selectFlows(ring.all(), body as FlowQuery), seen: ring.seen() };
   };
 
   return {
