@@ -24,15 +24,25 @@ export const applyOrder = async (objects: NodeObjects, { seq, steps }: ApplyOrde
   const { applied: before } = decode(MAPS.sn_state_01.value, mapKernel.lookup(stateMap, FIRST)!);
   let upserted = 0;
   let deleted = 0;
+  /* All of it is encoded before any of it is written: a value out of range changes nothing. */
+  const encoded = steps.map((step) => {
+    switch (step.step) {
+      case 'upsert': return { ...step, entries: encodeEntries(step.map, step.rows) };
+      case 'delete': return { ...step, bytes: encodeKeys(step.map, step.keys) };
+      case 'bump':
+      case 'grace': return step;
+      default: return assertNever(step);
+    }
+  });
   mark(BigInt(seq), before);
-  for (const step of steps) {
+  for (const step of encoded) {
     switch (step.step) {
       case 'upsert':
-        mapKernel.updateBatch(objects.map(step.map), encodeEntries(step.map, step.rows));
-        upserted += step.rows.length;
+        mapKernel.updateBatch(objects.map(step.map), step.entries);
+        upserted += step.entries.count;
         break;
       case 'delete':
-        mapKernel.deleteBatch(objects.map(step.map), encodeKeys(step.map, step.keys), step.keys.length);
+        mapKernel.deleteBatch(objects.map(step.map), step.bytes, step.keys.length);
         deleted += step.keys.length;
         break;
       case 'bump': bumpEpoch(objects); break;

@@ -1,4 +1,5 @@
 export * from './decide.ts';
+export * from './explain.ts';
 export * from './join.ts';
 export * from './lookup.ts';
 export * from './peer.ts';

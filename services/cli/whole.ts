@@ -1,0 +1,66 @@
+/**
+ * READ THIS FIRST: Seine in one pure function.
+ *
+ *   objects ──► facts ──► decisions ──► a node's state ──► rows ──► verdict
+ *
+ * The running system does the same in eight processes, with a log between them and a kernel at the end. Every step below is the very code
+ * that those processes run; what is missing here is only time, and the network.
+ */
+import { decideAll, type Decider, type FactEvent, type SeineEvent } from '@seine/events';
+import { identityDecider } from '@seine/identity-allocator';
+import { DEFAULT_BLOCK_LENGTH, DEFAULT_POD_CIDR, ipamDecider } from '@seine/ipam';
+import { assignAddresses, endpointSlices, expand, isHostNetwork, nodeOf, podAddress, type LabNode } from '@seine/lab';
+import { hostInterfaceName, emptyNodeState, evolveNode, type NodeState } from '@seine/datapath-writer';
+import type { KubeObject, RefusedObject } from '@seine/objects';
+import { policyDecider } from '@seine/policy-compiler';
+import { serviceDecider } from '@seine/service-compiler';
+import { diffFacts, emptyKnown } from '@seine/watcher';
+
+import { verdictOf, type Verdict, type VerdictProbe } from './verdict.ts';
+
+export interface Whole {
+  /** What an API server would hold: workloads expanded, pods scheduled and addressed, Services with their slices. */
+  readonly objects: readonly KubeObject[];
+  readonly events: readonly SeineEvent[];
+  readonly state: NodeState;
+  readonly refused: readonly Extract<FactEvent, { readonly type: 'object.refused.v1' }>[];
+  readonly ignored: Readonly<Record<string, number>>;
+  readonly verdict: (probe: VerdictProbe) => Verdict;
+}
+
+/** Nothing here asks a clock: every event of a whole has the same time. */
+const TIME = '1970-01-01T00:00:00.000Z';
+
+/** The nodes' reports, as the watcher would admit them: who is attached where. */
+const endpointFacts = (objects: readonly KubeObject[]): readonly FactEvent[] => objects
+  .filter((object) => object.kind === 'Pod' && !isHostNetwork(object) && nodeOf(object) !== undefined && podAddress(object) !== undefined)
+  .map((pod, index): FactEvent => {
+    const key = `${pod.namespace}/${pod.name}`;
+    return {
+      type: 'endpoint.observed.v1', key, time: TIME,
+      data: { uid: pod.uid, node: nodeOf(pod)!, addresses: [podAddress(pod)!], endpointId: (index % 65_535) + 1, hostInterface: hostInterfaceName(key, pod.uid), containerId: key },
+    };
+  });
+
+const decide = <State>(decider: Decider<State>, facts: readonly SeineEvent[]): readonly SeineEvent[] => decideAll(decider, decider.initialState(), facts);
+
+export const whole = (given: readonly KubeObject[], nodes: readonly LabNode[], refusedBefore: readonly RefusedObject[] = []): Whole => {
+  const expanded = expand(given, nodes);
+  const addressed = assignAddresses(expanded.objects, nodes);
+  const own = addressed.filter(({ kind }) => kind === 'EndpointSlice');
+  const slices = own.length > 0 ? [] : endpointSlices(addressed.filter(({ kind }) => kind === 'Service'), addressed.filter(({ kind }) => kind === 'Pod'));
+  const objects = [...addressed, ...slices];
+
+  const facts = [...diffFacts(emptyKnown(), { objects, refused: refusedBefore }, TIME, () => ''), ...endpointFacts(objects)];
+  const decisions = [
+    ...decide(identityDecider, facts), ...decide(ipamDecider(DEFAULT_POD_CIDR, DEFAULT_BLOCK_LENGTH), facts), ...decide(policyDecider, facts), ...decide(serviceDecider, facts),
+  ];
+  const events = [...facts, ...decisions];
+  const state = emptyNodeState();
+  events.forEach((event, index) => { evolveNode(state, event, index + 1); });
+  return {
+    objects, events, state, ignored: expanded.ignored,
+    refused: facts.filter((fact) => fact.type === 'object.refused.v1'),
+    verdict: (probe) => verdictOf(state, objects, probe),
+  };
+};

@@ -1,0 +1,133 @@
+/** The loader as a process, in a namespace of its own, on the real kernel: what it wires, writes, keeps over kill -9, and puts back. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+
+import { cgroupRoot, createCgroup, createNetns, deleteNetns, filterDelete, inNetnsAt, netnsPath, openNetlink, removeCgroup, type Netlink } from '@seine/kernel';
+import { echoOf, MAPS } from '@seine/layout';
+import { connectUnix, type Applied, type Attachment, type Hello, type MapEntry, type Plumbed, type UnixClient } from '@seine/node';
+import { eventually } from '@seine/testkit';
+
+const NAME = `seine-loader-${process.pid}`;
+const PINS = `/sys/fs/bpf/${NAME}`;
+const POD = 'sn0123456789ab';
+const HOST_MAC = '02:5e:1e:00:00:01';
+
+let directory: string;
+let cgroup: string;
+let loader: ChildProcess;
+let client: UnixClient;
+let netlink: Netlink;
+
+const start = async (): Promise<void> => {
+  loader = spawn('nsenter', [`--net=${netnsPath(NAME)}`, process.execPath, 'services/loader/main.ts'], {
+    stdio: 'ignore',
+    env: { ...process.env, NODE_OPTIONS: '', SEINE_NODE: 'n1', SEINE_RUN_DIR: directory, SEINE_STATE_DIR: directory, SEINE_PIN_ROOT: PINS, SEINE_CGROUP_ROOT: cgroup, SEINE_CT_SIZE: '1024' },
+  });
+  client = await eventually(() => connectUnix(join(directory, 'loader.sock')), 30_000);
+};
+const kill = async (): Promise<void> => {
+  const gone = once(loader, 'exit');
+  loader.kill('SIGKILL');
+  await gone;
+  client.close();
+};
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'seine-loader-'));
+  cgroup = join(cgroupRoot(), NAME);
+  createCgroup(cgroup);
+  createNetns(NAME);
+  createNetns(`${NAME}-pod`);
+  netlink = inNetnsAt(netnsPath(NAME), openNetlink);
+  await start();
+}, 60_000);
+
+afterAll(async () => {
+  await kill();
+  netlink.close();
+  deleteNetns(`${NAME}-pod`);
+  deleteNetns(NAME);
+  rmSync(PINS, { recursive: true, force: true });
+  rmSync(directory, { recursive: true });
+  await eventually(() => { removeCgroup(cgroup); return true; });
+});
+
+const endpointRow = (address: string, identity: number): MapEntry => ({
+  key: { address },
+  value: { identity, echo: echoOf(MAPS.sn_endpoint_01.key, { address }), ifindex: 9, endpointId: 1, variant: 0, podMac: '0a:58:0a:f4:01:02', hostMac: HOST_MAC, flags: 1 },
+});
+const dump = (map: string): Promise<readonly MapEntry[]> => client.call('dump', { map });
+const attachments = (): Promise<readonly Attachment[]> => client.call('attachments', { interfaces: [POD] });
+
+describe('a pod\'s wire', () => {
+  test('is laid with programs on it, closed from the first packet', async () => {
+    const { ifindex } = await client.call<Plumbed>('plumb', { netns: netnsPath(`${NAME}-pod`), podInterface: 'eth0', hostInterface: POD, address: '10.244.1.2', podMac: '0a:58:0a:f4:01:02', mtu: 1400 });
+    expect(netlink.links().find(({ name }) => name === POD)).toEqual({ index: ifindex, name: POD, mac: HOST_MAC, mtu: 1400, up: true });
+    const inside = inNetnsAt(netnsPath(`${NAME}-pod`), openNetlink);
+    expect(inside.links().map(({ name, mac, mtu, up }) => ({ name, mac, mtu, up }))).toContainEqual({ name: 'eth0', mac: '0a:58:0a:f4:01:02', mtu: 1400, up: true });
+    inside.close();
+    expect(await attachments()).toEqual([]);
+  });
+
+  test('is refused for a namespace that is not there, and nothing is left', async () => {
+    await expect(client.call('plumb', { netns: '/run/netns/none', podInterface: 'eth0', hostInterface: 'snnone', address: '10.244.1.3', podMac: '0a:58:0a:f4:01:03', mtu: 1500 }))
+      .rejects.toMatchObject({ code: 'SEINE_NETNS_UNKNOWN', message: 'CNI_NETNS: "/run/netns/none": expected a network namespace that can be opened' });
+    expect(netlink.linkIndex('snnone')).toBeUndefined();
+  });
+
+  test('that loses a filter or a slot is reported by place, and put back', async () => {
+    netlink.transact([filterDelete(netlink.linkIndex(POD)!, 'ingress')]);
+    expect(await attachments()).toEqual([{ hook: `${POD} tc ingress`, want: expect.stringMatching(/^program \d+$/), have: 'nothing' }]);
+    expect(await client.call('reattach', { interfaces: [POD] })).toEqual([`filters of ${POD}`]);
+    expect(await attachments()).toEqual([]);
+  });
+});
+
+describe('an ordered batch', () => {
+  test('is written, counted, and its position kept', async () => {
+    expect(await client.call<Applied>('apply', { seq: 7, steps: [
+      { step: 'upsert', map: 'sn_endpoint_01', rows: [endpointRow('10.244.1.2', 300), endpointRow('10.244.1.3', 301)] },
+      { step: 'bump' }, { step: 'grace' }, { step: 'delete', map: 'sn_endpoint_01', keys: [{ address: '10.244.1.3' }] },
+    ] })).toEqual({ upserted: 2, deleted: 1 });
+    expect(await dump('sn_endpoint_01')).toEqual([endpointRow('10.244.1.2', 300)]);
+    expect(await dump('sn_epoch_01')).toEqual([{ key: { value: 0 }, value: { value: 2 } }]);
+  });
+
+  test('that names a value out of range is refused whole, naming it', async () => {
+    await expect(client.call('apply', { seq: 8, steps: [{ step: 'delete', map: 'sn_endpoint_01', keys: [{ address: '10.244.1.2' }] }, { step: 'upsert', map: 'sn_endpoint_01', rows: [{ ...endpointRow('10.244.1.9', 300), value: { ...endpointRow('10.244.1.9', 300).value, endpointId: 70_000 } }] }] }))
+      .rejects.toMatchObject({ code: 'SEINE_LAYOUT_RANGE', message: expect.stringContaining('endpointId') });
+    expect(await dump('sn_endpoint_01')).toHaveLength(1);
+  });
+
+  test('of an unknown kind of order is refused', async () => {
+    await expect(client.call('format')).rejects.toMatchObject({ code: 'SEINE_ORDER_UNKNOWN' });
+  });
+});
+
+test('routes come and go', async () => {
+  await client.call('routes', { routes: [{ cidr: '10.244.1.0/24', unreachable: true }] });
+  expect(await client.call('routes', { routes: [{ cidr: '10.244.2.0/24', via: '203.0.113.1' }] })).toEqual({ failed: [expect.stringContaining('10.244.2.0/24 via 203.0.113.1')] });
+});
+
+test('kill -9 leaves maps, rows and attachments; the next process takes them over and writes nothing', async () => {
+  const before = await client.call<Hello>('hello');
+  const rows = await dump('sn_endpoint_01');
+  await kill();
+  await start();
+  expect(await client.call<Hello>('hello')).toEqual(before);
+  expect(await dump('sn_endpoint_01')).toEqual(rows);
+  expect(await attachments()).toEqual([]);
+  expect(readdirSync(PINS)).toContain('sn_endpoint_01');
+}, 60_000);
+
+test('a wire is taken away, twice if asked twice', async () => {
+  await client.call('unplumb', { hostInterface: POD });
+  await client.call('unplumb', { hostInterface: POD });
+  expect(netlink.linkIndex(POD)).toBeUndefined();
+  expect(await attachments()).toContainEqual({ hook: `${POD} tc ingress`, want: expect.any(String), have: 'no such interface' });
+});
