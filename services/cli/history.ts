@@ -1,0 +1,65 @@
+/** Where a verb reads the past from: a lab's log on its bus, or an exported file. */
+import { connectBus, importLog, type Bus, type LogReader } from '@seine/bus';
+import { LANES } from '@seine/events';
+import { emptyNodeState, evolveNode, type NodeState } from '@seine/datapath-writer';
+import { moveToNetns } from '@seine/kernel';
+import { placesOf } from '@seine/lab/places';
+import { connectLab } from '@seine/lab/client';
+
+import type { Moment } from './moment.ts';
+import { badInput, unreachable } from './verb/verb.ts';
+
+const NATS_URL = 'nats://192.168.50.250:4222';
+
+/** The lab's bus; this process then lives in the lab's hub (unix sockets work as before). */
+export const labBus = async (name: string): Promise<Bus> => {
+  (await connectLab(name)).close();
+  moveToNetns(placesOf(name).hub);
+  try {
+    return await connectBus({ url: NATS_URL, cluster: 'default', name: 'seine', patienceMs: 5_000 });
+  } catch (cause) {
+    throw unreachable(`the log of lab ${name} does not answer: ${(cause as Error).message}`);
+  }
+};
+
+export interface History extends LogReader { readonly close: () => Promise<void> }
+
+export const openHistory = async (source: { readonly log?: string | undefined; readonly name: string }): Promise<History> => {
+  if (source.log !== undefined) {
+    try {
+      return { ...await importLog(source.log), close: async () => {} };
+    } catch (error) {
+      throw badInput(`--log ${source.log}: ${(error as Error).message}`);
+    }
+  }
+  const bus = await labBus(source.name);
+  return { logId: bus.logId, read: bus.read, stored: bus.stored, lastSeq: bus.lastSeq, close: bus.close };
+};
+
+export interface Past { readonly state: NodeState; readonly seq: number; readonly storedMs: number; readonly head: number; readonly refused: readonly string[] }
+
+/**
+ * The fold up to a moment: a sequence, or the greatest sequence whose running maximum of broker time is not after it.
+ * @throws SEINE_INPUT_INVALID when the log begins later, saying when it does
+ */
+export const foldUntil = async (history: LogReader, until: Moment | undefined): Promise<Past> => {
+  const head = await history.lastSeq();
+  const state = emptyNodeState();
+  const refused = new Map<string, string>();
+  let [seq, storedMs, firstMs] = [0, 0, Number.POSITIVE_INFINITY];
+  let running = 0;
+  for await (const commit of history.read({ lanes: LANES, ...(until?.type === 'sequence' ? { until: until.seq } : {}) })) {
+    firstMs = Math.min(firstMs, commit.storedMs);
+    running = Math.max(running, commit.storedMs);
+    if (until?.type === 'time' && running > until.ms) break;
+    for (const event of commit.events) {
+      evolveNode(state, event, commit.seq);
+      if (event.type === 'object.refused.v1') refused.set(event.key, event.data.refusals.map(({ message }) => message).join('; '));
+      if (event.type === 'refusal.vanished.v1') refused.delete(event.key);
+    }
+    [seq, storedMs] = [commit.seq, commit.storedMs];
+  }
+  if (seq === 0 && until !== undefined) throw badInput(`the log begins at ${new Date(firstMs).toISOString()}, after the moment that was asked for`);
+  if (until?.type === 'sequence' && until.seq > head) throw badInput(`#${until.seq}: the log ends at #${head}`);
+  return { state, seq: until?.type === 'sequence' ? until.seq : Math.max(seq, until === undefined ? head : 0), storedMs, head, refused: [...refused].map(([key, message]) => `${key}: ${message}`) };
+};

@@ -1,0 +1,86 @@
+/** `seine check`: what the verdicts *would* be. No kernel, no lab, no root. */
+import { labNodes, type LabNode } from '@seine/lab';
+import { SeineError } from '@seine/model';
+import type { KubeObject, RefusedObject } from '@seine/objects';
+
+import { readManifests } from '../manifests.ts';
+import { probeTable } from '../print/probes.ts';
+import { structured } from '../print/structured.ts';
+import { probeOfWords, readCases, readProbes, rejections, type Probe, type Rejection } from '../probes.ts';
+import { whole, type Whole } from '../whole.ts';
+import { badInput, EXIT, readArgs, readInteger, readOutput, type Verb } from './verb.ts';
+
+const OPTIONS = {
+  file: { type: 'string', short: 'f', multiple: true }, recursive: { type: 'boolean', short: 'R' }, probes: { type: 'string' }, batch: { type: 'string' }, nodes: { type: 'string' }, output: { type: 'string', short: 'o' },
+} as const;
+
+const judge = (probe: Probe, cluster: Whole) => {
+  const evidence = { engine: 'compiler', sent: 0, arrived: 0, replied: 0, drops: 0, source: '', destination: '', node: '', seq: 0 } as const;
+  try {
+    const verdict = cluster.verdict(probe);
+    return {
+      ...probe, got: verdict.got, ok: probe.want === undefined || probe.want === verdict.got, direction: verdict.direction, reason: verdict.reason, rule: verdict.rule, connected: null,
+      evidence: { ...evidence, source: `${verdict.from.address}:0`, destination: `${verdict.destination}:${probe.protocol === 'ICMP' ? 0 : verdict.destinationPort}`, node: verdict.node, seq: cluster.events.length },
+    };
+  } catch (error) {
+    if (!(error instanceof SeineError)) throw error;
+    return { ...probe, got: 'error' as const, ok: false, direction: null, reason: null, rule: null, connected: null, message: error.message, evidence };
+  }
+};
+
+const report = (probes: readonly Probe[], cluster: Whole) => {
+  const started = performance.now();
+  const results = probes.map((probe) => judge(probe, cluster));
+  return { probes: results, total: results.length, ok: results.filter(({ ok }) => ok).length, mismatched: results.filter(({ ok }) => !ok).length, unexplained: 0, ms: Math.round(performance.now() - started) };
+};
+
+const rejected = (cluster: Whole, refused: readonly RefusedObject[]): readonly Rejection[] => {
+  const all = [...rejections(refused), ...cluster.refused.flatMap(({ data }) => data.refusals.map(({ field, value, expected, message }) => ({ ...data.object, field, value, expected, message })))];
+  const seen = new Set<string>();
+  return all.filter((each) => { const key = JSON.stringify(each); if (seen.has(key)) return false; seen.add(key); return true; });
+};
+
+/** A case brings its own Nodes; where it brings none it has the lab's two. */
+const nodesOf = (objects: readonly KubeObject[], fallback: readonly LabNode[]): readonly LabNode[] => (objects.some(({ kind }) => kind === 'Node') ? [] : fallback);
+
+export const check: Verb = {
+  name: 'check',
+  summary: 'what would the verdicts be: manifests and probes, no kernel',
+  usage: `
+seine check -f FILE|DIR|-… [-R] FROM TO [PORT[/PROTOCOL]] [-o json]
+seine check -f FILE|DIR|-… [-R] --probes FILE.json [-o json]
+seine check -f FILE|DIR|-… [-R]               only says what is refused
+seine check --batch FILE.jsonl                one case a line → one result a line
+
+The same parser, compiler and rows as the running system, and the kernel's look-up in TypeScript.
+Exit: 0 all as wanted, 1 a probe differs, 2 bad input or something refused.`,
+  run: async (args, io) => {
+    const { values, positionals } = readArgs(args, OPTIONS);
+    const nodes = labNodes(readInteger('--nodes', values.nodes ?? '2', { min: 1, max: 1000 }));
+    if (values.batch !== undefined) {
+      let different = 0;
+      for (const { name, objects, refused, probes } of readCases(values.batch)) {
+        const cluster = whole(objects, nodesOf(objects, nodes));
+        const found = report(probes, cluster);
+        if (found.mismatched > 0) different += 1;
+        io.stdout(`${JSON.stringify({ name, pass: found.mismatched === 0, probes: found.probes, rejected: rejected(cluster, refused) })}\n`);
+      }
+      return different === 0 ? EXIT.yes : EXIT.no;
+    }
+    const output = readOutput(values.output, ['table', 'json', 'jsonl', 'yaml']);
+    if (values.file === undefined) throw badInput('-f: nothing: expected manifests to judge');
+    const given = readManifests(values.file, values.recursive === true);
+    const probes = values.probes !== undefined ? readProbes(values.probes) : positionals.length > 0 ? [probeOfWords(positionals)] : [];
+    const cluster = whole(given.objects, nodes);
+    const refusals = rejected(cluster, given.refused);
+    for (const warning of given.warnings) io.stderr(`warning: ${warning}\n`);
+    for (const { kind, namespace, name, message } of refusals) io.stderr(`refused: ${kind} ${namespace === '' ? '' : `${namespace}/`}${name}: ${message}\n`);
+    const found = report(probes, cluster);
+    io.stdout(structured(output, { ...found, rejected: refusals }, found.probes) ?? (probes.length === 0 ?
+      `${given.objects.length} objects, ${refusals.length === 0 ? 'nothing refused' : `${refusals.length} refusals`}\n` : `${probeTable(found.probes)}${found.ok} of ${found.total} as needed (${found.ms} ms)\n`));
+    const failed = found.probes.find(({ got }) => got === 'error');
+    if (failed !== undefined && 'message' in failed && values.probes === undefined) { io.stderr(`${failed.message}\n`); return EXIT.badInput; }
+    if (refusals.length > 0) return EXIT.badInput;
+    return found.mismatched === 0 ? EXIT.yes : EXIT.no;
+  },
+};
