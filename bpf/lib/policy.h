@@ -19,7 +19,10 @@ struct question {
 	__u8 direction;
 	__u8 protocol;
 	__u8 peer_in_cluster;		/* 0 or 1 */
-	__u8 pad[7];
+	__u8 verdict;			/* the probe's answer stands beside its question; programs leave it */
+	__u8 reason;
+	__u8 pad;
+	__u32 rule;
 };
 _Static_assert(sizeof(struct question) == 40, "question");
 

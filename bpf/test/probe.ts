@@ -7,7 +7,7 @@ export interface Answer { readonly verdict: number; readonly reason: number; rea
 
 const BATCH = 64;
 const HEADER = 14;
-const ANYONE = { peerAddress: '10.9.9.9', variant: 0, peerVariant: 0, port: 0, protocol: 6, peerInCluster: 1 };
+const ANYONE = { peerAddress: '10.9.9.9', variant: 0, peerVariant: 0, port: 0, protocol: 6, peerInCluster: 1, verdict: 0, reason: 0, rule: 0 };
 
 export interface Probe {
   readonly ask: (questions: readonly Question[]) => readonly Answer[];
@@ -28,12 +28,11 @@ export const openProbe = (reuse: ReadonlyMap<string, number>): Probe => {
     const { data, retval } = testRun(fd, { data: packet(questions) });
     if (retval !== questions.length) throw new Error(`the probe answered ${retval} of ${questions.length} questions`);
     return questions.map((_, index) => {
-      // The answer stands in the question: verdict and reason in the peer's identity, the rule in the subject's.
-      const { peerIdentity, identity } = decode(QUESTION, data, HEADER + index * QUESTION.size);
-      return { verdict: peerIdentity & 0xff, reason: (peerIdentity >>> 8) & 0xff, rule: identity };
+      const { verdict, reason, rule } = decode(QUESTION, data, HEADER + index * QUESTION.size);
+      return { verdict, reason, rule };
     });
   };
-  const VERDICT = HEADER + QUESTION.fields.find(({ name }) => name === 'peerIdentity')!.offset;
+  const VERDICT = HEADER + QUESTION.fields.find(({ name }) => name === 'verdict')!.offset;
   return {
     verdicts: (questions) => {
       const packets = Array.from({ length: Math.ceil(questions.length / BATCH) }, (_, index) => packet(questions.slice(index * BATCH, (index + 1) * BATCH)));

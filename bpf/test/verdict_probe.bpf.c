@@ -3,8 +3,7 @@
  * Asks the policy maps questions through BPF_PROG_TEST_RUN: the very look-up
  * that packets meet, without packets. Never attached, never shipped.
  *
- * The packet is any number of questions; each is answered in place: verdict
- * and reason in the bytes of the peer's identity, the rule in those of the subject's.
+ * The packet is any number of questions; each answer is written into its own.
  */
 #include "../lib/policy.h"
 
@@ -24,8 +23,9 @@ int verdict_probe(struct __sk_buff *skb)
 		if (bpf_skb_load_bytes(skb, offset, &question, sizeof(question)))
 			return i;
 		policy_verdict(&question, &answer);
-		question.peer_identity = answer.verdict | answer.reason << 8;
-		question.identity = answer.rule;
+		question.verdict = answer.verdict;
+		question.reason = answer.reason;
+		question.rule = answer.rule;
 		if (bpf_skb_store_bytes(skb, offset, &question, sizeof(question), 0))
 			return i;
 		offset += sizeof(question);

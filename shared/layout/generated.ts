@@ -96,6 +96,9 @@ export const QUESTION = { name: 'question', size: 40, fields: [
   {name: 'direction', offset: 30, size: 1, kind: 'int', order: 'host'},
   {name: 'protocol', offset: 31, size: 1, kind: 'int', order: 'host'},
   {name: 'peerInCluster', offset: 32, size: 1, kind: 'int', order: 'host'},
+  {name: 'verdict', offset: 33, size: 1, kind: 'int', order: 'host'},
+  {name: 'reason', offset: 34, size: 1, kind: 'int', order: 'host'},
+  {name: 'rule', offset: 36, size: 4, kind: 'int', order: 'host'},
 ] } as const;
 
 export const SAMPLE = { name: 'sample', size: 88, fields: [
