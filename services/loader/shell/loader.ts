@@ -20,7 +20,10 @@ export const LOADER_METRICS = {
   samples: { type: 'counter', name: 'samples_total', help: 'Samples handed to the observer.' },
 } as const satisfies MetricDefinitions;
 
-const DRAIN_EVERY_MS = 3;
+/** Samples come in bursts: looked for often while they come, seldom while all is quiet. */
+const DRAIN_BUSY_MS = 3;
+const DRAIN_QUIET_MS = 12;
+const QUIET_AFTER_DRAINS = 50;
 const COLLECT_EVERY_MS = 30_000;
 
 export const createLoader = (objects: NodeObjects, log: Logger, metrics: Metrics<typeof LOADER_METRICS>) => {
@@ -120,23 +123,32 @@ export const createLoader = (objects: NodeObjects, log: Logger, metrics: Metrics
   const samples = objects.map('sn_samples_01');
   const ring = openRingBuffer(samples.fd, samples.maxEntries);
   /** While nobody listens the ring fills, and the kernel counts what it could not tell. */
-  const drain = (): void => {
-    if (observer === undefined || observer.closed.aborted) { observer = undefined; return; }
+  const drain = (): number => {
+    if (observer === undefined || observer.closed.aborted) { observer = undefined; return 0; }
     const records: Buffer[] = [];
     const count = ring.drain((record) => { records.push(Buffer.from(record)); });
-    if (count === 0) return;
+    if (count === 0) return 0;
     metrics.samples.add(count);
     observer.push('samples', { count, data: Buffer.concat(records).toString('base64') });
+    return count;
   };
+  let quietDrains = 0;
+  let drainTimer: NodeJS.Timeout;
+  const drainOn = (): void => {
+    quietDrains = drain() > 0 ? 0 : quietDrains + 1;
+    drainTimer = setTimeout(drainOn, quietDrains > QUIET_AFTER_DRAINS ? DRAIN_QUIET_MS : DRAIN_BUSY_MS);
+  };
+  drainOn();
   const collect = (): void => {
     void inTurn(async () => { for (const { fd, map } of objects.collectors) await runMapIterator(fd, map); })
       .catch((error: unknown) => { log.warn('conntrack could not be collected', { error: String(error) }); });
   };
-  const timers = [setInterval(drain, DRAIN_EVERY_MS), setInterval(collect, COLLECT_EVERY_MS)];
+  const collectTimer = setInterval(collect, COLLECT_EVERY_MS);
   return {
     handle,
     stop: async (): Promise<void> => {
-      for (const timer of timers) clearInterval(timer);
+      clearTimeout(drainTimer);
+      clearInterval(collectTimer);
       await turn;
       ring.close();
       netlink.close();

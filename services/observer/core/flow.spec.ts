@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 
-import { Direction, File, SampleKind, Verdict, type Row, type SAMPLE } from '@seine/layout';
+import { decode, Direction, encode, File, SAMPLE, SampleKind, Verdict, type Row } from '@seine/layout';
 import { CIDR_IDENTITY_BASE } from '@seine/model';
 
 import { createFlowRing, emptyNames, selectFlows, toFlow, type Names } from './index.ts';
@@ -43,9 +43,12 @@ describe('a flow', () => {
 
 describe('the ring', () => {
   test('keeps the last flows, oldest first, and counts all', () => {
-    const ring = createFlowRing(3);
-    for (const line of [1, 2, 3, 4]) ring.add(flow({ line }));
-    expect(ring.all().map(({ line }) => line)).toEqual([2, 3, 4]);
+    const ring = createFlowRing(3, SAMPLE.size, (bytes) => toFlow(decode(SAMPLE, bytes), 'n1', Date.UTC(2026, 0, 1), emptyNames()));
+    const added = [1, 2, 3, 4].map((line) => ({ bytes: encode(SAMPLE, { ...sample, line, rule: 7 }), flow: flow({ line, rule: 7 }) }));
+    for (const { bytes, flow: told } of added.slice(0, 2)) ring.add(bytes, told);
+    expect(ring.all()).toEqual([added[0]!.flow, added[1]!.flow]);
+    for (const { bytes, flow: told } of added.slice(2)) ring.add(bytes, told);
+    expect(ring.all()).toEqual([added[1]!.flow, added[2]!.flow, added[3]!.flow]);
     expect(ring.seen()).toBe(4);
   });
 

@@ -1,6 +1,6 @@
 /** Samples from the loader ──► flows ──► the bus, a ring for questions, metrics. */
 import { flowsSubject, type Bus } from '@seine/bus';
-import { decodeAll, SAMPLE } from '@seine/layout';
+import { decode, decodeAll, SAMPLE } from '@seine/layout';
 import { SeineError } from '@seine/model';
 import type { Flow, FlowQuery, Handler, PersistentUnix } from '@seine/node';
 import type { MetricDefinitions, Metrics } from '@seine/role';
@@ -31,9 +31,9 @@ export interface ObserverPorts {
 }
 
 export const createObserver = ({ node, cluster, bus, writer, metrics }: ObserverPorts) => {
-  const ring = createFlowRing(RING);
   /** The kernel's samples are on the monotonic clock. */
   const bootMs = Date.now() - Number(process.hrtime.bigint() / 1_000_000n);
+  const ring = createFlowRing(RING, SAMPLE.size, (sample) => toFlow(decode(SAMPLE, sample), node, bootMs, emptyNames()));
   let names: Names = emptyNames();
   let askedMs = 0;
 
@@ -47,14 +47,15 @@ export const createObserver = ({ node, cluster, bus, writer, metrics }: Observer
 
   let turn: Promise<void> = Promise.resolve();
   const take = async (data: string, count: number): Promise<void> => {
-    const samples = decodeAll(SAMPLE, Buffer.from(data, 'base64'), count);
+    const bytes = Buffer.from(data, 'base64');
+    const samples = decodeAll(SAMPLE, bytes, count);
     let flows = samples.map((sample) => toFlow(sample, node, bootMs, names));
     if (flows.some(unnamed) && Date.now() - askedMs > NAMES_EVERY_MS) {
       await refreshNames().catch(() => {}); // the writer is away: numbers stay numbers
       flows = samples.map((sample) => toFlow(sample, node, bootMs, names));
     }
-    for (const flow of flows) {
-      ring.add(flow);
+    for (const [index, flow] of flows.entries()) {
+      ring.add(bytes.subarray(index * SAMPLE.size, (index + 1) * SAMPLE.size), flow);
       metrics.flows.add(1, { verdict: flow.verdict });
       if (flow.reason !== null) metrics.drops.add(1, { reason: flow.reason.name, direction: flow.direction ?? 'none' });
       metrics.lost.add(flow.lost);
