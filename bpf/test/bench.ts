@@ -13,6 +13,7 @@ const ROUNDS = 7;
 const PORT = 80;
 
 const interfaces = openInterfaces();
+process.on('exit', interfaces.close);
 const web: Pod = { address: '10.244.1.10', identity: 300, endpointId: 10, ifindex: interfaces.a, mac: '02:00:00:00:00:0a' };
 const db: Pod = { address: '10.244.1.20', identity: 301, endpointId: 20, ifindex: interfaces.b, mac: '02:00:00:00:00:0b' };
 const many = new Datapath(interfaces, { object: 'bench.o', maxEntries: { sn_cttcp_01: 2 * FLOWS } });
@@ -65,4 +66,3 @@ probe.close();
 many.close();
 few.close();
 pods.close();
-interfaces.close();
