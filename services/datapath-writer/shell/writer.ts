@@ -364,7 +364,7 @@ export const createWriter = (ports: WriterPorts) => {
         return inTurn(async (): Promise<DumpReport> => ({ node, seq: appliedSeq, entries: canonicalEntries(await dumpKernel(), names()) }));
       case 'verify': return inTurn(compare);
       case 'names': return {
-        rules: [...tables.rule.textOf], identities: [...state.identities], addresses: [...state.addresses].map(([address, { pod }]) => [address, pod]),
+        seq: appliedSeq, rules: [...tables.rule.textOf], identities: [...state.identities], addresses: [...state.addresses].map(([address, { pod }]) => [address, pod]),
         local: endpoints().flatMap(({ addresses, pod }) => addresses.map((address) => [address, pod])), classes: [...tables.cidrClass.textOf],
       };
       case 'origin': return originOf(state, body as CanonicalEntry) ?? null;

@@ -1,7 +1,7 @@
 /** Samples from the loader ──► flows ──► the bus, a ring for questions, metrics. */
 import { flowsSubject, type Bus } from '@seine/bus';
 import { decode, decodeAll, SAMPLE } from '@seine/layout';
-import { SeineError } from '@seine/model';
+import { isCidrIdentity, isReserved, SeineError } from '@seine/model';
 import type { Flow, FlowQuery, Handler, PersistentUnix } from '@seine/node';
 import type { MetricDefinitions, Metrics } from '@seine/role';
 
@@ -14,13 +14,18 @@ export const OBSERVER_METRICS = {
 } as const satisfies MetricDefinitions;
 
 const RING = 65_536;
-/** A name that is missing is asked for, but not for every sample. */
-const NAMES_EVERY_MS = 200;
+/** A name that is missing is asked for soon, names that may have changed now and then: not for every sample. */
+const MISSING_NAMES_EVERY_MS = 25;
+const OLD_NAMES_EVERY_MS = 250;
 
 interface NamesAnswer {
+  /** Log sequence that the names stand for. */
+  readonly seq: number;
   readonly rules: readonly (readonly [number, string])[]; readonly identities: readonly (readonly [number, readonly string[]])[];
   readonly addresses: readonly (readonly [string, string])[]; readonly local: readonly (readonly [string, string])[]; readonly classes: readonly (readonly [number, string])[];
 }
+
+const isPodIdentity = (identity: number): boolean => !isReserved(identity) && !isCidrIdentity(identity);
 
 export interface ObserverPorts {
   readonly node: string;
@@ -35,22 +40,29 @@ export const createObserver = ({ node, cluster, bus, writer, metrics }: Observer
   const bootMs = Date.now() - Number(process.hrtime.bigint() / 1_000_000n);
   const ring = createFlowRing(RING, SAMPLE.size, (sample) => toFlow(decode(SAMPLE, sample), node, bootMs, emptyNames()));
   let names: Names = emptyNames();
+  let namesSeq = -1;
   let askedMs = 0;
 
   const refreshNames = async (): Promise<void> => {
     askedMs = Date.now();
     const answer = await writer.call<NamesAnswer>('names', {}, 1_000);
+    namesSeq = answer.seq;
     names = { rules: new Map(answer.rules), identities: new Map(answer.identities), pods: new Map([...answer.addresses, ...answer.local]), classes: new Map(answer.classes) };
   };
 
-  const unnamed = (flow: Flow): boolean => flow.rule?.startsWith('rule ') === true || [flow.source, flow.destination].some(({ identity, labels }) => identity > 0 && labels.length === 0);
+  const unnamed = (flow: Flow): boolean => flow.rule?.startsWith('rule ') === true ||
+    [flow.source, flow.destination].some(({ identity, labels, pod }) => (identity > 0 && labels.length === 0) || (isPodIdentity(identity) && pod === null));
+  const namesAreDue = (flows: readonly Flow[]): boolean => {
+    const since = Date.now() - askedMs;
+    return (since > MISSING_NAMES_EVERY_MS && flows.some(unnamed)) || (since > OLD_NAMES_EVERY_MS && flows.some(({ seen }) => seen > namesSeq));
+  };
 
   let turn: Promise<void> = Promise.resolve();
   const take = async (data: string, count: number): Promise<void> => {
     const bytes = Buffer.from(data, 'base64');
     const samples = decodeAll(SAMPLE, bytes, count);
     let flows = samples.map((sample) => toFlow(sample, node, bootMs, names));
-    if (flows.some(unnamed) && Date.now() - askedMs > NAMES_EVERY_MS) {
+    if (namesAreDue(flows)) {
       await refreshNames().catch(() => {}); // the writer is away: numbers stay numbers
       flows = samples.map((sample) => toFlow(sample, node, bootMs, names));
     }
