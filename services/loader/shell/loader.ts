@@ -22,7 +22,7 @@ export const LOADER_METRICS = {
 
 /** Samples come in bursts: looked for often while they come, seldom while all is quiet. */
 const DRAIN_BUSY_MS = 3;
-const DRAIN_QUIET_MS = 12;
+const DRAIN_QUIET_MS = 6;
 const QUIET_AFTER_DRAINS = 50;
 const COLLECT_EVERY_MS = 30_000;
 
