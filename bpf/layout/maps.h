@@ -207,7 +207,7 @@ struct sample {
 	__u64 seen;			/* log sequence that this node had applied */
 	__u8 source[16];
 	__u8 destination[16];
-	__be16 source_port;		/* ICMP: 0 */
+	__be16 source_port;		/* ICMP echo: the id */
 	__be16 destination_port;	/* ICMP: type in the high byte, code in the low */
 	__u8 protocol;
 	__u8 kind;			/* enum seine_sample_kind */

@@ -68,12 +68,11 @@ static __always_inline void sample_tuple(struct sample *sample, const struct tup
 	__builtin_memcpy(sample->destination, &tuple->destination, 16);
 	sample->protocol = tuple->protocol;
 	sample->tcp_flags = tuple->tcp_flags;
-	if (tuple->protocol == IPPROTO_ICMP || tuple->protocol == IPPROTO_ICMPV6) {
+	sample->source_port = tuple->source_port;
+	if (tuple->protocol == IPPROTO_ICMP || tuple->protocol == IPPROTO_ICMPV6)
 		sample->destination_port = tuple->policy_port;
-	} else {
-		sample->source_port = tuple->source_port;
+	else
 		sample->destination_port = tuple->destination_port;
-	}
 }
 
 /* drop_plain - drops for what the packet is, before or beside policy. @place: PLACE(). Return: TC_ACT_SHOT. */

@@ -255,7 +255,7 @@ const handle: Handler = async (op, body) => {
     case 'probe': return prober.probeAll((body as { readonly probes: readonly Probe[] }).probes);
     case 'objects': return objects;
     case 'ready': {
-      await Promise.all(processes.list().map(({ spec }) => (spec.health === undefined ? undefined : untilDone(`${spec.role}${spec.node === undefined ? '' : ` on ${spec.node}`}`, () => ready(spec.health!)))));
+      await Promise.all(processes.list().flatMap(({ spec: { health: url, role, node } }) => (url === undefined ? [] : [untilDone(`${role}${node === undefined ? '' : ` on ${node}`}`, () => ready(url))])));
       await Promise.all([...podHosts.values()].map((podHost) => podHost.call('ping')));
       return { times };
     }

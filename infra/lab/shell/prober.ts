@@ -34,6 +34,7 @@ const PATIENCE_MS = 1_000;
 const AFTER_DROP_MS = 15;
 const CONNECT_PATIENCE_MS = 300;
 const LOOK_EVERY_MS = 4;
+const VERDICT_PATIENCE_MS = 250;
 const AT_ONCE = 64;
 
 export interface ProberPorts {
@@ -148,6 +149,9 @@ export const createProber = (ports: ProberPorts) => {
           await pause(LOOK_EVERY_MS);
         } while (performance.now() < until && protocol === 'TCP');
       }
+      /* The destination's node may tell its verdict a moment after the packet has arrived. */
+      const toldBy = performance.now() + VERDICT_PATIENCE_MS;
+      while (arrived > 0 && to.type !== 'external' && to.type !== 'node' && performance.now() < toldBy && !(flows.get(key) ?? []).some(({ direction }) => direction === 'ingress')) await pause(LOOK_EVERY_MS);
       await ports.hostOf(host).call('done', { id: sent.id });
       refused ??= outcome.refused;
       const drops = dropsOf();

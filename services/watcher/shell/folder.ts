@@ -23,13 +23,13 @@ export const readFolder = async (folder: string): Promise<FolderContent> => {
 };
 
 /** Yields once at the start, then after every change (changes that come together are one). Ends with the signal. */
-export async function* folderChanges(folder: string, signal: AbortSignal): AsyncGenerator<object> {
+export async function* folderChanges(folder: string, signal: AbortSignal): AsyncGenerator<{ readonly dirty: true }> {
   let wake: () => void = () => {};
   const watcher = watch(folder, { recursive: true, signal });
   watcher.on('change', () => { wake(); });
   watcher.on('error', () => { wake(); });
   while (!signal.aborted) {
-    yield {};
+    yield { dirty: true };
     await new Promise<void>((resolve) => {
       const beat = setTimeout(resolve, SLOW_BEAT_MS);
       wake = () => { clearTimeout(beat); setTimeout(resolve, SETTLE_MS); };

@@ -122,7 +122,10 @@ const serveTerm = async ({ bus, folder, instance, log, metrics, now }: WatcherPo
     }
   };
   const followFolder = async (): Promise<void> => {
-    for await (const {} of folderChanges(folder, signal)) { folderDirty = true; trigger(); }
+    for await (const change of folderChanges(folder, signal)) {
+      folderDirty ||= change.dirty;
+      trigger();
+    }
   };
   const followReports = async (): Promise<void> => {
     for await (const { node, report } of bus.reports(signal)) {
