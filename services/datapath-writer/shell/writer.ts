@@ -74,6 +74,9 @@ export const createWriter = (ports: WriterPorts) => {
   let desired: Rows = new Map();
   let routes = '';
   let repairs = 0;
+  /** How often the kernel was written, and whether it is being written: what is read meanwhile is neither old nor new. */
+  let changes = 0;
+  let changing = false;
   let reported = '';
   let traceparent: string | undefined;
   const waiters = new Set<() => void>();
@@ -123,8 +126,7 @@ export const createWriter = (ports: WriterPorts) => {
   };
 
   /** One pass: fold → rows → steps → kernel. */
-  const reconcile = async (): Promise<void> => {
-    if (!inSync) return; // a log that is not trusted says nothing more: what changes then is local
+  const bringAbout = async (): Promise<void> => {
     const startMs = performance.now();
     const seq = complete;
     rows = nodeRows(node, state, endpoints(), tables);
@@ -160,6 +162,17 @@ export const createWriter = (ports: WriterPorts) => {
     await applyRoutes();
     metrics.endpoints.set(local.size);
     wake();
+  };
+
+  const reconcile = async (): Promise<void> => {
+    if (!inSync) return; // a log that is not trusted says nothing more: what changes then is local
+    changes += 1;
+    changing = true;
+    try {
+      await bringAbout();
+    } finally {
+      changing = false;
+    }
   };
 
   let pending: Promise<void> | undefined;
@@ -268,23 +281,31 @@ export const createWriter = (ports: WriterPorts) => {
     const address = takeAddress(call);
     reservedAddresses.add(address);
     const hostInterface = hostInterfaceName(call.pod, call.uid);
+    const startMs = performance.now();
+    const spent: Record<string, number> = {};
+    const spend = (what: string): void => { spent[what] = Math.round((performance.now() - startMs) * 10) / 10; };
     try {
       const { ifindex } = await loader.call<Plumbed>('plumb', { netns: call.netns, podInterface: call.podInterface, hostInterface, address, podMac: podMac(address), mtu: ports.mtu });
+      spend('wiredMs');
       try {
         await waitFor(() => state.podIdentities.get(call.pod)?.uid === call.uid, IDENTITY_PATIENCE_MS,
           () => cniError(CNI_ERROR.tryAgain, `pod ${call.pod} (${call.uid}) has no identity after ${IDENTITY_PATIENCE_MS / 1000} s: is it scheduled, and does the identity-allocator run?`));
+        spend('identifiedMs');
         const endpoint: LocalEndpoint = {
           pod: call.pod, uid: call.uid, containerId: call.containerId, netns: call.netns, podInterface: call.podInterface, hostInterface, ifindex, endpointId: freeEndpointId(), addresses: [address],
         };
         local.set(call.containerId, endpoint);
         try {
           await reconciled();
+          spend('enforcedMs');
           saveTable();
         } catch (error) {
           local.delete(call.containerId);
           throw error;
         }
         reportSoon();
+        spend('doneMs');
+        log.info('attached', { pod: call.pod, address, ...spent });
         return resultOf(endpoint, call.version);
       } catch (error) {
         await loader.call('unplumb', { hostInterface });
@@ -332,10 +353,15 @@ export const createWriter = (ports: WriterPorts) => {
     return { node, seq: appliedSeq, rows: have.length, digestLog: digestOf(want), digestKernel: digestOf(have), differences: differences(want, have, state), programs };
   };
 
-  const repairDrift = async (): Promise<void> => {
-    if (!inSync || rows === undefined) return;
+  /** Looks beside the line of changes, so that no pod waits for it; what changed meanwhile is looked at the next time. */
+  const findDrift = async (): Promise<NodeVerify | undefined> => {
+    if (!inSync || rows === undefined || changing) return undefined;
+    const before = changes;
     const found = await compare();
-    if (found.differences.length === 0 && found.programs.length === 0) return;
+    return changes === before && found.differences.length + found.programs.length > 0 ? found : undefined;
+  };
+
+  const repairDrift = async (found: NodeVerify): Promise<void> => {
     metrics.drift.add(found.differences.length + found.programs.length);
     for (const difference of found.differences) log.warn('drift: the kernel differs from the log', { ...difference });
     for (const program of found.programs) log.warn('drift: attachment lost', { ...program });
@@ -408,7 +434,7 @@ export const createWriter = (ports: WriterPorts) => {
       reportSoon();
       if (!ports.repair || Date.now() - last < DRIFT_EVERY_MS || signal.aborted) continue;
       last = Date.now();
-      await inTurn(repairDrift).catch((error: unknown) => { log.warn('drift could not be checked', { error: (error as Error).message }); });
+      await findDrift().then((found) => (found === undefined ? undefined : inTurn(() => repairDrift(found)))).catch((error: unknown) => { log.warn('drift could not be checked', { error: (error as Error).message }); });
     }
   };
 
