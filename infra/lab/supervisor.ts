@@ -22,7 +22,7 @@ import { createProcesses, rssBytes } from './shell/processes.ts';
 import { takeDown } from './shell/takedown.ts';
 import { buildWires, HUB_ADDRESS, setExternalRoutes } from './shell/wires.ts';
 
-interface Order { readonly lab: string; readonly nodes: number; readonly repair: boolean; readonly offload: boolean; readonly ctSize?: number }
+interface Order { readonly lab: string; readonly nodes: number; readonly repair: boolean; readonly offload: boolean; readonly ctSize?: number; /** CNI ADDs at the same time. */ readonly atOnce?: number }
 
 const order = JSON.parse(process.argv[2] ?? '{}') as Order; // written by `seine lab up`
 const places = placesOf(order.lab);
@@ -70,7 +70,7 @@ const untilDone = async <T>(what: string, work: () => Promise<T>, patienceMs = P
 await timed('broker', () => untilDone('nats-server', () => createLog(connectOptions)));
 
 /* --- the roles ------------------------------------------------------------------------------- */
-const main = (role: string): readonly string[] => [nodeBinary(), '--disable-warning=ExperimentalWarning', join(PROJECT, 'services', role, 'main.ts')];
+const main = (role: string): readonly string[] => [nodeBinary(), '--disable-warning=ExperimentalWarning', '--max-semi-space-size=1', join(PROJECT, 'services', role, 'main.ts')];
 let port = 9100;
 const health = (host: string): { readonly url: string; readonly env: Readonly<Record<string, string>> } => {
   port += 1;
@@ -130,7 +130,7 @@ const host = (node: string | undefined): PersistentUnix => {
 };
 const kubelet = createKubelet(places, {
   open: (node, body) => host(node).call('open', body), close: async (node, netns) => { await host(node).call('close', { netns }); },
-}, (text) => { skipped.push(text); });
+}, (text) => { skipped.push(text); }, order.atOnce);
 const reopenPods = async (node: string): Promise<void> => { await kubelet.reopen(node, objects.filter(wantsPod)).catch(() => {}); };
 
 const withAddresses = (all: readonly KubeObject[]): readonly KubeObject[] => all.map((object) => {
@@ -277,7 +277,7 @@ const handle: Handler = async (op, body) => {
       return {
         name: places.lab, nodes: nodes.map(({ name }, index) => ({ name, netns: places.nodeNetns(name), seq: statuses[index]?.seq ?? null })), roles,
         pods: { total: pods.length, ready: pods.filter((pod) => kubelet.attached().has(`${pod.namespace}/${pod.name}`) || !wantsPod(pod)).length },
-        services: { total: services.length, reachable: reach === false ? null : await reachableServices() }, head: log.head(),
+        services: { total: services.length, reachable: reach === false ? null : await reachableServices() }, head: log.head(), cniAddMs: kubelet.addMs(),
       };
     }
     case 'down': {

@@ -14,6 +14,7 @@ export interface AttachedPod { readonly key: string; readonly uid: string; reado
 
 const CNI = join(PROJECT, 'services/loader/cni/build/seine-cni');
 const AT_ONCE = 8;
+const MOST_TIMES = 1000;
 const TRIES = 6;
 const TRY_AGAIN = 11;
 
@@ -46,7 +47,8 @@ export interface PodServers {
   readonly close: (node: string, netns: string) => Promise<void>;
 }
 
-export const createKubelet = (places: Places, servers: PodServers, warn: (text: string) => void) => {
+export const createKubelet = (places: Places, servers: PodServers, warn: (text: string) => void, atOnce = AT_ONCE) => {
+  const addMs: number[] = [];
   const attached = new Map<string, AttachedPod>();
 
   const add = async (pod: KubeObject): Promise<void> => {
@@ -59,7 +61,10 @@ export const createKubelet = (places: Places, servers: PodServers, warn: (text: 
     const args = `IgnoreUnknown=1;K8S_POD_NAMESPACE=${pod.namespace};K8S_POD_NAME=${pod.name};K8S_POD_INFRA_CONTAINER_ID=${containerId};K8S_POD_UID=${pod.uid}${wanted === undefined ? '' : `;IP=${wanted}`}`;
     for (let attempt = 1; ; attempt += 1) {
       try {
+        const startedMs = performance.now();
         const result = JSON.parse(await cni(places, 'ADD', { node, netns, containerId, args })) as { readonly ips: readonly { readonly address: string }[] };
+        addMs.push(performance.now() - startedMs);
+        if (addMs.length > MOST_TIMES) addMs.shift();
         const address = result.ips[0]!.address.split('/')[0]!;
         attached.set(key, { key, uid: pod.uid, node, netns, address, spec: specOf(pod), containerId });
         for (const skipped of await servers.open(node, { netns, address, name: key, ports: containerPorts(pod) })) warn(skipped);
@@ -87,7 +92,7 @@ export const createKubelet = (places: Places, servers: PodServers, warn: (text: 
   const each = async <T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<readonly string[]> => {
     const failed: string[] = [];
     const queue = [...items];
-    await Promise.all(Array.from({ length: Math.min(AT_ONCE, queue.length) }, async () => {
+    await Promise.all(Array.from({ length: Math.min(atOnce, queue.length) }, async () => {
       for (let item = queue.shift(); item !== undefined; item = queue.shift()) {
         try { await work(item); } catch (error) { failed.push((error as Error).message); }
       }
@@ -97,6 +102,8 @@ export const createKubelet = (places: Places, servers: PodServers, warn: (text: 
 
   return {
     attached: (): ReadonlyMap<string, AttachedPod> => attached,
+    /** How long the last ADDs took, spawn and answer included. */
+    addMs: (): readonly number[] => addMs,
     /** Pods that are gone or have become other pods. */
     stopped: async (pods: readonly KubeObject[]): Promise<readonly string[]> => {
       const wanted = new Map(pods.filter(wantsPod).map((pod) => [podKey(pod), specOf(pod)]));

@@ -25,7 +25,7 @@ interface LabStatus {
 
 const OPTIONS = {
   name: { type: 'string' }, file: { type: 'string', short: 'f', multiple: true }, recursive: { type: 'boolean', short: 'R' }, nodes: { type: 'string' }, 'no-repair': { type: 'boolean' },
-  offload: { type: 'boolean' }, wait: { type: 'boolean' }, timeout: { type: 'string' }, all: { type: 'boolean' }, node: { type: 'string' }, output: { type: 'string', short: 'o' }, 'ct-size': { type: 'string' },
+  offload: { type: 'boolean' }, wait: { type: 'boolean' }, timeout: { type: 'string' }, all: { type: 'boolean' }, node: { type: 'string' }, output: { type: 'string', short: 'o' }, 'ct-size': { type: 'string' }, 'at-once': { type: 'string' },
 } as const;
 
 /** Says what was refused, ignored and doubled; a refusal is exit 2, everything else applied. */
@@ -56,7 +56,8 @@ const up: Verb['run'] = async (args, io) => {
   const given = readManifests(values.file ?? [], values.recursive === true);
   const started = performance.now();
   const { client, existed } = await startLab(name, {
-    nodes, repair: values['no-repair'] !== true, offload: values.offload === true, ...(values['ct-size'] === undefined ? {} : { ctSize: readInteger('--ct-size', values['ct-size'], { min: 1024, max: 1_048_576 }) }),
+    nodes, repair: values['no-repair'] !== true, offload: values.offload === true, ...(values['at-once'] === undefined ? {} : { atOnce: readInteger('--at-once', values['at-once'], { min: 1, max: 64 }) }),
+    ...(values['ct-size'] === undefined ? {} : { ctSize: readInteger('--ct-size', values['ct-size'], { min: 1024, max: 1_048_576 }) }),
   });
   if (existed) io.stderr(`lab ${name} was up already; applying to it\n`);
   const refusedHere = tellGiven(io, given);
@@ -160,13 +161,13 @@ export const lab: Verb = {
   name: 'lab',
   summary: 'a cluster on this machine: up, down, status, apply, delete, exec, kill',
   usage: `
-seine lab up [-f FILE|DIR|-]… [-R] [--nodes N] [--name LAB] [--no-repair] [--offload] [--ct-size N] [--wait]
+seine lab up [-f FILE|DIR|-]… [-R] [--nodes N] [--name LAB] [--no-repair] [--offload] [--ct-size N] [--at-once N] [--wait]
 seine lab down [--name LAB | --all]           seine lab status [-o json]
 seine lab apply -f …                          seine lab delete -f …
 seine lab exec POD|node:N|external -- CMD     seine lab kill ROLE [--node N]
 
 A cluster of network namespaces: real BPF, real packets, every process of Seine for real. LAB is 'lab' unless named.
-up returns when every pod is attached and every node enforces (--wait is the default). --no-repair: drift is reported, not repaired.
+up returns when every pod is attached and every node enforces (--wait is the default). --no-repair: drift is reported, not repaired. --at-once: pods attached at the same time.
 Exit: 0 done, 1 not all attached, 2 bad input (what was good is applied), 3 no such lab or not in time.`,
   run: async (args, io) => {
     const [name, ...rest] = args;
