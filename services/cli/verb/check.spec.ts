@@ -1,0 +1,67 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+
+import { check } from './check.ts';
+import { runSeine } from '../seine.ts';
+import type { Io } from './verb.ts';
+
+const SHOP = new URL('../../../infra/examples/shop', import.meta.url).pathname;
+
+const collect = (): { readonly io: Io; readonly out: string[]; readonly err: string[] } => {
+  const [out, err]: [string[], string[]] = [[], []];
+  return { out, err, io: { stdout: (text) => { out.push(text); }, stderr: (text) => { err.push(text); }, terminal: false, signal: new AbortController().signal } };
+};
+
+describe('seine check', () => {
+  let folder: string;
+  beforeAll(() => { folder = mkdtempSync(join(tmpdir(), 'seine-check-')); });
+  afterAll(() => { rmSync(folder, { recursive: true }); });
+  const run = async (...args: readonly string[]) => {
+    const { io, out, err } = collect();
+    return { code: await runSeine(['check', ...args], io), out: out.join(''), err: err.join('') };
+  };
+
+  test('finds the one mistake of the shop and exits 1', async () => {
+    const { code, out } = await run('-f', SHOP, '--probes', join(SHOP, 'probes.json'), '-o', 'json');
+    expect(code).toBe(1);
+    const report = JSON.parse(out) as { readonly mismatched: number; readonly probes: readonly { readonly ok: boolean; readonly to: string; readonly reason: unknown }[] };
+    expect(report.mismatched).toBe(1);
+    expect(report.probes.find(({ ok }) => !ok)).toMatchObject({ to: 'shop/carts-db', reason: { code: 133 } });
+  });
+
+  test('exits 0 once the fix is applied', async () => {
+    expect((await run('-f', SHOP, '-f', join(SHOP, 'fix.yaml'), '--probes', join(SHOP, 'probes.json'))).code).toBe(0);
+  });
+
+  test('exits 2 and names object, field, value and expectation of a bad manifest', async () => {
+    writeFileSync(join(folder, 'bad.yaml'), 'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, namespace: a}\nspec: {podSelector: {}, ingress: [{ports: [{port: 70000}]}]}\n');
+    const { code, err } = await run('-f', join(folder, 'bad.yaml'));
+    expect(code).toBe(2);
+    expect(err).toContain('NetworkPolicy a/p: spec.ingress[0].ports[0].port: 70000: expected a number from 1 to 65535');
+  });
+
+  test.each([
+    { name: 'a name that nobody has', args: ['-f', SHOP, 'shop/nobody', 'shop/carts', '80'], want: 'shop/nobody: no pod or workload' },
+    { name: 'a port that is none', args: ['-f', SHOP, 'shop/carts', 'shop/carts-db', '99999'], want: 'expected a number from 1 to 65535' },
+    { name: 'an option that is none', args: ['--frobnicate'], want: 'frobnicate' },
+    { name: 'a folder that is not there', args: ['-f', '/nowhere'], want: '/nowhere: no such file or folder' },
+  ])('refuses $name with one sentence and exit 2', async ({ args, want }) => {
+    const { code, err } = await run(...args);
+    expect(code).toBe(2);
+    expect(err).toContain(want);
+  });
+
+  test('refuses a policy kind that it cannot judge, visibly', async () => {
+    writeFileSync(join(folder, 'cnp.yaml'), 'apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p, namespace: a}\nspec: {endpointSelector: {}}\n');
+    const { code, err } = await run('-f', join(folder, 'cnp.yaml'));
+    expect(code).toBe(2);
+    expect(err).toContain('CiliumNetworkPolicy is not supported yet');
+  });
+
+  test('says how it is used', () => {
+    expect(check.usage).toContain('--batch');
+  });
+});
