@@ -11,6 +11,7 @@ describe('a selector', () => {
     { name: 'does not select another value', selector: [{ key: 'app', operator: 'In', values: ['db'] }], want: false },
     { name: 'selects one of several values', selector: [{ key: 'app', operator: 'In', values: ['db', 'web'] }], want: true },
     { name: 'with NotIn selects where the key is absent', selector: [{ key: 'zone', operator: 'NotIn', values: ['a'] }], want: true },
+    { name: 'with NotIn selects another value', selector: [{ key: 'app', operator: 'NotIn', values: ['db'] }], want: true },
     { name: 'with NotIn does not select that value', selector: [{ key: 'app', operator: 'NotIn', values: ['web'] }], want: false },
     { name: 'with Exists wants the key', selector: [{ key: 'zone', operator: 'Exists' }], want: false },
     { name: 'with DoesNotExist wants it absent', selector: [{ key: 'app', operator: 'DoesNotExist' }], want: false },
