@@ -6,7 +6,7 @@ import { join, relative } from 'node:path';
 import { mergeObjects, parseManifests, type KubeObject, type RefusedObject } from '@seine/objects';
 
 const MANIFEST = /\.(ya?ml|json)$/;
-const SLOW_BEAT_MS = 5_000;
+const SLOW_BEAT_MS = 2_000;
 const SETTLE_MS = 10;
 
 export interface FolderContent { readonly objects: readonly KubeObject[]; readonly refused: readonly RefusedObject[]; readonly warnings: readonly string[] }
@@ -25,9 +25,11 @@ export const readFolder = async (folder: string): Promise<FolderContent> => {
 /** Yields once at the start, then after every change (changes that come together are one). Ends with the signal. */
 export async function* folderChanges(folder: string, signal: AbortSignal): AsyncGenerator<{ readonly dirty: true }> {
   let wake: () => void = () => {};
-  const watcher = watch(folder, { recursive: true, signal });
-  watcher.on('change', () => { wake(); });
-  watcher.on('error', () => { wake(); });
+  /* The kernel's own watch of the folder is exact; the recursive one is built on top and may miss a file that was replaced. */
+  for (const watcher of [watch(folder, { signal }), watch(folder, { recursive: true, signal })]) {
+    watcher.on('change', () => { wake(); });
+    watcher.on('error', () => { wake(); });
+  }
   while (!signal.aborted) {
     yield { dirty: true };
     await new Promise<void>((resolve) => {
