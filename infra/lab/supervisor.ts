@@ -108,7 +108,7 @@ for (const { name, address } of nodes) {
 startPodHost(undefined, places.external);
 
 const bus: Bus = await connectBus(connectOptions);
-const log = followLab(bus, nodes[0]!.name, stopping.signal);
+const log = followLab(bus, nodes[0]!.name, nodes.map(({ name }) => name), stopping.signal);
 const writers = new Map(nodes.map(({ name }) => [name, persistentUnix(join(places.nodeRun(name), SOCKET.writer), stopping.signal)]));
 const ready = async (url: string): Promise<void> => {
   const response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(1_000) });
@@ -254,6 +254,7 @@ const handle: Handler = async (op, body) => {
     });
     case 'probe': return prober.probeAll((body as { readonly probes: readonly Probe[] }).probes);
     case 'objects': return objects;
+    case 'enforcement': return log.enforcement((body as { readonly policy: string }).policy) ?? null;
     case 'ready': {
       await Promise.all(processes.list().flatMap(({ spec: { health: url, role, node } }) => (url === undefined ? [] : [untilDone(`${role}${node === undefined ? '' : ` on ${node}`}`, () => ready(url))])));
       await Promise.all([...podHosts.values()].map((podHost) => podHost.call('ping')));

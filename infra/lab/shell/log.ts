@@ -1,9 +1,10 @@
 /** What the lab reads of the log: how far everybody is, whose address is bound, which block a node has. */
-import { allFlowsSubjects, tickSubject, type Bus } from '@seine/bus';
+import { allFlowsSubjects, appliedSubject, tickSubject, type Bus } from '@seine/bus';
 import type { Lane } from '@seine/events';
 import { SeineError } from '@seine/model';
 import type { Flow } from '@seine/node';
 
+const MOST_APPLIED = 1000;
 const DECIDING: readonly Lane[] = ['identity', 'ipam', 'policy', 'service'];
 export const GENERATION_LABEL = 'seine.network/lab-generation';
 
@@ -19,15 +20,20 @@ export interface LabLog {
   readonly onFlow: (take: (flow: Flow) => void) => () => void;
   /** Sequence and time of the last event of a key: `policy NetworkPolicy/shop/x`. */
   readonly eventOf: (key: string) => { readonly seq: number; readonly type: string } | undefined;
+  /** From a policy's fact to the kernels: which commits, and how soon after the compiled one each node wrote rows for it. */
+  readonly enforcement: (policy: string) => Enforcement | undefined;
 }
 
-export const followLab = (bus: Bus, markerNode: string, signal: AbortSignal): LabLog => {
+export interface Enforcement { readonly factSeq: number | null; readonly compiledSeq: number; readonly nodes: readonly { readonly node: string; readonly ms: number; readonly rows: number }[] }
+
+export const followLab = (bus: Bus, markerNode: string, nodes: readonly string[], signal: AbortSignal): LabLog => {
   const asOf = new Map<Lane, number>();
   const lastOf = new Map<Lane, number>();
   const addresses = new Map<string, string>();
   const blocks = new Map<string, readonly string[]>();
   const refused = new Map<string, readonly string[]>();
-  const events = new Map<string, { readonly seq: number; readonly type: string }>();
+  const events = new Map<string, { readonly seq: number; readonly type: string; readonly storedMs: number }>();
+  const applied: { readonly node: string; readonly seq: number; readonly rows: number; readonly timeMs: number }[] = [];
   const waiters = new Set<() => void>();
   const flowTakers = new Set<(flow: Flow) => void>();
   let head = 0;
@@ -38,11 +44,11 @@ export const followLab = (bus: Bus, markerNode: string, signal: AbortSignal): La
     for await (const batch of bus.follow({ lanes: ['fact', ...DECIDING], from: 0, signal })) {
       for (const item of batch) {
         if (item.type !== 'commit') continue;
-        const { seq, lane, events: all } = item.commit;
+        const { seq, lane, storedMs, events: all } = item.commit;
         head = Math.max(head, seq);
         lastOf.set(lane, seq);
         for (const event of all) {
-          events.set(`${event.type.slice(0, event.type.indexOf('.'))} ${event.key}`, { seq, type: event.type });
+          events.set(`${event.type.slice(0, event.type.indexOf('.'))} ${event.key}`, { seq, type: event.type, storedMs });
           if (event.type === 'node.observed.v1' && event.key === markerNode) { markerGeneration = Number(event.data.labels[GENERATION_LABEL] ?? 0); markerSeq = seq; }
           if (event.type === 'address.bound.v1') addresses.set(event.key, event.data.uid);
           if (event.type === 'address.unbound.v1') addresses.delete(event.key);
@@ -61,12 +67,18 @@ export const followLab = (bus: Bus, markerNode: string, signal: AbortSignal): La
       for (const waiter of waiters) waiter();
     }
   };
+  const followApplied = async (node: string): Promise<void> => {
+    for await (const { message } of bus.subscribe(appliedSubject(bus.cluster, node), signal)) {
+      applied.push(message as (typeof applied)[number]);
+      if (applied.length > MOST_APPLIED) applied.shift();
+    }
+  };
   const followFlows = async (): Promise<void> => {
     for await (const { message } of bus.subscribe(allFlowsSubjects(bus.cluster), signal)) {
       if (flowTakers.size > 0) for (const flow of (message as { readonly flows: readonly Flow[] }).flows) for (const take of flowTakers) take(flow);
     }
   };
-  for (const part of [follow(), followFlows(), ...DECIDING.map(followTicks)]) {
+  for (const part of [follow(), followFlows(), ...DECIDING.map(followTicks), ...nodes.map(followApplied)]) {
     part.catch((error: unknown) => { if (!signal.aborted) process.stderr.write(`lab: the log cannot be followed: ${String(error)}\n`); });
   }
 
@@ -96,5 +108,14 @@ export const followLab = (bus: Bus, markerNode: string, signal: AbortSignal): La
     refused: () => [...refused].map(([object, messages]) => ({ object, messages })),
     onFlow: (take) => { flowTakers.add(take); return () => { flowTakers.delete(take); }; },
     eventOf: (key) => events.get(key),
+    enforcement: (policy) => {
+      const compiled = events.get(`policy NetworkPolicy/${policy}`);
+      if (compiled === undefined) return undefined;
+      const reached = nodes.flatMap((node) => {
+        const first = applied.find((each) => each.node === node && each.seq >= compiled.seq);
+        return first === undefined ? [] : [{ node, ms: Math.max(0, first.timeMs - compiled.storedMs), rows: first.rows }];
+      });
+      return { factSeq: events.get(`networkpolicy ${policy}`)?.seq ?? null, compiledSeq: compiled.seq, nodes: reached };
+    },
   };
 };

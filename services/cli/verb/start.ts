@@ -42,6 +42,11 @@ const whyOf = async (lab: string, probe: Probe): Promise<WhyReport> => {
   return explainWhy(past.state, objectsOfState(past.state), probe, past);
 };
 
+interface Enforcement { readonly factSeq: number | null; readonly compiledSeq: number; readonly nodes: readonly { readonly node: string; readonly ms: number; readonly rows: number }[] }
+
+/** Nodes without a row to write enforce it too: they have no such pod. */
+const enforcedText = ({ nodes }: Enforcement): string => nodes.filter(({ rows }) => rows > 0).map(({ node, ms, rows }) => `${node} enforces it ${ms} ms later, ${rows} map entries written`).join(', ') || 'no node has such a pod';
+
 const verifyAll = async (lab: string): Promise<readonly NodeVerify[]> => Promise.all((await labNodesOf(lab)).map(({ name }) => askWriter<NodeVerify>(lab, name, 'verify')));
 
 const followDrops = async (lab: string, io: Io): Promise<void> => {
@@ -110,8 +115,10 @@ Exit with --exit: 0 when the shop showed exactly its one mistake, the fix mended
       ok &&= wrong.length === 1 && wrong[0]?.from === mistake.from && wrong[0].to === mistake.to && wrong[0].got === 'deny';
       why = await whyOf(lab, mistake);
       say(`\n$ seine why shop/carts shop/carts-db 27017\n${whyText(why).replace(/^/gm, '  ').trimEnd()}\n`);
-      const fix = await client.call<Converged>('apply', { objects: readManifests([join(SHOP, 'fix.yaml')], false).objects });
-      say(`\nApplying infra/examples/shop/fix.yaml (cart -> carts, one word):\n  the policy changed at #${fix.policySeq}; every node enforces #${fix.seq}, ${fix.ms} ms after the file\n`);
+      await client.call<Converged>('apply', { objects: readManifests([join(SHOP, 'fix.yaml')], false).objects });
+      const way = await client.call<Enforcement | null>('enforcement', { policy: 'shop/carts-db-access' });
+      say('\nApplying infra/examples/shop/fix.yaml (cart -> carts, one word):\n');
+      if (way !== null) say(`  #${way.factSeq} policy shop/carts-db-access changed -> #${way.compiledSeq} compiled -> ${enforcedText(way)}\n`);
       after = await client.call<ProbeReport>('probe', { probes });
       ok &&= after.mismatched === 0 && after.unexplained === 0;
       say(`  ${after.ok} of ${after.total} as needed.\n`);
