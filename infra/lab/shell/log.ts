@@ -112,7 +112,9 @@ export const followLab = (bus: Bus, markerNode: string, nodes: readonly string[]
       const compiled = events.get(`policy NetworkPolicy/${policy}`);
       if (compiled === undefined) return undefined;
       const reached = nodes.flatMap((node) => {
-        const first = applied.find((each) => each.node === node && each.seq >= compiled.seq);
+        /* A node that had folded the commit, but not yet heard that nothing is missing before it, tells the sequence before. */
+        const since = applied.filter((each) => each.node === node && each.seq >= compiled.seq - 1 && each.timeMs >= compiled.storedMs - 1);
+        const first = since.find(({ rows }) => rows > 0) ?? since[0];
         return first === undefined ? [] : [{ node, ms: Math.max(0, first.timeMs - compiled.storedMs), rows: first.rows }];
       });
       return { factSeq: events.get(`networkpolicy ${policy}`)?.seq ?? null, compiledSeq: compiled.seq, nodes: reached };
