@@ -191,7 +191,8 @@ const converge = async (): Promise<Converged> => {
     const own = expanded.objects.filter(({ kind }) => kind === 'EndpointSlice');
     return [...own, ...endpointSlices(objects.filter(({ kind, namespace, name }) => kind === 'Service' && !own.some((slice) => slice.namespace === namespace && slice.name.startsWith(name))), objects.filter(({ kind }) => kind === 'Pod'))];
   };
-  const wanted = objects.filter(wantsPod);
+  /* As given: an address that the node chose is no change of the pod. */
+  const wanted = expanded.objects.filter(wantsPod);
   const failed = [...await kubelet.stopped(wanted)];
   objects = [...objects, ...slices()];
   writeObjects(objects);
