@@ -278,7 +278,7 @@ const handle: Handler = async (op, body) => {
       const services = objects.filter(({ kind }) => kind === 'Service');
       return {
         name: places.lab, nodes: nodes.map(({ name }, index) => ({ name, netns: places.nodeNetns(name), seq: statuses[index]?.seq ?? null })), roles,
-        pods: { total: pods.length, ready: pods.filter((pod) => kubelet.attached().has(`${pod.namespace}/${pod.name}`) || !wantsPod(pod)).length },
+        pods: { total: pods.length, ready: pods.filter((pod) => kubelet.attached().has(`${pod.namespace}/${pod.name}`) || (nodeOf(pod) !== undefined && !wantsPod(pod))).length },
         services: { total: services.length, reachable: reach === false ? null : await reachableServices() }, head: log.head(), cniAddMs: kubelet.addMs(),
       };
     }

@@ -61,7 +61,7 @@ const podsOf = (workload: KubeObject, nodes: readonly LabNode[]): readonly KubeO
 };
 
 const nodeObject = ({ name, address }: LabNode): KubeObject => objectOf('Node', 'v1', '', name, {
-  metadata: { labels: { 'kubernetes.io/hostname': name, 'kubernetes.io/os': 'linux' } },
+  metadata: { labels: { 'kubernetes.io/hostname': name, 'kubernetes.io/os': 'linux', 'beta.kubernetes.io/os': 'linux', 'kubernetes.io/arch': 'amd64' } },
   status: { addresses: [{ type: 'InternalIP', address }, { type: 'Hostname', address: name }] },
 });
 
