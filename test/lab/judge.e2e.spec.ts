@@ -1,0 +1,96 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+
+import { json, keysOf, removeKey, seine, SHOP, type Endpoint, type MapItem, type ProbeReport, type Verified } from './lab.ts';
+
+const LAB = 'e2ejudge';
+const ALLOWED = ['shop/front-end', 'shop/catalogue', '80'] as const;
+const DENIED = ['shop/front-end', 'shop/carts-db', '27017'] as const;
+
+const one = async (ends: readonly [string, string, string]): Promise<string> => (await json<ProbeReport>('probe', ...ends, '--name', LAB)).probes[0]!.got;
+const checked = async (ends: readonly [string, string, string]): Promise<string> => (await json<ProbeReport>('check', '-f', SHOP, ...ends)).probes[0]!.got;
+
+describe('the kernel judges', () => {
+  let endpoints: readonly Endpoint[];
+  const at = (workload: string): Endpoint => endpoints.filter(({ workload: owner }) => owner === `Deployment/${workload}`).sort((a, b) => (a.pod < b.pod ? -1 : 1))[0]!;
+  beforeAll(async () => {
+    const up = await seine('lab', 'up', '-f', SHOP, '--name', LAB, '--no-repair', '--wait');
+    expect(up).toMatchObject({ code: 0 });
+    endpoints = await json<readonly Endpoint[]>('get', 'endpoints', '--name', LAB);
+  }, 90_000);
+  afterAll(async () => { await seine('lab', 'down', '--name', LAB); }, 60_000);
+
+  test('every probe of the shop, explained, and only the one mistake differs', async () => {
+    const report = await json<ProbeReport>('probe', '--probes', `${SHOP}/probes.json`, '--name', LAB);
+    expect(report.total).toBeGreaterThanOrEqual(12);
+    expect(report.unexplained).toBe(0);
+    expect(new Set(report.probes.map(({ evidence }) => evidence.engine))).toEqual(new Set(['kernel']));
+    expect(report.probes.filter(({ ok }) => !ok).map(({ from, to }) => `${from} ${to}`)).toEqual(['shop/carts shop/carts-db']);
+  }, 60_000);
+
+  test('and somebody else counts the same packets', async () => {
+    const target = at('catalogue');
+    const sniff = async (ends: readonly [string, string, string], netns: string): Promise<{ readonly lines: string; readonly source: string }> => {
+      const tcpdump = spawn('nsenter', [`--net=/run/netns/${netns}`, 'tcpdump', '-lnni', 'any', 'tcp[tcpflags] & tcp-syn != 0'], { stdio: ['ignore', 'pipe', 'pipe'] });
+      const lines: string[] = [];
+      tcpdump.stdout.on('data', (chunk: Buffer) => { lines.push(chunk.toString()); });
+      await once(tcpdump.stderr, 'data');
+      const report = await json<ProbeReport>('probe', ...ends, '--name', LAB);
+      tcpdump.kill('SIGINT');
+      await once(tcpdump, 'exit');
+      return { lines: lines.join(''), source: report.probes[0]!.evidence.source.replace(/:(\d+)$/, '.$1') };
+    };
+    const allowed = await sniff(['shop/front-end', target.pod, '80'], target.podNetns);
+    expect(allowed.lines.split('\n').filter((line) => line.includes(`In  IP ${allowed.source} >`) && line.includes('Flags [S]'))).toHaveLength(1);
+    const denied = await sniff(DENIED, at('carts-db').podNetns);
+    expect(denied.lines).not.toContain(denied.source);
+  }, 60_000);
+
+  test('dump, replay and the exported log give the same rows, and as many as the kernel counts', async () => {
+    const dump = await json<{ readonly seq: number; readonly entries: readonly { readonly map: string }[] }>('dump', '--node', 'n2', '--name', LAB);
+    const replay = await seine('replay', '--node', 'n2', '--until', `#${dump.seq}`, '--name', LAB, '-o', 'json');
+    expect(JSON.parse(replay.out)).toEqual(dump);
+    const file = `/tmp/seine-${LAB}.log.jsonl`;
+    await seine('log', 'export', '-O', file, '--name', LAB);
+    const elsewhere = await seine('replay', '--node', 'n2', '--until', `#${dump.seq}`, '--log', file, '-o', 'json');
+    expect(elsewhere.out).toBe(replay.out);
+    expect((await seine('log', 'verify', '--log', file)).code).toBe(0);
+    execFileSync('rm', [file]);
+    for (const map of (await json<readonly MapItem[]>('get', 'maps', '--node', 'n2', '--name', LAB)).filter(({ fold }) => fold)) {
+      expect([map.name, dump.entries.filter((entry) => entry.map === map.name).length]).toEqual([map.name, keysOf(map.id).length]);
+      expect([map.name, map.rows]).toEqual([map.name, keysOf(map.id).length]);
+    }
+  }, 60_000);
+
+  test('one deleted ipcache entry is exactly one difference, with the event that put it there', async () => {
+    const map = (await json<readonly MapItem[]>('get', 'maps', '--node', 'n1', '--name', LAB)).find(({ name }) => name === 'sn_ipcache_01')!;
+    const address = at('carts-db').address.split('.').map((byte) => Number(byte).toString(16).padStart(2, '0'));
+    const key = keysOf(map.id).find((bytes) => bytes.slice(12).join(' ') === address.join(' '))!;
+    removeKey(map.id, key);
+    const { code, out } = await seine('verify', '--name', LAB, '-o', 'json');
+    expect(code).toBe(1);
+    const differences = (JSON.parse(out) as Verified).nodes.flatMap((node) => node.differences);
+    expect(differences).toEqual([expect.objectContaining({ map: 'sn_ipcache_01', kind: 'missing', key: `address=${at('carts-db').address}`, event: expect.objectContaining({ type: 'address.bound.v1', subject: `address/${at('carts-db').address}` }) })]);
+  }, 60_000);
+
+  test('with its policy maps emptied it denies what was allowed, and verify says so; check does not change', async () => {
+    expect(await one(ALLOWED)).toBe('allow');
+    for (const map of await json<readonly MapItem[]>('get', 'maps', '--name', LAB)) {
+      if (['sn_subject_01', 'sn_peer_01', 'sn_row_01'].includes(map.name)) for (const key of keysOf(map.id)) removeKey(map.id, key);
+    }
+    expect(await one(ALLOWED)).toBe('deny');
+    expect((await seine('verify', '--name', LAB)).code).toBe(1);
+    expect(await checked(ALLOWED)).toBe('allow');
+  }, 60_000);
+
+  test('and with its programs taken off, routes and neighbours alone carry what was denied; check does not change', async () => {
+    expect(await one(DENIED)).toBe('deny');
+    for (const { nodeNetns, hostInterface } of endpoints) execFileSync('nsenter', [`--net=/run/netns/${nodeNetns}`, 'tc', 'qdisc', 'del', 'dev', hostInterface, 'clsact']);
+    expect(await one(DENIED)).toBe('allow');
+    const verified = await json<Verified>('verify', '--name', LAB);
+    expect(verified.nodes.flatMap(({ programs }) => programs).length).toBeGreaterThanOrEqual(endpoints.length);
+    expect(await checked(DENIED)).toBe('deny');
+  }, 60_000);
+});
