@@ -9,7 +9,7 @@ import { runRole } from '@seine/role';
 
 import { DATAPATH_WRITER_FIELDS } from './config.ts';
 import { openStore, type Store } from './shell/store.ts';
-import { createWriter, WRITER_METRICS } from './shell/writer.ts';
+import { createWriter, IDENTITY_PATIENCE_MS, WRITER_METRICS } from './shell/writer.ts';
 
 const BUS = Symbol.for('Bus');
 const LOADER = Symbol.for('Loader');
@@ -27,7 +27,7 @@ await runRole({
     container.bind<PersistentUnix>(LOADER).toResolvedValue(() => persistentUnix(join(runDir, SOCKET.loader), role.signal));
     container.bind<Store>(STORE).toResolvedValue(() => openStore(stateDir));
     container.bind<Writer>(WRITER).toResolvedValue((bus: Bus, loader: PersistentUnix, store: Store) =>
-      createWriter({ node, cluster, bus, loader, store, mtu, repair, log: role.log, metrics: role.metrics(WRITER_METRICS) }), [BUS, LOADER, STORE]);
+      createWriter({ node, cluster, bus, loader, store, mtu, repair, identityPatienceMs: IDENTITY_PATIENCE_MS, log: role.log, metrics: role.metrics(WRITER_METRICS) }), [BUS, LOADER, STORE]);
     const writer = container.get<Writer>(WRITER);
     await writer.adoptInterfaces();
     role.background('log', writer.followLog);

@@ -27,7 +27,8 @@ export const WRITER_METRICS = {
   lag: { type: 'histogram', name: 'apply_seconds', help: 'From a batch of events to its rows in the kernel.' },
 } as const satisfies MetricDefinitions;
 
-const IDENTITY_PATIENCE_MS = 5_000;
+/** How long an ADD waits for its pod's identity, which is normally there since scheduling. */
+export const IDENTITY_PATIENCE_MS = 5_000;
 const RETRY_MS = 200;
 /** How long a dump waits for what this node did to be in the log: only then a replay can know it. */
 const SETTLE_PATIENCE_MS = 3_000;
@@ -53,6 +54,7 @@ export interface WriterPorts {
   readonly metrics: Metrics<typeof WRITER_METRICS>;
   readonly mtu: number;
   readonly repair: boolean;
+  readonly identityPatienceMs: number;
 }
 
 export const createWriter = (ports: WriterPorts) => {
@@ -288,8 +290,8 @@ export const createWriter = (ports: WriterPorts) => {
       const { ifindex } = await loader.call<Plumbed>('plumb', { netns: call.netns, podInterface: call.podInterface, hostInterface, address, podMac: podMac(address), mtu: ports.mtu });
       spend('wiredMs');
       try {
-        await waitFor(() => state.podIdentities.get(call.pod)?.uid === call.uid, IDENTITY_PATIENCE_MS,
-          () => cniError(CNI_ERROR.tryAgain, `pod ${call.pod} (${call.uid}) has no identity after ${IDENTITY_PATIENCE_MS / 1000} s: is it scheduled, and does the identity-allocator run?`));
+        await waitFor(() => state.podIdentities.get(call.pod)?.uid === call.uid, ports.identityPatienceMs,
+          () => cniError(CNI_ERROR.tryAgain, `pod ${call.pod} (${call.uid}) has no identity after ${ports.identityPatienceMs / 1000} s: is it scheduled, and does the identity-allocator run?`));
         spend('identifiedMs');
         const endpoint: LocalEndpoint = {
           pod: call.pod, uid: call.uid, containerId: call.containerId, netns: call.netns, podInterface: call.podInterface, hostInterface, ifindex, endpointId: freeEndpointId(), addresses: [address],

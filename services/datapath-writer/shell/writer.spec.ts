@@ -1,0 +1,230 @@
+/** CNI requests and the log against a loader that only remembers: what is ordered, in which order, and what is undone. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+
+import type { Bus, Followed } from '@seine/bus';
+import { FOLDED_MAPS } from '@seine/layout';
+import { SeineError } from '@seine/model';
+import type { ApplyOrder, DumpReport, LocalEndpoint, MapEntry, NodeVerify, PersistentUnix } from '@seine/node';
+import { createRegistry } from '@seine/role';
+import { eventually } from '@seine/testkit';
+
+import { keyText } from '../core/index.ts';
+import { WORLD } from '../fixture/world.ts';
+import { openStore } from './store.ts';
+import { createWriter, WRITER_METRICS } from './writer.ts';
+
+const silent = (): void => {};
+const LOG = { debug: silent, info: silent, warn: silent, error: silent, fatal: silent };
+const CONNECTION = { push: silent, closed: new AbortController().signal };
+
+/** Maps that are written by orders, links that are wired. */
+const rememberingLoader = () => {
+  const maps = new Map<string, Map<string, MapEntry>>(FOLDED_MAPS.map((map) => [map, new Map()]));
+  const links = new Map<string, number>();
+  const orders: string[] = [];
+  let written = 0;
+  let away = false;
+  const call = async (op: string, body: unknown): Promise<unknown> => {
+    if (away) throw new SeineError('SEINE_PEER_UNREACHABLE', 'the loader is away');
+    if (op !== 'dump') orders.push(op);
+    switch (op) {
+      case 'plumb': { const name = (body as { hostInterface: string }).hostInterface; links.set(name, links.size + 10); return { ifindex: links.get(name) }; }
+      case 'unplumb': links.delete((body as { hostInterface: string }).hostInterface); return null;
+      case 'dump': return [...maps.get((body as { map: string }).map)!.values()];
+      case 'interfaces': return [...links].map(([name, index]) => ({ name, index }));
+      case 'routes': return { failed: [] };
+      case 'attachments': return [];
+      case 'apply':
+        for (const step of (body as ApplyOrder).steps) {
+          if (step.step === 'upsert') for (const entry of step.rows) { written += 1; maps.get(step.map)!.set(keyText(entry.key), entry); }
+          if (step.step === 'delete') for (const key of step.keys) { written += 1; maps.get(step.map)!.delete(keyText(key)); }
+        }
+        return {};
+      default: throw new Error(op);
+    }
+  };
+  return { port: { call, connect: async () => {} } as unknown as PersistentUnix, maps, links, orders, written: () => written, setAway: (value: boolean) => { away = value; } };
+};
+
+/** A bus that says what it is told to say. */
+const tellingBus = () => {
+  const batches: (readonly Followed[])[] = [];
+  let wake = (): void => {};
+  const reports: unknown[] = [];
+  const tell = (batch: readonly Followed[]): void => { batches.push(batch); wake(); };
+  const follow = async function* ({ signal }: { readonly signal: AbortSignal }): AsyncGenerator<readonly Followed[]> {
+    signal.addEventListener('abort', () => { wake(); });
+    for (let index = 0; !signal.aborted;) {
+      const batch = batches[index];
+      if (batch === undefined) { await new Promise<void>((resolve) => { wake = resolve; }); continue; }
+      index += 1;
+      yield batch;
+      if (batch.some(({ type }) => type === 'distrusted')) return;
+    }
+  };
+  return { port: { follow, publish: silent, report: async (_: string, report: unknown) => { reports.push(report); } } as unknown as Bus, tell, reports };
+};
+
+const SCHEDULED = WORLD.filter(({ type }) => type !== 'endpoint.observed.v1' && type !== 'address.bound.v1');
+const commitsOf = (events: typeof WORLD, from = 1): readonly Followed[] => [
+  ...events.map((event, index) => ({ type: 'commit', commit: { seq: from + index, events: [event] } }) as unknown as Followed),
+  { type: 'complete', seq: from + events.length - 1 },
+];
+
+let directory: string;
+let loader: ReturnType<typeof rememberingLoader>;
+let bus: ReturnType<typeof tellingBus>;
+let stop: AbortController;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'seine-writer-'));
+  loader = rememberingLoader();
+  bus = tellingBus();
+  stop = new AbortController();
+});
+afterEach(() => { stop.abort(); rmSync(directory, { recursive: true }); });
+
+const start = async (identityPatienceMs = 5_000) => {
+  const writer = createWriter({
+    node: 'n1', cluster: 'c', bus: bus.port, loader: loader.port, store: openStore(directory), log: LOG, metrics: createRegistry('test').define(WRITER_METRICS), mtu: 1500, repair: true, identityPatienceMs,
+  });
+  await writer.adoptInterfaces();
+  const ended = writer.followLog(stop.signal);
+  const ask = <T>(op: string, body: unknown = {}): Promise<T> => writer.handle(op, body, CONNECTION) as Promise<T>;
+  const cni = async (command: string, pod: string, container = `container-${pod}`, args = ''): Promise<{ readonly code: number; readonly output: { readonly msg?: string; readonly ips?: readonly { readonly address: string }[] } | undefined }> => {
+    const answer = await ask<string>('cni', {
+      env: { CNI_COMMAND: command, CNI_CONTAINERID: container, CNI_NETNS: `/run/netns/${pod}`, CNI_IFNAME: 'eth0', CNI_ARGS: `K8S_POD_NAMESPACE=shop;K8S_POD_NAME=${pod};K8S_POD_UID=uid-${pod}${args}` },
+      stdin: '{"cniVersion":"1.1.0"}',
+    });
+    const text = Buffer.from(answer.slice(answer.indexOf(' ') + 1), 'base64').toString();
+    return { code: Number.parseInt(answer, 10), output: text === '' ? undefined : JSON.parse(text) as { readonly msg?: string } };
+  };
+  return { writer, ask, cni, ended };
+};
+const started = async (patienceMs?: number) => {
+  const running = await start(patienceMs);
+  bus.tell([...commitsOf(SCHEDULED), { type: 'inSync', seq: SCHEDULED.length }]);
+  await running.writer.waitInSync();
+  return running;
+};
+const endpointAddresses = (): readonly unknown[] => [...loader.maps.get('sn_endpoint_01')!.values()].map(({ key }) => key['address']);
+
+describe('an ADD', () => {
+  test('is answered when the pod is wired and its policy is in force', async () => {
+    const { cni, ask } = await started();
+    const { code, output } = await cni('ADD', 'db', 'c1', ';IP=10.244.1.77');
+    expect({ code, ip: output?.ips?.[0]?.address }).toEqual({ code: 0, ip: '10.244.1.77/32' });
+    expect(endpointAddresses()).toEqual(['10.244.1.77']);
+    expect([...loader.maps.get('sn_subject_01')!.values()].filter(({ key }) => key['identity'] === 301)).toHaveLength(2);
+    expect(loader.orders.indexOf('plumb')).toBeLessThan(loader.orders.lastIndexOf('apply'));
+    expect((await ask<NodeVerify>('verify')).differences).toEqual([]);
+  });
+
+  test('asked twice gives the same answer and wires once', async () => {
+    const { cni } = await started();
+    const both = await Promise.all([cni('ADD', 'web'), cni('ADD', 'web')]);
+    expect(both[0]).toEqual(both[1]);
+    expect(loader.orders.filter((order) => order === 'plumb')).toHaveLength(1);
+  });
+
+  test('of a pod without identity is undone and told to try again', async () => {
+    const { cni, ask } = await started(20);
+    const { code, output } = await cni('ADD', 'nobody');
+    expect({ code, message: output?.msg }).toEqual({ code: 11, message: expect.stringContaining('pod shop/nobody (uid-nobody) has no identity after 0.02 s') });
+    expect(loader.links.size).toBe(0);
+    expect(await ask('endpoints')).toEqual([]);
+  });
+
+  test('waits for an identity that is still to come', async () => {
+    const { cni } = await started();
+    const attached = cni('ADD', 'late');
+    await eventually(() => loader.links.size === 1);
+    bus.tell(commitsOf([
+      { type: 'identity.allocated.v1', key: '400', time: '', data: { identity: 400, labels: ['k8s:app=late', 'k8s:io.kubernetes.pod.namespace=shop'] } },
+      { type: 'podidentity.assigned.v1', key: 'shop/late', time: '', data: { uid: 'uid-late', identity: 400 } },
+    ], 100));
+    expect((await attached).code).toBe(0);
+  });
+
+  test('of an address that another pod has is refused', async () => {
+    const { cni } = await started();
+    await cni('ADD', 'web', 'c1', ';IP=10.244.1.77');
+    expect(await cni('ADD', 'db', 'c2', ';IP=10.244.1.77')).toMatchObject({ code: 11, output: { msg: 'CNI_ARGS IP: 10.244.1.77: expected an address that shop/web does not have' } });
+  });
+
+  test('of a new sandbox ends the one before', async () => {
+    const { cni, ask } = await started();
+    await cni('ADD', 'web', 'c1', ';IP=10.244.1.77');
+    expect((await cni('ADD', 'web', 'c2', ';IP=10.244.1.77')).code).toBe(0);
+    expect((await cni('DEL', 'web', 'c1')).code).toBe(0);
+    expect((await ask<readonly LocalEndpoint[]>('endpoints')).map(({ containerId }) => containerId)).toEqual(['c2']);
+    expect(loader.links.size).toBe(1);
+  });
+
+  test('is refused before the log is read', async () => {
+    const { cni } = await start();
+    expect(await cni('ADD', 'web')).toMatchObject({ code: 11, output: { msg: 'node n1 has not read the log yet' } });
+    expect(await cni('STATUS', 'web')).toMatchObject({ code: 50 });
+  });
+});
+
+describe('a DEL', () => {
+  test('takes rows away before the wire, and is quiet about what is gone', async () => {
+    const { cni } = await started();
+    await cni('ADD', 'web');
+    loader.orders.length = 0;
+    expect(await cni('DEL', 'web')).toEqual({ code: 0, output: undefined });
+    expect(await cni('DEL', 'web')).toEqual({ code: 0, output: undefined });
+    expect(loader.orders).toEqual(['apply', 'unplumb']);
+    expect(endpointAddresses()).toEqual([]);
+  });
+
+  test('that fails half-way goes on the next time', async () => {
+    const { cni } = await started();
+    await cni('ADD', 'web');
+    loader.setAway(true);
+    expect((await cni('DEL', 'web')).code).toBe(11);
+    loader.setAway(false);
+    expect((await cni('DEL', 'web')).code).toBe(0);
+    expect(loader.links.size).toBe(0);
+  });
+});
+
+test('a restart finds its table and writes no row again', async () => {
+  const first = await started();
+  await first.cni('ADD', 'web');
+  await first.cni('ADD', 'db');
+  const dump = await first.ask<NodeVerify>('verify');
+  stop.abort();
+  const before = loader.written();
+  bus = tellingBus();
+  stop = new AbortController();
+  const second = await started();
+  expect(loader.written()).toBe(before);
+  expect((await second.ask<NodeVerify>('verify')).digestKernel).toBe(dump.digestKernel);
+});
+
+test('a log that is not trusted freezes what others decide; what is local goes on', async () => {
+  const { cni, ask } = await started();
+  bus.tell([{ type: 'distrusted', reason: 'another log' }]);
+  await eventually(async () => !(await ask<{ readonly trusted: boolean }>('status')).trusted);
+  expect((await cni('ADD', 'web')).code).toBe(0);
+  expect(endpointAddresses()).toHaveLength(1);
+});
+
+test('a dump shows what a replay of the log would, once the log knows the endpoints', async () => {
+  const { cni, ask } = await started();
+  await cni('ADD', 'web', 'container-web', ';IP=10.244.1.10');
+  await cni('ADD', 'db', 'container-db', ';IP=10.244.1.20');
+  const endpoints = await ask<readonly LocalEndpoint[]>('endpoints');
+  const facts = endpoints.map(({ pod, uid, addresses, endpointId, hostInterface, containerId }, index) => ({
+    type: 'commit', commit: { seq: 50 + index, events: [{ type: 'endpoint.observed.v1', key: pod, time: '', data: { uid, node: 'n1', addresses, endpointId, hostInterface, containerId } }] },
+  }) as unknown as Followed);
+  bus.tell([...facts, { type: 'complete', seq: 51 }]);
+  const { seq, entries } = await ask<DumpReport>('dump');
+  expect(seq).toBe(51);
+  expect(entries.filter(({ map }) => map === 'sn_endpoint_01').map(({ key }) => key)).toEqual(['address=10.244.1.10', 'address=10.244.1.20']);
+});
