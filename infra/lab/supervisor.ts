@@ -198,7 +198,9 @@ const converge = async (): Promise<Converged> => {
   writeObjects(objects);
   const factSeq = await log.generation(generation, PATIENCE_MS);
   const before = kubelet.attached().size;
-  failed.push(...await kubelet.started(wanted));
+  /* A pod that the watcher refused does not exist. */
+  const refusedObjects = new Set(log.refused().map(({ object }) => object));
+  failed.push(...await kubelet.started(wanted.filter((pod) => !refusedObjects.has(objectKey(pod)))));
   if (kubelet.attached().size !== before || wanted.some((pod) => podAddress(pod) === undefined)) {
     objects = withAddresses(expanded.objects.filter(({ kind }) => kind !== 'EndpointSlice'));
     objects = [...objects, ...slices()];

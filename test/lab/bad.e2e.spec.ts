@@ -1,0 +1,74 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+
+import { BAD_MANIFESTS, BAD_REQUESTS, BAD_TEXTS } from './bad.ts';
+import { json, ROOT, seine, SHOP, type ProbeReport, type Ran } from './lab.ts';
+
+const LAB = 'e2ebad';
+const GOOD = 'apiVersion: v1\nkind: Pod\nmetadata: {name: good, namespace: shop, labels: {name: good}}\nspec: {containers: [{name: a, ports: [{containerPort: 80}]}]}\n';
+
+describe('bad input', () => {
+  let folder: string;
+  let applied: Ran;
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'seine-bad-'));
+    mkdirSync(join(folder, 'all'));
+    BAD_MANIFESTS.forEach(({ manifest }, index) => { writeFileSync(join(folder, 'all', `${index}.yaml`), manifest); });
+    writeFileSync(join(folder, 'all', 'good.yaml'), GOOD);
+    expect((await seine('lab', 'up', '-f', SHOP, '--nodes', '1', '--name', LAB)).code).toBe(0);
+    applied = await seine('lab', 'apply', '-f', join(folder, 'all'), '--name', LAB);
+  }, 90_000);
+  afterAll(async () => {
+    await seine('lab', 'down', '--name', LAB);
+    rmSync(folder, { recursive: true });
+  }, 60_000);
+
+  test('is at least thirty prepared cases', () => {
+    expect(BAD_MANIFESTS.length + BAD_TEXTS.length + BAD_REQUESTS.length).toBeGreaterThanOrEqual(30);
+  });
+
+  test.each(BAD_MANIFESTS.map((each) => [each.name, each] as const))('%s is refused by check and by the lab, with object, field, value and expectation', async (_, { manifest, object, message }) => {
+    writeFileSync(join(folder, 'one.yaml'), manifest);
+    const { code, err } = await seine('check', '-f', join(folder, 'one.yaml'));
+    expect({ code, err }).toMatchObject({ code: 2, err: expect.stringContaining(message) });
+    expect(err).toContain(`refused: ${object}: `);
+    expect(applied.code).toBe(2);
+    expect(applied.err).toContain(message);
+  }, 20_000);
+
+  test.each(BAD_TEXTS.map((each) => [each.name, each] as const))('%s is refused', async (_, { manifest, object, message }) => {
+    writeFileSync(join(folder, 'bad.yaml'), manifest);
+    const { code, err } = await seine('check', '-f', join(folder, 'bad.yaml'));
+    expect(code).toBe(2);
+    expect(err).toContain(message);
+    expect(err).toContain(object);
+  }, 20_000);
+
+  test('leaves a good manifest beside it applied', async () => {
+    expect((await json<readonly { readonly pod: string }[]>('get', 'endpoints', 'shop/good', '--name', LAB))).toHaveLength(1);
+    expect((await json<ProbeReport>('probe', 'external', 'shop/good', '80', '--name', LAB)).probes[0]!.got).toBe('allow');
+  }, 20_000);
+
+  test('leaves a policy in force as it was, until it is good again', async () => {
+    const got = async (): Promise<string> => (await json<ProbeReport>('probe', 'shop/catalogue', 'shop/catalogue-db', '3306', '--name', LAB)).probes[0]!.got;
+    const edited = (port: string): string => `apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: catalogue-db-access, namespace: shop}\nspec: {podSelector: {matchLabels: {name: catalogue-db}}, ingress: [{from: [{podSelector: {matchLabels: {name: catalogue}}}], ports: [{port: ${port}}]}]}\n`;
+    expect(await got()).toBe('allow');
+    writeFileSync(join(folder, 'edit.yaml'), edited('330600'));
+    expect((await seine('lab', 'apply', '-f', join(folder, 'edit.yaml'), '--name', LAB)).code).toBe(2);
+    expect(await got()).toBe('allow');
+    writeFileSync(join(folder, 'edit.yaml'), edited('3307'));
+    await seine('lab', 'apply', '-f', join(folder, 'edit.yaml'), '--name', LAB);
+    expect(await got()).toBe('deny');
+  }, 60_000);
+
+  test.each(BAD_REQUESTS.map((each) => [each.name, each] as const))('a CNI request with %s is refused with its code', (_, { env, stdin, code, message }) => {
+    const { status, stdout } = spawnSync(`${ROOT}services/loader/cni/build/seine-cni`, { env: { ...env, SEINE_CNI_SOCKET: `/run/seine/${LAB}/n1/cni.sock` }, input: stdin ?? '{"cniVersion":"1.1.0","name":"seine","type":"seine-cni"}', encoding: 'utf8' });
+    expect(status).toBe(1);
+    expect(JSON.parse(stdout)).toMatchObject({ code });
+    expect(stdout).toContain(message);
+  }, 20_000);
+});

@@ -1,0 +1,57 @@
+/** Bad manifests and CNI requests, each with what the refusal must name. */
+
+export interface BadManifest { readonly name: string; readonly manifest: string; readonly object: string; readonly message: string }
+
+const policy = (name: string, spec: string): string => `apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: ${name}, namespace: shop}\nspec: ${spec}\n`;
+const PORT = 'a number from 1 to 65535';
+
+const bad = (name: string, title: string, spec: string, message: string): BadManifest => ({ name: title, manifest: policy(name, spec), object: `NetworkPolicy shop/${name}`, message });
+
+export const BAD_MANIFESTS: readonly BadManifest[] = [
+  bad('port-high', 'a port above 65535', '{podSelector: {}, ingress: [{ports: [{port: 70000}]}]}', `spec.ingress[0].ports[0].port: 70000: expected ${PORT}`),
+  bad('port-zero', 'port 0', '{podSelector: {}, ingress: [{ports: [{port: 0}]}]}', `spec.ingress[0].ports[0].port: 0: expected ${PORT}`),
+  bad('port-name', 'a port name with capitals', '{podSelector: {}, ingress: [{ports: [{port: HTTP}]}]}', 'spec.ingress[0].ports[0].port: "HTTP": expected'),
+  bad('end-low', 'an endPort below its port', '{podSelector: {}, ingress: [{ports: [{port: 90, endPort: 80}]}]}', 'spec.ingress[0].ports[0].endPort: 80: expected a number from port (90) to 65535'),
+  bad('end-named', 'an endPort beside a name', '{podSelector: {}, ingress: [{ports: [{port: http, endPort: 80}]}]}', 'spec.ingress[0].ports[0].endPort: 80: expected no endPort beside a named port'),
+  bad('end-alone', 'an endPort without a port', '{podSelector: {}, egress: [{ports: [{endPort: 80}]}]}', 'spec.egress[0].ports[0].endPort: 80: expected no endPort without a port'),
+  bad('protocol', 'a protocol that is none', '{podSelector: {}, ingress: [{ports: [{protocol: HTTP, port: 80}]}]}', 'spec.ingress[0].ports[0].protocol: "HTTP": expected one of TCP, UDP, SCTP'),
+  bad('cidr', 'a CIDR that is none', '{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/33}}]}]}', 'spec.ingress[0].from[0].ipBlock.cidr: "10.0.0.0/33": expected a CIDR'),
+  bad('cidr-bare', 'an address where a CIDR is wanted', '{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.1}}]}]}', 'spec.ingress[0].from[0].ipBlock.cidr: "10.0.0.1": expected a CIDR'),
+  bad('except-outside', 'an except outside its block', '{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8, except: [11.0.0.0/16]}}]}]}', 'ipBlock.except[0]: "11.0.0.0/16": expected a CIDR strictly inside 10.0.0.0/8'),
+  bad('peer-both', 'an ipBlock beside a selector', '{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8}, podSelector: {}}]}]}', 'expected ipBlock alone'),
+  bad('peer-none', 'a peer that says nothing', '{podSelector: {}, ingress: [{from: [{}]}]}', 'spec.ingress[0].from[0]: {}: expected at least one of podSelector, namespaceSelector, ipBlock'),
+  bad('operator', 'an operator that is none', '{podSelector: {matchExpressions: [{key: a, operator: Equals, values: [b]}]}}', 'spec.podSelector.matchExpressions[0].operator: "Equals": expected one of In, NotIn, Exists, DoesNotExist'),
+  bad('in-empty', 'In without values', '{podSelector: {matchExpressions: [{key: a, operator: In}]}}', 'spec.podSelector.matchExpressions[0].values: []: expected at least one value with In'),
+  bad('exists-values', 'Exists with values', '{podSelector: {matchExpressions: [{key: a, operator: Exists, values: [b]}]}}', 'spec.podSelector.matchExpressions[0].values: ["b"]: expected no values with Exists'),
+  bad('label-key', 'a label key with a blank', '{podSelector: {matchLabels: {"a b": c}}}', 'spec.podSelector.matchLabels.a b: "a b": expected a label key'),
+  bad('label-value', 'a label value that is a number', '{podSelector: {matchLabels: {a: 1}}}', 'spec.podSelector.matchLabels.a: 1: expected a label value'),
+  bad('type', 'a policy type that is none', '{podSelector: {}, policyTypes: [ingress]}', 'spec.policyTypes[0]: "ingress": expected one of Ingress, Egress'),
+  bad('typo', 'a member with a typing error', '{podSelector: {}, ingres: [{}]}', 'spec.ingres: [{}]: expected no such field; did you mean ingress?'),
+  bad('list', 'an object where a list is wanted', '{podSelector: {}, ingress: {from: []}}', 'spec.ingress: {"from":[]}: expected a list'),
+  { name: 'a pod with a port that is none', object: 'Pod shop/bad-pod', message: `spec.containers[0].ports[0].containerPort: 99999: expected ${PORT}`, manifest: 'apiVersion: v1\nkind: Pod\nmetadata: {name: bad-pod, namespace: shop}\nspec: {containers: [{name: a, ports: [{containerPort: 99999}]}]}\n' },
+  { name: 'a Service with an IPv6 address', object: 'Service shop/six', message: 'spec.clusterIPs[0]: "fd00::1": expected an IPv4 address: IPv6 is not supported yet', manifest: 'apiVersion: v1\nkind: Service\nmetadata: {name: six, namespace: shop}\nspec: {clusterIP: "fd00::1", ports: [{port: 80}]}\n' },
+  { name: 'a Service with the same port twice', object: 'Service shop/twice', message: 'spec.ports[1]: "80/TCP": expected a port and protocol that no other entry has', manifest: 'apiVersion: v1\nkind: Service\nmetadata: {name: twice, namespace: shop}\nspec: {ports: [{port: 80}, {port: 80}]}\n' },
+  { name: 'a kind that is not supported', object: 'CiliumNetworkPolicy shop/later', message: 'CiliumNetworkPolicy is not supported yet', manifest: 'apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: later, namespace: shop}\nspec: {endpointSelector: {}}\n' },
+];
+
+/** Faults of the manifest itself: found before anything is sent to the lab. */
+export const BAD_TEXTS: readonly BadManifest[] = [
+  { name: 'an object without a name', object: 'NetworkPolicy shop/unnamed', message: 'metadata.name: nothing: expected a DNS name', manifest: 'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {namespace: shop}\nspec: {podSelector: {}}\n' },
+  { name: 'a namespace that climbs', object: 'NetworkPolicy', message: 'metadata.namespace: "../etc": expected a DNS label', manifest: 'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: a, namespace: ../etc}\nspec: {podSelector: {}}\n' },
+  { name: 'YAML that is none', object: 'manifest', message: 'bad.yaml:', manifest: 'apiVersion: v1\n  kind: [\n' },
+];
+
+export interface BadRequest { readonly name: string; readonly env: Readonly<Record<string, string>>; readonly stdin?: string; readonly code: number; readonly message: string }
+
+const GOOD = { CNI_COMMAND: 'ADD', CNI_CONTAINERID: 'c1', CNI_NETNS: '/run/netns/none', CNI_IFNAME: 'eth0', CNI_ARGS: 'K8S_POD_NAMESPACE=shop;K8S_POD_NAME=p;K8S_POD_UID=u' } as const;
+
+export const BAD_REQUESTS: readonly BadRequest[] = [
+  { name: 'a command that is none', env: { ...GOOD, CNI_COMMAND: 'PATCH' }, code: 4, message: 'CNI_COMMAND: \\"PATCH\\": expected one of' },
+  { name: 'a container id that climbs', env: { ...GOOD, CNI_CONTAINERID: '../x' }, code: 4, message: 'CNI_CONTAINERID' },
+  { name: 'an interface name that is too long', env: { ...GOOD, CNI_IFNAME: 'abcdefghijklmnop' }, code: 4, message: 'CNI_IFNAME' },
+  { name: 'a namespace path that is relative', env: { ...GOOD, CNI_NETNS: 'netns' }, code: 4, message: 'CNI_NETNS' },
+  { name: 'arguments that are no pairs', env: { ...GOOD, CNI_ARGS: 'nonsense' }, code: 4, message: 'CNI_ARGS' },
+  { name: 'a pod name that is none', env: { ...GOOD, CNI_ARGS: 'K8S_POD_NAMESPACE=shop;K8S_POD_NAME=UP*;K8S_POD_UID=u' }, code: 4, message: 'K8S_POD_NAME' },
+  { name: 'a configuration that is no JSON', env: GOOD, stdin: '{', code: 6, message: 'standard input' },
+  { name: 'a version of the future', env: GOOD, stdin: '{"cniVersion":"9.9.9","name":"seine","type":"seine-cni"}', code: 1, message: 'cniVersion' },
+];
