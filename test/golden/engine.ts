@@ -1,0 +1,64 @@
+/** The whole way without time: manifests in, events and a node's rows out, step by step, as the running roles would decide them. Pure. */
+import {
+  canonicalEntries, emptyNodeState, emptyTables, endpointsOfLog, evolveNode, hostInterfaceName, nodeRows, rowsByMap,
+} from '@seine/datapath-writer';
+import { decideAll, type Decider, type FactEvent, type SeineEvent } from '@seine/events';
+import { identityDecider } from '@seine/identity-allocator';
+import { DEFAULT_BLOCK_LENGTH, DEFAULT_POD_CIDR, ipamDecider } from '@seine/ipam';
+import { assignAddresses, endpointSlices, expand, isHostNetwork, labNodes, nodeOf, podAddress } from '@seine/lab';
+import type { KubeObject } from '@seine/objects';
+import { policyDecider } from '@seine/policy-compiler';
+import { serviceDecider } from '@seine/service-compiler';
+import { diffFacts, emptyKnown, evolveKnown } from '@seine/watcher';
+
+const TIME = '2026-01-01T00:00:00.000Z';
+
+const host = <State>(decider: Decider<State>) => {
+  const draft = decider.initialState();
+  return (facts: readonly SeineEvent[]): readonly SeineEvent[] => decideAll(decider, draft, facts);
+};
+
+export const openCluster = (nodeCount: number) => {
+  const nodes = labNodes(nodeCount);
+  const known = emptyKnown();
+  const deciders = [host(identityDecider), host(ipamDecider(DEFAULT_POD_CIDR, DEFAULT_BLOCK_LENGTH)), host(policyDecider), host(serviceDecider)];
+  const state = emptyNodeState();
+  let seq = 0;
+
+  /** What the nodes would have reported. */
+  const endpointFacts = (objects: readonly KubeObject[]): readonly FactEvent[] => {
+    const attached = objects.filter((object) => object.kind === 'Pod' && !isHostNetwork(object) && nodeOf(object) !== undefined && podAddress(object) !== undefined);
+    const facts: FactEvent[] = attached.map((pod, index) => {
+      const key = `${pod.namespace}/${pod.name}`;
+      return { type: 'endpoint.observed.v1', key, time: TIME, data: { uid: pod.uid, node: nodeOf(pod)!, addresses: [podAddress(pod)!], endpointId: index + 1, hostInterface: hostInterfaceName(key, pod.uid), containerId: key } };
+    });
+    const here = new Set(facts.map(({ key }) => key));
+    const gone = [...known.facts.values()].flatMap((fact): readonly FactEvent[] => (fact.type === 'endpoint.observed.v1' && !here.has(fact.key) ? [{ type: 'endpoint.vanished.v1', key: fact.key, time: TIME, data: { uid: fact.data.uid, node: fact.data.node } }] : []));
+    return [...gone, ...facts.filter((fact) => JSON.stringify(known.facts.get(`endpoint/${fact.key}`)?.data) !== JSON.stringify(fact.data))];
+  };
+
+  return {
+    /** @returns the events of this step, in order */
+    apply: (given: readonly KubeObject[]): readonly SeineEvent[] => {
+      const addressed = assignAddresses(expand(given, nodes).objects, nodes);
+      const objects = [...addressed, ...endpointSlices(addressed.filter(({ kind }) => kind === 'Service'), addressed.filter(({ kind }) => kind === 'Pod'))];
+      const seen = diffFacts(known, { objects, refused: [] }, TIME, () => '');
+      for (const fact of seen) evolveKnown(known, fact);
+      const reported = endpointFacts(objects);
+      for (const fact of reported) evolveKnown(known, fact);
+      const facts = [...seen, ...reported];
+      const events = [...facts, ...deciders.flatMap((decide) => decide(facts))];
+      for (const event of events) evolveNode(state, event, ++seq);
+      return events;
+    },
+    /** Rows of a node in words; the fixed table of shapes is left out. */
+    rows: (node: string): readonly string[] => {
+      const tables = emptyTables();
+      const interfaces: string[] = [];
+      const indexOf = (name: string): number => (interfaces.includes(name) ? interfaces.indexOf(name) + 1 : interfaces.push(name));
+      const { rows } = nodeRows(node, state, endpointsOfLog(node, state, indexOf), tables);
+      return canonicalEntries(rowsByMap(rows), { tables, interfaceName: (index) => interfaces[index - 1] })
+        .filter(({ map }) => map !== 'sn_shape_01').map(({ map, key, value }) => `${map.replace(/^sn_|_01$/g, '')}  ${key}  →  ${value}`);
+    },
+  };
+};

@@ -1,0 +1,57 @@
+/**
+ * Golden scenarios: one readable file each. `=== apply` holds manifests, `=== delete` names (Kind/namespace/name), `=== events` what was
+ * decided (type and key), `=== rows NODE` what that node's maps hold. UPDATE_GOLDEN=1 rewrites expectations: the diff is the review.
+ * Every scenario ends by deleting all it made: nothing but the cluster's own rows may be left.
+ */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+
+import { describe, expect, test } from '@jest/globals';
+
+import { objectKey, parseManifests, type KubeObject } from '@seine/objects';
+
+import { openCluster } from './engine.ts';
+
+const FOLDER = new URL('.', import.meta.url);
+const UPDATE = process.env['UPDATE_GOLDEN'] === '1';
+
+interface Section { readonly head: string; readonly body: string }
+
+const sectionsOf = (text: string): { readonly title: string; readonly sections: readonly Section[] } => {
+  const [title, ...rest] = text.split(/^=== /m);
+  return { title: title!.trim(), sections: rest.map((part) => ({ head: part.slice(0, part.indexOf('\n')).trim(), body: part.slice(part.indexOf('\n') + 1).trimEnd() })) };
+};
+
+describe('golden', () => {
+  test.each(readdirSync(FOLDER).filter((name) => name.endsWith('.golden')).sort())('%s', (name) => {
+    const file = new URL(name, FOLDER);
+    const { title, sections } = sectionsOf(readFileSync(file, 'utf8'));
+    const cluster = openCluster(2);
+    const bare = ['n1', 'n2'].map((node) => { cluster.apply([]); return cluster.rows(node); });
+    const given = new Map<string, KubeObject>();
+    let events: readonly string[] = [];
+    const written: Section[] = sections.map(({ head, body }) => {
+      const [verb, argument] = head.split(' ') as [string, string | undefined]; // a head is never empty
+      switch (verb) {
+        case 'apply': {
+          const { objects, refused } = parseManifests(body, name);
+          expect(refused).toEqual([]);
+          for (const object of objects) given.set(objectKey(object), object);
+          events = cluster.apply([...given.values()]).map((event) => `${event.type.replace(/\.v1$/, '')} ${event.key}`);
+          return { head, body };
+        }
+        case 'delete':
+          for (const key of body.split('\n')) expect([key, given.delete(key)]).toEqual([key, true]);
+          events = cluster.apply([...given.values()]).map((event) => `${event.type.replace(/\.v1$/, '')} ${event.key}`);
+          return { head, body };
+        case 'events': return { head, body: events.join('\n') };
+        case 'rows': return { head, body: cluster.rows(argument ?? 'n1').join('\n') };
+        default: throw new Error(`${name}: === ${head}: expected apply, delete, events or rows NODE`);
+      }
+    });
+    const text = `${title}\n\n${written.map(({ head, body }) => `=== ${head}\n${body}\n`).join('\n')}`;
+    if (UPDATE) writeFileSync(file, text);
+    expect(text).toBe(readFileSync(file, 'utf8'));
+    cluster.apply([]);
+    expect(['n1', 'n2'].map((node) => cluster.rows(node))).toEqual(bare);
+  });
+});
