@@ -101,7 +101,7 @@ const namespaceSelectorOf = (world, random) => {
 const peerOf = (world, random) => {
   const kind = random.below(6);
   if (kind < 2) return { podSelector: podSelectorOf(world, random) };
-  if (kind === 2) return { namespaceSelector: namespaceSelectorOf(world, random) };
+  if (kind === 2 || kind === 3) return { namespaceSelector: namespaceSelectorOf(world, random) };
   if (kind === 3) return { namespaceSelector: namespaceSelectorOf(world, random), podSelector: podSelectorOf(world, random) };
   const cidr = random.pick(CIDRS);
   return { ipBlock: HOLES[cidr] !== undefined && random.chance(0.5) ? { cidr, except: [...new Set([random.pick(HOLES[cidr]), random.pick(HOLES[cidr])])] } : { cidr } };
@@ -114,7 +114,7 @@ const portOf = (random) => {
   if (kind === 0) return { protocol };
   if (kind === 1) return { ...said, port: random.pick(PORT_NAMES) };
   const port = random.pick(PORTS);
-  if (kind === 2) return { ...said, port, endPort: Math.min(65535, port + random.pick([0, 1, 7, 8, 1000, 60000])) };
+  if (kind === 2 || kind === 3) return { ...said, port, endPort: Math.min(65535, port + random.pick([0, 1, 7, 8, 1000, 60000])) };
   return { ...said, port };
 };
 
@@ -177,11 +177,13 @@ const probeOf = (world, random) => {
   const mentioned = world.policies.flatMap(({ spec }) => [...spec.ingress ?? [], ...spec.egress ?? []]).flatMap(({ ports }) => ports ?? []).filter(({ port }) => typeof port === 'number');
   const item = mentioned.length > 0 && random.chance(0.7) ? random.pick(mentioned) : { port: random.pick(PORTS), protocol: random.pick(PROTOCOLS) };
   const protocol = random.chance(0.07) ? 'ICMP' : item.protocol ?? 'TCP';
-  const port = random.chance(0.2) ? Math.min(65535, (item.endPort ?? item.port) + random.below(2)) : item.port;
+  /* Ranges go wrong at their edges. */
+  const last = item.endPort ?? item.port;
+  const port = Math.min(65535, random.pick([item.port, item.port, last, last, last + 1, Math.floor((item.port + last) / 2)]));
   const asked = protocol === 'ICMP' ? { protocol } : { protocol, port };
   if (kind === 0) return { from: random.pick(OUTSIDE), to: pod, ...asked };
   if (kind === 1) return { from: pod, to: random.pick(OUTSIDE), ...asked };
-  if (kind === 2) return { from: `node:${random.pick(['n1', 'n2'])}`, to: pod, ...asked };
+  if (kind === 2 || kind === 3) return { from: `node:${random.pick(['n1', 'n2'])}`, to: pod, ...asked };
   if (kind === 3) return { from: pod, to: random.pick(['node:n1', 'node:n2', pod]), ...asked };
   if (kind === 4 && world.services.length > 0) {
     const service = random.pick(world.services);
