@@ -70,7 +70,7 @@ interface Watch { readonly fds: readonly number[]; readonly counts: Map<string, 
 const watches = new Map<number, Watch>();
 let nextWatch = 1;
 
-/** `6/10.244.1.2:40001`, ICMP: `1/10.244.1.2#17`: who sent it, whatever it was translated to. */
+/** `6/10.244.1.2:40001>10.244.2.3`, ICMP: `1/10.244.1.2#17>10.244.2.3`: who sent it, and to whom after every translation. */
 const arrivalKey = (packet: Buffer): string | undefined => {
   if (packet.length < AF_INET_HEADER || packet[0]! >> 4 !== 4) return undefined;
   const header = (packet[0]! & 0xf) * 4;
@@ -79,16 +79,19 @@ const arrivalKey = (packet: Buffer): string | undefined => {
   source.fill(0xff, 10, 12);
   packet.copy(source, 12, 12, 16);
   const from = formatAddress(source);
-  if (protocol === PROTOCOL.ICMP) return packet.length < header + 6 ? undefined : `1/${from}#${packet.readUInt16BE(header + 4)}`;
-  return packet.length < header + 4 ? undefined : `${protocol}/${from}:${packet.readUInt16BE(header)}`;
+  packet.copy(source, 12, 16, 20);
+  const to = formatAddress(source);
+  if (protocol === PROTOCOL.ICMP) return packet.length < header + 6 ? undefined : `1/${from}#${packet.readUInt16BE(header + 4)}>${to}`;
+  return packet.length < header + 4 ? undefined : `${protocol}/${from}:${packet.readUInt16BE(header)}>${to}`;
 };
 
 const buffer = Buffer.alloc(65_536);
+/** Counts by place: a packet that only passes through a node has not arrived there. */
 const readWatch = ({ fds, counts }: Watch): void => {
-  for (const fd of fds) {
+  for (const [place, fd] of fds.entries()) {
     for (let received = receivePacket(fd, buffer); received !== undefined; received = receivePacket(fd, buffer)) {
-      const key = received.outgoing ? undefined : arrivalKey(received.packet);
-      if (key !== undefined) counts.set(key, (counts.get(key) ?? 0) + 1);
+      const arrival = received.outgoing ? undefined : arrivalKey(received.packet);
+      if (arrival !== undefined) counts.set(`${place} ${arrival}`, (counts.get(`${place} ${arrival}`) ?? 0) + 1);
     }
   }
 };

@@ -62,17 +62,17 @@ const ruleRef = (text: string | null, objects: readonly KubeObject[], log: LabLo
 };
 
 export const createProber = (ports: ProberPorts) => {
-  /** Where packets for this end may arrive: [host, namespace or null for the host's own]. */
-  const arrivalPlaces = (party: Party, objects: readonly KubeObject[]): readonly (readonly [string | undefined, string | null])[] => {
+  /** Where packets for this end may arrive: host, namespace or null for the host's own, and the address that they then have. */
+  const arrivalPlaces = (party: Party, objects: readonly KubeObject[]): readonly (readonly [string | undefined, string | null, string])[] => {
     switch (party.type) {
-      case 'pod': return [[party.node, ports.netnsOf(party.name) ?? null]];
-      case 'node': return [[party.name.slice(5), null]];
-      case 'external': return [[undefined, null]];
+      case 'pod': return [[party.node, ports.netnsOf(party.name) ?? null, party.address]];
+      case 'node': return [[party.name.slice(5), null, party.address]];
+      case 'external': return [[undefined, null, party.address]];
       case 'service': {
         const label = (slice: KubeObject): unknown => (slice.raw['metadata'] as { readonly labels?: Record<string, unknown> } | undefined)?.labels?.['kubernetes.io/service-name'];
         const slices = objects.filter((object) => object.kind === 'EndpointSlice' && object.namespace === party.service.namespace && label(object) === party.service.name);
-        const pods = slices.flatMap((slice) => (slice.raw['endpoints'] as readonly { readonly targetRef?: { readonly name: string }; readonly nodeName?: string }[]).flatMap(({ targetRef, nodeName }) =>
-          (targetRef === undefined || nodeName === undefined ? [] : [[nodeName, ports.netnsOf(`${party.service.namespace}/${targetRef.name}`) ?? null] as const])));
+        const pods = slices.flatMap((slice) => (slice.raw['endpoints'] as readonly { readonly addresses: readonly string[]; readonly targetRef?: { readonly name: string }; readonly nodeName?: string }[]).flatMap(({ addresses, targetRef, nodeName }) =>
+          (targetRef === undefined || nodeName === undefined || addresses[0] === undefined ? [] : [[nodeName, ports.netnsOf(`${party.service.namespace}/${targetRef.name}`) ?? null, addresses[0]] as const])));
         return pods;
       }
     }
@@ -100,11 +100,15 @@ export const createProber = (ports: ProberPorts) => {
       if (!('to' in item)) continue;
       for (const [host, netns] of arrivalPlaces(item.to, objects)) places.set(host, (places.get(host) ?? new Set()).add(netns));
     }
-    const watches = await Promise.all([...places].map(async ([host, netns]) => ({ host, id: (await ports.hostOf(host).call<{ readonly id: number }>('watch', { netns: [...netns] })).id })));
+    const watches = await Promise.all([...places].map(async ([host, netns]) => ({ host, netns: [...netns], id: (await ports.hostOf(host).call<{ readonly id: number }>('watch', { netns: [...netns] })).id })));
     const arrivals = new Map<string, number>();
     const look = async (): Promise<void> => {
-      const counts = (await Promise.all(watches.map(({ host, id }) => ports.hostOf(host).call<readonly (readonly [string, number])[]>('arrivals', { id })))).flat();
-      for (const [key, count] of counts) arrivals.set(key, Math.max(arrivals.get(key) ?? 0, count));
+      await Promise.all(watches.map(async ({ host, netns, id }) => {
+        for (const [key, count] of await ports.hostOf(host).call<readonly (readonly [string, number])[]>('arrivals', { id })) {
+          const blank = key.indexOf(' ');
+          arrivals.set(`${host} ${netns[Number(key.slice(0, blank))]} ${key.slice(blank + 1)}`, count);
+        }
+      }));
     };
     const flows = new Map<string, Flow[]>();
     const stopFlows = ports.log.onFlow((flow) => {
@@ -126,12 +130,14 @@ export const createProber = (ports: ProberPorts) => {
         destination: to.address, port, protocol, ...(probe.icmp === undefined ? {} : { icmp: probe.icmp }),
       });
       const key = `${protocolNumber(protocol)}/${from.address}${protocol === 'ICMP' ? '#' : ':'}${sent.sourcePort}`;
+      const ends = arrivalPlaces(to, objects).map(([place, netns, address]) => `${place} ${netns} ${key}>${address}`);
+      const arrivedAt = (): number => ends.reduce((sum, end) => sum + (arrivals.get(end) ?? 0), 0);
       const startedMs = performance.now();
       const dropsOf = (): readonly Flow[] => (flows.get(key) ?? []).filter(({ verdict, source, destination }) => verdict === 'DROPPED' && (source.address === from.address || destination.address === from.address));
       let droppedMs: number | undefined;
       let refused = sent.error;
       for (;;) {
-        if ((arrivals.get(key) ?? 0) > 0) break;
+        if (arrivedAt() > 0) break;
         const now = performance.now();
         if (dropsOf().length > 0) droppedMs ??= now;
         if (droppedMs !== undefined && now - droppedMs > AFTER_DROP_MS) break;
@@ -139,7 +145,7 @@ export const createProber = (ports: ProberPorts) => {
         if (refused !== null && refused !== 'ECONNREFUSED' && now - startedMs > AFTER_DROP_MS * 3) break;
         await pause(LOOK_EVERY_MS);
       }
-      const arrived = arrivals.get(key) ?? 0;
+      const arrived = arrivedAt();
       let outcome = { connected: null as boolean | null, refused: null as string | null, replied: 0 };
       if (arrived > 0 && protocol !== 'SCTP') {
         const until = performance.now() + CONNECT_PATIENCE_MS;
