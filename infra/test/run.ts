@@ -5,7 +5,7 @@
  *   node infra/test/run.ts [unit|int|root|e2e|golden]…
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const ROOT = new URL('../../', import.meta.url).pathname;
@@ -14,6 +14,8 @@ const SUITES = ['unit', 'golden', 'int', 'root', 'e2e'] as const;
 type Suite = (typeof SUITES)[number];
 /** These share the machine's kernel, namespaces or ports: one file after the other. */
 const IN_BAND: ReadonlySet<Suite> = new Set(['root', 'e2e']);
+/** A suite that hangs is a failure, not a wait without end. */
+const SUITE_TIMEOUT_MS = 30 * 60_000;
 
 interface Count { readonly passed: number; readonly failed: number; readonly skipped: number; readonly seconds: number }
 interface JestReport { readonly numPassedTests: number; readonly numFailedTests: number; readonly numPendingTests: number; readonly numTodoTests: number; readonly numRuntimeErrorTestSuites: number }
@@ -31,29 +33,40 @@ const run = (what: string, command: string, args: readonly string[]): boolean =>
 const suite = (name: Suite): Count => {
   const started = performance.now();
   const report = join(RESULTS, `${name}.json`);
-  spawnSync(node, ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', join(ROOT, 'node_modules/jest/bin/jest.js'), '--selectProjects', name, '--json', `--outputFile=${report}`, ...(IN_BAND.has(name) ? ['-i'] : [])],
-    { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, NODE_COMPILE_CACHE: join(ROOT, '.seine/compile-cache') } });
+  rmSync(report, { force: true });   // a run that dies must not be judged by the report of the run before
+  const { status, signal } = spawnSync(node, ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', join(ROOT, 'node_modules/jest/bin/jest.js'), '--selectProjects', name, '--json', `--outputFile=${report}`, ...(IN_BAND.has(name) ? ['-i'] : [])],
+    { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'], timeout: SUITE_TIMEOUT_MS, killSignal: 'SIGKILL', env: { ...process.env, NODE_COMPILE_CACHE: join(ROOT, '.seine/compile-cache') } });
   const seconds = Math.round((performance.now() - started) / 100) / 10;
-  if (!existsSync(report)) return { passed: 0, failed: 1, skipped: 0, seconds };
+  if (!existsSync(report)) {
+    say(`  FAIL ${name}: no report, the runner ended with ${signal ?? status} (${seconds} s)`);
+    return { passed: 0, failed: 1, skipped: 0, seconds };
+  }
   const found = JSON.parse(readFileSync(report, 'utf8')) as JestReport;
-  const count = { passed: found.numPassedTests, failed: found.numFailedTests + found.numRuntimeErrorTestSuites, skipped: found.numPendingTests + found.numTodoTests, seconds };
+  const told = found.numFailedTests + found.numRuntimeErrorTestSuites;
+  const untold = told === 0 && status !== 0 ? 1 : 0;   // the runner failed beside its tests
+  if (untold > 0) say(`  FAIL ${name}: the runner ended with ${signal ?? status} though no test failed`);
+  const count = { passed: found.numPassedTests, failed: told + untold, skipped: found.numPendingTests + found.numTodoTests, seconds };
   say(`  ${count.failed + count.skipped === 0 ? 'ok  ' : 'FAIL'} ${name}: ${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped (${seconds} s)`);
   return count;
 };
 
 const namesIn = (directory: string): readonly string[] => (existsSync(directory) ? readdirSync(directory) : []);
 
-/** What of ours is on this machine: namespaces, pins, cgroups, interfaces, processes. */
+/** What of ours is on this machine: namespaces, pins, cgroups, interfaces, routes, processes. */
 const ours = (): ReadonlySet<string> => {
   const found: string[] = [];
   for (const name of namesIn('/run/netns')) if (/^(seine|sbench)-/.test(name)) found.push(`network namespace ${name}`);
   for (const name of namesIn('/sys/fs/bpf')) if (name.startsWith('seine')) found.push(`pin /sys/fs/bpf/${name}`);
   for (const root of ['/sys/fs/cgroup', '/sys/fs/cgroup/unified']) for (const name of namesIn(root)) if (name.startsWith('seine')) found.push(`cgroup ${root}/${name}`);
   for (const name of namesIn('/sys/class/net')) if (/^sn[0-9a-f]{12}$|^sntcx/.test(name)) found.push(`interface ${name}`);
+  for (const line of readFileSync('/proc/net/route', 'utf8').trim().split('\n').slice(1)) {
+    const [device, destinationHex, , , , , , maskHex] = line.split('\t');
+    found.push(`route ${destinationHex}/${maskHex} (hexadecimal) by ${device}`);   // not all ours; what was there before is not counted
+  }
   for (const pid of namesIn('/proc').filter((name) => /^[0-9]+$/.test(name) && Number(name) !== process.pid)) {
     try {
       const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
-      if (line.includes(ROOT) && /services\/[a-z-]+\/main\.ts|supervisor\.ts|pod-host\.ts/.test(line)) found.push(`process ${pid}: ${line.slice(0, 100)}`);
+      if (line.includes(ROOT) && /services\/[a-z-]+\/main\.ts|supervisor\.ts|pod-host\.ts|nats-server -c/.test(line)) found.push(`process ${pid}: ${line.slice(0, 100)}`);
     } catch {
       // it has ended
     }
