@@ -49,11 +49,15 @@ describe('docker-compose.yml', () => {
     port = port === 0 ? broker.port + 1 : port + 1;
     const child = start(role, { SEINE_HEALTH_PORT: String(port) });
     const exit = once(child, 'exit');
-    await eventually(async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok, 30_000);
-    const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-    expect(metrics).toContain(`seine_${role.replaceAll('-', '_')}_process_memory_bytes`);
-    child.kill('SIGTERM');
-    expect(await exit).toEqual([0, null]);
+    try {
+      await eventually(async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok, 30_000);
+      const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+      expect(metrics).toContain(`seine_${role.replaceAll('-', '_')}_process_memory_bytes`);
+      child.kill('SIGTERM');
+      expect(await exit).toEqual([0, null]);
+    } finally {
+      child.kill('SIGKILL');   // a role that failed the test must not outlive it
+    }
   }, 60_000);
 
   test.each([...ON_NODES])('says how %s is configured', async (role) => {
