@@ -14,7 +14,7 @@ import { persistentUnix, serveUnix, SOCKET, type Handler, type LocalEndpoint, ty
 import { LINES_ANNOTATION, objectKey, SOURCE_ANNOTATION, type KubeObject } from '@seine/objects';
 
 import { endpointSlices, expand, labNodes, nodeOf, podAddress } from './core/index.ts';
-import { createKubelet, wantsPod } from './shell/kubelet.ts';
+import { createKubelet, podShape, wantsPod } from './shell/kubelet.ts';
 import { followLab, GENERATION_LABEL } from './shell/log.ts';
 import { makePlaces, nodeBinary, placesOf, PROJECT } from './shell/places.ts';
 import { createProber, type Probe } from './shell/prober.ts';
@@ -180,11 +180,30 @@ const routeExternal = (): void => {
 
 export interface Converged { readonly seq: number; readonly policySeq: number; readonly attached: number; readonly failed: readonly string[]; readonly ms: number; readonly warnings: readonly string[]; readonly refused: ReturnType<typeof log.refused>; readonly ignored: Readonly<Record<string, number>> }
 
+/** As in a real cluster a pod that is made anew has a uid that no pod had: what was said of the former one does not hold for it. */
+const lives = new Map<string, { readonly shape: string; readonly count: number; present: boolean }>();
+const withLives = (all: readonly KubeObject[]): readonly KubeObject[] => {
+  const seen = new Set<string>();
+  const out = all.map((object) => {
+    if (!wantsPod(object)) return object;
+    const key = `${object.namespace}/${object.name}`;
+    seen.add(key);
+    const shape = podShape(object);
+    const former = lives.get(key);
+    const count = former === undefined ? 1 : former.present && former.shape === shape ? former.count : former.count + 1;
+    lives.set(key, { shape, count, present: true });
+    return count === 1 ? object : { ...object, uid: `${object.uid}/${count}` };
+  });
+  for (const [key, life] of lives) if (!seen.has(key)) life.present = false;
+  return out;
+};
+
 /** Brings the cluster to what was given: facts, decisions, pods, addresses, rows on every node. */
 const converge = async (): Promise<Converged> => {
   const startMs = performance.now();
   const warnings: string[] = [];
-  const expanded = expand([...given.values()], nodes);
+  const paper = expand([...given.values()], nodes);
+  const expanded = { ...paper, objects: withLives(paper.objects) };
   ignored = expanded.ignored;
   objects = withAddresses(expanded.objects.filter(({ kind }) => kind !== 'EndpointSlice'));
   const slices = (): readonly KubeObject[] => {

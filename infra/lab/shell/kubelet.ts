@@ -20,7 +20,7 @@ const TRY_AGAIN = 11;
 
 const podKey = ({ namespace, name }: KubeObject): string => `${namespace}/${name}`;
 /** What a change of means a new pod. */
-const specOf = (pod: KubeObject): string => JSON.stringify([nodeOf(pod), containerPorts(pod), podAddress(pod) ?? null, pod.uid]);
+export const podShape = (pod: KubeObject): string => JSON.stringify([nodeOf(pod), containerPorts(pod), podAddress(pod) ?? null, pod.uid]);
 
 export const wantsPod = (pod: KubeObject): boolean => pod.kind === 'Pod' && nodeOf(pod) !== undefined && !isHostNetwork(pod) && !isFinished(pod);
 
@@ -55,7 +55,7 @@ export const createKubelet = (places: Places, servers: PodServers, warn: (text: 
     const key = podKey(pod);
     const node = nodeOf(pod)!;
     const netns = places.podNetns(pod.namespace, pod.name);
-    const containerId = digest(`${key} ${specOf(pod)}`);
+    const containerId = digest(`${key} ${podShape(pod)}`);
     const wanted = podAddress(pod);
     if (!netnsExists(netns)) createNetns(netns);
     const args = `IgnoreUnknown=1;K8S_POD_NAMESPACE=${pod.namespace};K8S_POD_NAME=${pod.name};K8S_POD_INFRA_CONTAINER_ID=${containerId};K8S_POD_UID=${pod.uid}${wanted === undefined ? '' : `;IP=${wanted}`}`;
@@ -66,7 +66,7 @@ export const createKubelet = (places: Places, servers: PodServers, warn: (text: 
         addMs.push(performance.now() - startedMs);
         if (addMs.length > MOST_TIMES) addMs.shift();
         const address = result.ips[0]!.address.split('/')[0]!;
-        attached.set(key, { key, uid: pod.uid, node, netns, address, spec: specOf(pod), containerId });
+        attached.set(key, { key, uid: pod.uid, node, netns, address, spec: podShape(pod), containerId });
         for (const skipped of await servers.open(node, { netns, address, name: key, ports: containerPorts(pod) })) warn(skipped);
         return;
       } catch (error) {
@@ -106,7 +106,7 @@ export const createKubelet = (places: Places, servers: PodServers, warn: (text: 
     addMs: (): readonly number[] => addMs,
     /** Pods that are gone or have become other pods. */
     stopped: async (pods: readonly KubeObject[]): Promise<readonly string[]> => {
-      const wanted = new Map(pods.filter(wantsPod).map((pod) => [podKey(pod), specOf(pod)]));
+      const wanted = new Map(pods.filter(wantsPod).map((pod) => [podKey(pod), podShape(pod)]));
       return each([...attached.values()].filter(({ key, spec }) => wanted.get(key) !== spec), remove);
     },
     started: async (pods: readonly KubeObject[]): Promise<readonly string[]> => each(pods.filter((pod) => wantsPod(pod) && !attached.has(podKey(pod))), add),

@@ -7,7 +7,7 @@ import { PROTOCOL } from '@seine/model';
 import type { Flow, PersistentUnix } from '@seine/node';
 import type { KubeObject } from '@seine/objects';
 
-import { resolveParty, EXTERNAL_ADDRESS, type Party } from '../core/index.ts';
+import { EXTERNAL_ADDRESS, nodeOf, podAddress, resolveParty, type Party } from '../core/index.ts';
 import type { Sent } from '../pod-host.ts';
 import type { LabLog } from './log.ts';
 
@@ -71,8 +71,11 @@ export const createProber = (ports: ProberPorts) => {
       case 'service': {
         const label = (slice: KubeObject): unknown => (slice.raw['metadata'] as { readonly labels?: Record<string, unknown> } | undefined)?.labels?.['kubernetes.io/service-name'];
         const slices = objects.filter((object) => object.kind === 'EndpointSlice' && object.namespace === party.service.namespace && label(object) === party.service.name);
-        const pods = slices.flatMap((slice) => (slice.raw['endpoints'] as readonly { readonly addresses: readonly string[]; readonly targetRef?: { readonly name: string }; readonly nodeName?: string }[]).flatMap(({ addresses, targetRef, nodeName }) =>
-          (targetRef === undefined || nodeName === undefined || addresses[0] === undefined ? [] : [[nodeName, ports.netnsOf(`${party.service.namespace}/${targetRef.name}`) ?? null, addresses[0]] as const])));
+        const addresses = slices.flatMap((slice) => (slice.raw['endpoints'] as readonly { readonly addresses: readonly string[] }[]).flatMap((endpoint) => endpoint.addresses));
+        const pods = objects.filter((object) => object.kind === 'Pod').flatMap((pod) => {
+          const address = podAddress(pod);
+          return address !== undefined && addresses.includes(address) ? [[nodeOf(pod), ports.netnsOf(`${pod.namespace}/${pod.name}`) ?? null, address] as const] : [];
+        });
         return pods;
       }
     }
