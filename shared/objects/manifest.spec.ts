@@ -1,0 +1,37 @@
+import { describe, expect, test } from '@jest/globals';
+
+import { mergeObjects, parseManifests } from './manifest.ts';
+
+const POD = 'apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: shop}\n';
+
+describe('manifests', () => {
+  test('takes a List apart', () => {
+    const { objects } = parseManifests('apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {name: a}}\n- {apiVersion: v1, kind: Pod, metadata: {name: b}}\n', 'x.yaml');
+    expect(objects.map(({ namespace, name, place }) => [namespace, name, place?.line])).toEqual([['default', 'a', 4], ['default', 'b', 5]]);
+  });
+
+  test('keeps the later of two and names both places', () => {
+    const { objects, warnings } = mergeObjects(parseManifests(`${POD}---\n${POD}`, 'x.yaml').objects);
+    expect(objects).toHaveLength(1);
+    expect(warnings).toEqual(['Pod/shop/a stands twice: x.yaml:5 replaces x.yaml:1']);
+  });
+
+  test('refuses what is no YAML, and reads the document beside it', () => {
+    const { objects, refused } = parseManifests(`${POD}---\nkind: [\n---\n${POD}`, 'x.yaml');
+    expect(refused).toMatchObject([{ object: { kind: 'manifest', name: 'x.yaml' } }]);
+    expect(objects.length).toBeGreaterThan(0);
+  });
+
+  test('refuses aliases that multiply', () => {
+    const levels = Array.from({ length: 8 }, (_, level) => `l${level + 1}: &l${level + 1} [${Array.from({ length: 10 }, () => `*l${level}`).join(',')}]`).join('\n');
+    expect(parseManifests(`l0: &l0 [x]\n${levels}\n`, 'x.yaml').refused).toMatchObject([{ refusals: [{ value: 'aliases' }] }]);
+  });
+
+  test('never takes a member from a prototype', () => {
+    const { refused } = parseManifests('__proto__: {kind: Pod, apiVersion: v1, metadata: {name: a}}\n', 'x.yaml');
+    expect(refused[0]?.refusals.map(({ field }) => field)).toEqual(['apiVersion', 'kind', 'metadata.name']);
+    expect(({} as Record<string, unknown>)['kind']).toBeUndefined();
+  });
+
+  test('skips empty documents', () => { expect(parseManifests('---\n---\n# nothing\n', 'x.yaml')).toEqual({ objects: [], refused: [] }); });
+});
