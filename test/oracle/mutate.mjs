@@ -59,7 +59,7 @@ const slicesOf = ({ services, pods }) => services.flatMap((service) => {
     apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice', addressType: 'IPv4',
     metadata: { namespace: service.metadata.namespace, name: `${service.metadata.name}-slice`, labels: { 'kubernetes.io/service-name': service.metadata.name } },
     ports: service.spec.ports.map(({ name = '', port, targetPort = port, protocol = 'TCP' }) => ({ name, port: targetPort, protocol })),
-    endpoints: backing.map((pod) => ({ addresses: [pod.status.podIP], nodeName: pod.spec.nodeName, conditions: { ready: true }, targetRef: { kind: 'Pod', name: pod.metadata.name, namespace: pod.metadata.namespace } })),
+    endpoints: backing.slice(0, 1).map((pod) => ({ addresses: [pod.status.podIP], nodeName: pod.spec.nodeName, conditions: { ready: true }, targetRef: { kind: 'Pod', name: pod.metadata.name, namespace: pod.metadata.namespace } })),
   }];
 });
 
