@@ -1,0 +1,43 @@
+import { describe, expect, test } from '@jest/globals';
+
+import { toObject, type KubeObject } from '@seine/objects';
+
+import { diffFacts, emptyKnown, evolveKnown, WATCHED_KINDS, type Known } from './diff.ts';
+
+const TIME = '1970-01-01T00:00:00.000Z';
+const policy = (spec: unknown): KubeObject => toObject({ apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { name: 'p', namespace: 'shop' }, spec }) as KubeObject; // well formed
+const namespace = toObject({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } }) as KubeObject; // well formed
+const GOOD = policy({ podSelector: {} });
+const BAD = policy({ podSelector: {}, ingress: [{ ports: [{ port: 0 }] }] });
+
+const step = (known: Known, objects: readonly KubeObject[]): readonly string[] => {
+  const facts = diffFacts(known, { objects, refused: [] }, TIME, () => '');
+  for (const fact of facts) evolveKnown(known, fact);
+  return facts.map(({ type, key }) => `${type} ${key}`);
+};
+
+describe('what changed', () => {
+  test('each kind ends with its marker, in the order of the kinds', () => {
+    expect(step(emptyKnown(), [GOOD, namespace])).toEqual(WATCHED_KINDS.flatMap((kind) => [
+      ...(kind === 'Namespace' ? ['namespace.observed.v1 shop'] : kind === 'NetworkPolicy' ? ['networkpolicy.observed.v1 shop/p'] : []), `kind.listed.v1 ${kind}`,
+    ]));
+  });
+  test('nothing new is no fact', () => {
+    const known = emptyKnown();
+    step(known, [GOOD, namespace]);
+    expect(step(known, [namespace, GOOD])).toEqual([]);
+  });
+  test('what refers vanishes before what it refers to', () => {
+    const known = emptyKnown();
+    step(known, [GOOD, namespace]);
+    expect(step(known, [])).toEqual(['networkpolicy.vanished.v1 shop/p', 'namespace.vanished.v1 shop']);
+  });
+  test('a refused object keeps what was in force, and is well again without a new fact', () => {
+    const known = emptyKnown();
+    step(known, [GOOD, namespace]);
+    const [refused, ...rest] = step(known, [BAD, namespace]);
+    expect([refused?.split(' ')[0], rest]).toEqual(['object.refused.v1', []]);
+    expect(known.facts.has('networkpolicy/shop/p')).toBe(true);
+    expect(step(known, [GOOD, namespace]).map((fact) => fact.split(' ')[0])).toEqual(['refusal.vanished.v1']);
+  });
+});
