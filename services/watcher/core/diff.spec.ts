@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 
-import { toObject, type KubeObject } from '@seine/objects';
+import { parseManifests, toObject, type KubeObject } from '@seine/objects';
 
 import { diffFacts, emptyKnown, evolveKnown, WATCHED_KINDS, type Known } from './diff.ts';
 
@@ -39,5 +39,16 @@ describe('what changed', () => {
     expect([refused?.split(' ')[0], rest]).toEqual(['object.refused.v1', []]);
     expect(known.facts.has('networkpolicy/shop/p')).toBe(true);
     expect(step(known, [GOOD, namespace]).map((fact) => fact.split(' ')[0])).toEqual(['refusal.vanished.v1']);
+  });
+  test.each([
+    { name: 'that is no YAML', text: 'kind: NetworkPolicy\nmetadata: {name: p, namespace: shop\nspec: [}\n' },
+    { name: 'whose name cannot be told', text: 'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: "p p", namespace: shop}\nspec: {podSelector: {}}\n' },
+  ])('while there is a text $name nothing vanishes, and once it is well what is gone does', ({ text }) => {
+    const known = emptyKnown();
+    step(known, [GOOD, namespace]);
+    const facts = diffFacts(known, parseManifests(text, 'p.yaml'), TIME, () => '');
+    for (const fact of facts) evolveKnown(known, fact);
+    expect(facts.map(({ type }) => type)).toEqual(['object.refused.v1']);
+    expect(step(known, [namespace])).toEqual(['networkpolicy.vanished.v1 shop/p', expect.stringContaining('refusal.vanished.v1')]);
   });
 });

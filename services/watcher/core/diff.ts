@@ -47,6 +47,7 @@ export interface Seen { readonly objects: readonly KubeObject[]; readonly refuse
  * @returns facts in the order in which they must be committed; kinds listed for the first time end with their marker
  *
  * An object that is refused keeps what was in force: its former fact stays, as an API server would keep the former object.
+ * While something cannot even be read as an object nothing vanishes: what is missing may stand there, and a policy that vanished would open its pods.
  */
 export const diffFacts = (known: Known, now: Seen, time: string, traceOf: () => string): readonly FactEvent[] => {
   const facts: FactEvent[] = [];
@@ -73,7 +74,7 @@ export const diffFacts = (known: Known, now: Seen, time: string, traceOf: () => 
     refusals.delete(objectKey(refOf(object)));
   }
   /* What refers goes before what it refers to. */
-  for (const kind of [...WATCHED_KINDS].reverse()) {
+  for (const kind of now.refused.length > 0 ? [] : [...WATCHED_KINDS].reverse()) {
     for (const [key, fact] of known.facts) if (key.startsWith(`${NOUN[kind]}/`) && !stays.has(key)) facts.push({ ...vanished(NOUN[kind], fact, time), traceparent: traceOf() });
   }
   for (const kind of WATCHED_KINDS) {

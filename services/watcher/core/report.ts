@@ -1,7 +1,7 @@
 /** A node's report × what the watcher knows → endpoint facts. A node is believed only about pods scheduled there and addresses of its own block. Pure. */
 import type { EndpointData, FactEvent } from '@seine/events';
 import { parseAddress, parsePrefix, prefixContains } from '@seine/model';
-import { faults, isObject, listAt, member, objectAt } from '@seine/objects';
+import { isObject, member } from '@seine/objects';
 
 import type { Known } from './diff.ts';
 
@@ -16,22 +16,24 @@ export interface NodeReport {
 
 const MOST_ENDPOINTS = 1024;
 
-/** @returns undefined when it is no report */
-export const parseReport = (value: unknown): NodeReport | undefined => {
-  const found = faults();
+const parseEndpoint = (node: string, value: unknown): ReportedEndpoint | undefined => {
   if (!isObject(value)) return undefined;
-  const [node, bootId, complete] = ['node', 'bootId', 'complete'].map((name) => member(value, name));
-  const endpoints = (listAt(found, 'endpoints', member(value, 'endpoints')) ?? []).slice(0, MOST_ENDPOINTS).flatMap((item): readonly ReportedEndpoint[] => {
-    const entry = objectAt(found, 'endpoints', item);
-    const [pod, uid, hostInterface, containerId] = ['pod', 'uid', 'hostInterface', 'containerId'].map((name) => member(entry, name));
-    const endpointId = member(entry, 'endpointId');
-    const addresses = listAt(found, 'endpoints.addresses', member(entry, 'addresses')) ?? [];
-    if (typeof pod !== 'string' || typeof uid !== 'string' || typeof hostInterface !== 'string' || typeof containerId !== 'string') return [];
-    if (typeof endpointId !== 'number' || !Number.isInteger(endpointId) || endpointId < 1 || endpointId > 65535) return [];
-    return [{ pod, uid, node: String(node), hostInterface, containerId, endpointId, addresses: addresses.filter((address): address is string => typeof address === 'string' && parseAddress(address) !== undefined) }];
-  });
-  if (typeof node !== 'string' || typeof bootId !== 'string' || typeof complete !== 'number') return undefined;
-  return { node, bootId, complete, endpoints };
+  const [pod, uid, hostInterface, containerId] = ['pod', 'uid', 'hostInterface', 'containerId'].map((name) => member(value, name));
+  const [endpointId, addresses] = [member(value, 'endpointId'), member(value, 'addresses')];
+  if (typeof pod !== 'string' || typeof uid !== 'string' || typeof hostInterface !== 'string' || typeof containerId !== 'string') return undefined;
+  if (typeof endpointId !== 'number' || !Number.isInteger(endpointId) || endpointId < 1 || endpointId > 65535) return undefined;
+  if (!Array.isArray(addresses) || !addresses.every((address): address is string => typeof address === 'string' && parseAddress(address) !== undefined)) return undefined;
+  return { pod, uid, node, hostInterface, containerId, endpointId, addresses };
+};
+
+/** @returns undefined when it is no report. One bad entry makes none of it one: what a report leaves out has vanished, so half of one is a lie. */
+export const parseReport = (value: unknown): NodeReport | undefined => {
+  if (!isObject(value)) return undefined;
+  const [node, bootId, complete, listed] = ['node', 'bootId', 'complete', 'endpoints'].map((name) => member(value, name));
+  if (typeof node !== 'string' || typeof bootId !== 'string' || typeof complete !== 'number' || !Number.isSafeInteger(complete) || complete < 0) return undefined;
+  if (!Array.isArray(listed) || listed.length > MOST_ENDPOINTS) return undefined;
+  const endpoints = listed.map((entry: unknown) => parseEndpoint(node, entry));
+  return endpoints.every((endpoint) => endpoint !== undefined) ? { node, bootId, complete, endpoints } : undefined;
 };
 
 export interface Admitted { readonly facts: readonly FactEvent[]; readonly refused: readonly string[] }
