@@ -1,6 +1,7 @@
 /**
  * Label sets → numbers; pods → numbers; addresses → pods. One writer, the whole lane in view: no number has two label sets.
- * A number is retired when its last pod is gone and freed when every known node has passed the retirement and an hour has gone by.
+ * A number is retired when its last pod is gone. It is freed when an hour has gone by and every node that was known then has applied what
+ * the furthest node had applied after that hour: a node that was cut off meanwhile holds the number back until it has caught up.
  */
 import type { Decider, EndpointData, NamespaceData, PodData, SeineEvent } from '@seine/events';
 import { CLUSTER_IDENTITY_MAX, CLUSTER_IDENTITY_MIN, labelSetKey, type LabelSet } from '@seine/model';
@@ -9,7 +10,8 @@ import { podLabelSet } from './label-filter.ts';
 
 const RETIREMENT_MS = 3_600_000;
 
-interface Allocated { readonly labels: LabelSet; readonly users: Set<string>; retiredAtMs: number | undefined; waitingFor: Set<string> | undefined }
+interface Retirement { readonly atMs: number; readonly waitingFor: Set<string>; /** Sequence that each of them must have applied; known once the hour is over. */ bar: number | undefined }
+interface Allocated { readonly labels: LabelSet; readonly users: Set<string> }
 
 export interface IdentityState {
   readonly namespaces: Map<string, NamespaceData>;
@@ -17,20 +19,24 @@ export interface IdentityState {
   readonly podsOf: Map<string, Set<string>>;
   readonly endpoints: Map<string, EndpointData>;
   readonly nodes: Set<string>;
+  /** node → up to which sequence it has applied everything, as it said last */
+  readonly positions: Map<string, number>;
   readonly identities: Map<number, Allocated>;
+  readonly retired: Map<number, Retirement>;
   readonly numberByLabels: Map<string, number>;
   /** Freed numbers, longest free first, and the next never given. */
   readonly free: number[];
   next: number;
   readonly assigned: Map<string, { readonly uid: string; readonly identity: number }>;
   readonly bound: Map<string, { readonly identity: number; readonly node: string; readonly pod: string; readonly uid: string }>;
-  /** Pods that wait because every number is in use. */
+  readonly addressesOf: Map<string, Set<string>>;
+  /** Pods without an identity that want one: they wait because every number is in use (SEINE_IDENTITY_EXHAUSTED). */
   readonly waiting: Set<string>;
 }
 
 const initialState = (): IdentityState => ({
-  namespaces: new Map(), pods: new Map(), podsOf: new Map(), endpoints: new Map(), nodes: new Set(), identities: new Map(), numberByLabels: new Map(),
-  free: [], next: CLUSTER_IDENTITY_MIN, assigned: new Map(), bound: new Map(), waiting: new Set(),
+  namespaces: new Map(), pods: new Map(), podsOf: new Map(), endpoints: new Map(), nodes: new Set(), positions: new Map(), identities: new Map(), retired: new Map(), numberByLabels: new Map(),
+  free: [], next: CLUSTER_IDENTITY_MIN, assigned: new Map(), bound: new Map(), addressesOf: new Map(), waiting: new Set(),
 });
 
 const namespaceOf = (pod: string): string => pod.slice(0, pod.indexOf('/'));
@@ -39,6 +45,31 @@ const release = (draft: IdentityState, pod: string): void => {
   const former = draft.assigned.get(pod);
   if (former !== undefined) draft.identities.get(former.identity)?.users.delete(pod);
   draft.assigned.delete(pod);
+};
+
+const wantsIdentity = (pod: PodData): boolean => pod.nodeName !== undefined && !pod.hostNetwork && pod.phase !== 'finished';
+
+const updateWaiting = (draft: IdentityState, key: string): void => {
+  const pod = draft.pods.get(key);
+  if (pod !== undefined && wantsIdentity(pod) && !draft.assigned.has(key)) draft.waiting.add(key);
+  else draft.waiting.delete(key);
+};
+
+const unbind = (draft: IdentityState, address: string): void => {
+  const former = draft.bound.get(address);
+  if (former === undefined) return;
+  const addresses = draft.addressesOf.get(former.pod);
+  addresses?.delete(address);
+  if (addresses?.size === 0) draft.addressesOf.delete(former.pod);
+  draft.bound.delete(address);
+};
+
+const passRetirements = (draft: IdentityState, nowMs: number): void => {
+  for (const retirement of draft.retired.values()) {
+    if (nowMs - retirement.atMs < RETIREMENT_MS) continue;
+    retirement.bar ??= [...draft.positions.values()].reduce((furthest, position) => Math.max(furthest, position), 0);
+    for (const node of retirement.waitingFor) if ((draft.positions.get(node) ?? -1) >= retirement.bar) retirement.waitingFor.delete(node);
+  }
 };
 
 const evolve = (draft: IdentityState, event: SeineEvent): void => {
@@ -51,44 +82,40 @@ const evolve = (draft: IdentityState, event: SeineEvent): void => {
       draft.pods.set(event.key, event.data);
       const peers = draft.podsOf.get(namespaceOf(event.key)) ?? new Set();
       draft.podsOf.set(namespaceOf(event.key), peers.add(event.key));
+      updateWaiting(draft, event.key);
       return;
     }
     case 'pod.vanished.v1': {
       draft.pods.delete(event.key);
       draft.podsOf.get(namespaceOf(event.key))?.delete(event.key);
-      draft.waiting.delete(event.key);
+      updateWaiting(draft, event.key);
       return;
     }
     case 'endpoint.observed.v1': draft.endpoints.set(event.key, event.data); return;
     case 'endpoint.vanished.v1': draft.endpoints.delete(event.key); return;
     case 'nodeposition.observed.v1': {
-      for (const allocated of draft.identities.values()) {
-        /* A position is observed after the node reported it, so one that comes after the retirement in the log has passed it by a report later. */
-        if (allocated.retiredAtMs !== undefined) allocated.waitingFor?.delete(event.key);
-      }
+      draft.positions.set(event.key, event.data.complete);
+      passRetirements(draft, Date.parse(event.time));
       return;
     }
     case 'identity.allocated.v1': {
       const { identity, labels } = event.data;
-      const known = draft.identities.get(identity);
-      if (known !== undefined) { known.retiredAtMs = undefined; known.waitingFor = undefined; return; }
-      draft.identities.set(identity, { labels, users: new Set(), retiredAtMs: undefined, waitingFor: undefined });
+      draft.retired.delete(identity);
+      if (draft.identities.has(identity)) return;
+      draft.identities.set(identity, { labels, users: new Set() });
       draft.numberByLabels.set(labelSetKey(labels), identity);
       const index = draft.free.indexOf(identity);
       if (index >= 0) draft.free.splice(index, 1);
       draft.next = Math.max(draft.next, identity + 1);
       return;
     }
-    case 'identity.retired.v1': {
-      const allocated = draft.identities.get(event.data.identity);
-      if (allocated !== undefined) { allocated.retiredAtMs = Date.parse(event.time); allocated.waitingFor = new Set(draft.nodes); }
-      return;
-    }
+    case 'identity.retired.v1': draft.retired.set(event.data.identity, { atMs: Date.parse(event.time), waitingFor: new Set(draft.nodes), bar: undefined }); return;
     case 'identity.freed.v1': {
       const allocated = draft.identities.get(event.data.identity);
       if (allocated === undefined) return;
       draft.numberByLabels.delete(labelSetKey(allocated.labels));
       draft.identities.delete(event.data.identity);
+      draft.retired.delete(event.data.identity);
       draft.free.push(event.data.identity);
       return;
     }
@@ -96,37 +123,44 @@ const evolve = (draft: IdentityState, event: SeineEvent): void => {
       release(draft, event.key);
       draft.assigned.set(event.key, event.data);
       draft.identities.get(event.data.identity)?.users.add(event.key);
-      draft.waiting.delete(event.key);
+      updateWaiting(draft, event.key);
       return;
     }
-    case 'podidentity.removed.v1': release(draft, event.key); return;
-    case 'address.bound.v1': draft.bound.set(event.key, event.data); return;
-    case 'address.unbound.v1': draft.bound.delete(event.key); return;
+    case 'podidentity.removed.v1': release(draft, event.key); updateWaiting(draft, event.key); return;
+    case 'address.bound.v1': {
+      unbind(draft, event.key);
+      draft.bound.set(event.key, event.data);
+      draft.addressesOf.set(event.data.pod, (draft.addressesOf.get(event.data.pod) ?? new Set()).add(event.key));
+      return;
+    }
+    case 'address.unbound.v1': unbind(draft, event.key); return;
     default: return;
   }
 };
 
-const wantsIdentity = (pod: PodData): boolean => pod.nodeName !== undefined && !pod.hostNetwork && pod.phase !== 'finished';
-
-/** What one input made necessary, decided against a private overlay so that several pods in one decision get several numbers. */
-const decidePods = (pods: Iterable<string>, input: SeineEvent, state: Readonly<IdentityState>): readonly SeineEvent[] => {
+/**
+ * What one input made necessary, decided against a private overlay so that several pods in one decision get several numbers.
+ * @param freed numbers that this very decision freed
+ */
+const decidePods = (pods: Iterable<string>, input: SeineEvent, state: Readonly<IdentityState>, freed: readonly number[] = []): readonly SeineEvent[] => {
   const events: SeineEvent[] = [];
   const trace = { time: input.time, ...(input.traceparent === undefined ? {} : { traceparent: input.traceparent }) };
   const given = new Map<string, number>();
   const left = new Map<number, number>();
   const joined = new Set<number>();
+  const free = freed.length === 0 ? state.free : [...state.free, ...freed];
   let fromFree = 0;
   let next = state.next;
   const numberOf = (labels: LabelSet): number | undefined => {
     const key = labelSetKey(labels);
     const known = state.numberByLabels.get(key) ?? given.get(key);
     if (known !== undefined) {
-      if (state.identities.get(known)?.retiredAtMs !== undefined && !given.has(key)) events.push({ type: 'identity.allocated.v1', key: String(known), ...trace, data: { identity: known, labels } });
+      if (state.retired.has(known) && !given.has(key)) events.push({ type: 'identity.allocated.v1', key: String(known), ...trace, data: { identity: known, labels } });
       given.set(key, known);
       return known;
     }
     /* Never given before freed: a number comes back as late as possible. */
-    const number = next <= CLUSTER_IDENTITY_MAX ? next++ : state.free[fromFree++];
+    const number = next <= CLUSTER_IDENTITY_MAX ? next++ : free[fromFree++];
     if (number === undefined) return undefined;
     given.set(key, number);
     events.push({ type: 'identity.allocated.v1', key: String(number), ...trace, data: { identity: number, labels } });
@@ -145,32 +179,31 @@ const decidePods = (pods: Iterable<string>, input: SeineEvent, state: Readonly<I
     } else if (former !== undefined) {
       events.push({ type: 'podidentity.removed.v1', key, ...trace, data: { uid: former.uid } });
     }
-    /* Addresses: what the node reported, or what the pod's status says where no node has. */
+    /* Addresses: what the node reported for this very pod. */
     const live = pod !== undefined && identity !== undefined;
     const attached = live && endpoint?.uid === pod.uid ? endpoint : undefined;
-    const addresses = new Set(!live ? [] : attached?.addresses ?? []);
-    for (const [address, binding] of state.bound) {
-      if (binding.pod === key && !addresses.has(address)) events.push({ type: 'address.unbound.v1', key: address, ...trace, data: {} });
-    }
-    if (!live) continue;
+    const addresses = new Set(attached?.addresses);
+    for (const address of state.addressesOf.get(key) ?? []) if (!addresses.has(address)) events.push({ type: 'address.unbound.v1', key: address, ...trace, data: {} });
+    if (!live || attached === undefined) continue;
     for (const address of addresses) {
-      const data = { identity, node: attached?.node ?? pod.nodeName!, pod: key, uid: pod.uid };
+      const data = { identity, node: attached.node, pod: key, uid: pod.uid };
       const binding = state.bound.get(address);
       if (binding === undefined || JSON.stringify(binding) !== JSON.stringify(data)) events.push({ type: 'address.bound.v1', key: address, ...trace, data });
     }
   }
   for (const [identity, count] of left) {
     const allocated = state.identities.get(identity);
-    if (allocated === undefined || allocated.retiredAtMs !== undefined || joined.has(identity) || allocated.users.size > count) continue;
+    if (allocated === undefined || state.retired.has(identity) || joined.has(identity) || allocated.users.size > count) continue;
     events.push({ type: 'identity.retired.v1', key: String(identity), ...trace, data: { identity, labels: [...allocated.labels] } });
   }
   return events;
 };
 
+/** Numbers whose retirement every node has passed, and the pods that waited for them. */
 const decideFreed = (input: SeineEvent, state: Readonly<IdentityState>): readonly SeineEvent[] => {
-  const now = Date.parse(input.time);
-  return [...state.identities].filter(([, { retiredAtMs, waitingFor }]) => retiredAtMs !== undefined && waitingFor?.size === 0 && now - retiredAtMs >= RETIREMENT_MS)
-    .map(([identity]): SeineEvent => ({ type: 'identity.freed.v1', key: String(identity), time: input.time, data: { identity } }));
+  const freed = [...state.retired].filter(([, { bar, waitingFor }]) => bar !== undefined && waitingFor.size === 0).map(([identity]) => identity);
+  if (freed.length === 0) return [];
+  return [...freed.map((identity): SeineEvent => ({ type: 'identity.freed.v1', key: String(identity), time: input.time, data: { identity } })), ...decidePods(state.waiting, input, state, freed)];
 };
 
 export const identityDecider: Decider<IdentityState> = {
