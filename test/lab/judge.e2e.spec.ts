@@ -3,6 +3,8 @@ import { once } from 'node:events';
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
+import { eventually } from '@seine/testkit';
+
 import { json, keysOf, removeKey, seine, SHOP, type Endpoint, type MapItem, type ProbeReport, type Verified } from './lab.ts';
 
 const LAB = 'e2ejudge';
@@ -32,19 +34,21 @@ describe('the kernel judges', () => {
 
   test('and somebody else counts the same packets', async () => {
     const target = at('catalogue');
-    const sniff = async (ends: readonly [string, string, string], netns: string): Promise<{ readonly lines: string; readonly source: string }> => {
-      const tcpdump = spawn('nsenter', [`--net=/run/netns/${netns}`, 'tcpdump', '-lnni', 'any', 'tcp[tcpflags] & tcp-syn != 0'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const sniff = async (ends: readonly [string, string, string], netns: string, arrives: boolean): Promise<{ readonly lines: string; readonly source: string }> => {
+      const tcpdump = spawn('nsenter', [`--net=/run/netns/${netns}`, 'tcpdump', '--immediate-mode', '-lnni', 'any', 'tcp[tcpflags] & tcp-syn != 0'], { stdio: ['ignore', 'pipe', 'pipe'] });
       const lines: string[] = [];
       tcpdump.stdout.on('data', (chunk: Buffer) => { lines.push(chunk.toString()); });
       await once(tcpdump.stderr, 'data');
       const report = await json<ProbeReport>('probe', ...ends, '--name', LAB);
+      const source = report.probes[0]!.evidence.source.replace(/:(\d+)$/, '.$1');
+      if (arrives) await eventually(() => lines.join('').includes(source), 5_000);
       tcpdump.kill('SIGINT');
       await once(tcpdump, 'exit');
-      return { lines: lines.join(''), source: report.probes[0]!.evidence.source.replace(/:(\d+)$/, '.$1') };
+      return { lines: lines.join(''), source };
     };
-    const allowed = await sniff(['shop/front-end', target.pod, '80'], target.podNetns);
+    const allowed = await sniff(['shop/front-end', target.pod, '80'], target.podNetns, true);
     expect(allowed.lines.split('\n').filter((line) => line.includes(`In  IP ${allowed.source} >`) && line.includes('Flags [S]'))).toHaveLength(1);
-    const denied = await sniff(DENIED, at('carts-db').podNetns);
+    const denied = await sniff(DENIED, at('carts-db').podNetns, false);
     expect(denied.lines).not.toContain(denied.source);
   }, 60_000);
 
