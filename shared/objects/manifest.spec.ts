@@ -33,5 +33,9 @@ describe('manifests', () => {
     expect(({} as Record<string, unknown>)['kind']).toBeUndefined();
   });
 
+  test.each(['a.b', 'A', '-a', 'a'.repeat(64)])('refuses the namespace %s', (namespace) => {
+    expect(parseManifests(`apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: ${namespace}}\n`, 'x.yaml').refused).toMatchObject([{ refusals: [{ field: 'metadata.namespace' }] }]);
+  });
+
   test('skips empty documents', () => { expect(parseManifests('---\n---\n# nothing\n', 'x.yaml')).toEqual({ objects: [], refused: [] }); });
 });

@@ -2,7 +2,7 @@
 import type { Refusal } from '@seine/events';
 import { isMap, isSeq, LineCounter, parseAllDocuments, type Document, type Node } from 'yaml';
 
-import { isDnsSubdomain } from './names.ts';
+import { isDnsLabel } from './names.ts';
 import { isClusterScoped, type KubeObject, type RefusedObject } from './object.ts';
 import { faults, isObject, member, type PlainObject } from './refusal.ts';
 
@@ -47,7 +47,7 @@ export const toObject = (raw: unknown, place?: { readonly file: string; readonly
   const name = typeof nameRaw === 'string' ? nameRaw : '';
   if (!(name.length <= 253 && NAME.test(name))) found.refuse('metadata.name', nameRaw, 'a DNS name: at most 253 of [a-z0-9-.], beginning and ending with a letter or digit');
   const namespaceRaw = member(metadata, 'namespace') ?? undefined;
-  if (namespaceRaw !== undefined && !(typeof namespaceRaw === 'string' && isDnsSubdomain(namespaceRaw) && namespaceRaw.length <= 63)) {
+  if (namespaceRaw !== undefined && !(typeof namespaceRaw === 'string' && isDnsLabel(namespaceRaw))) {
     found.refuse('metadata.namespace', namespaceRaw, 'a DNS label: at most 63 of [a-z0-9-]');
   }
   const namespace = isClusterScoped(kind) ? '' : typeof namespaceRaw === 'string' ? namespaceRaw : 'default';

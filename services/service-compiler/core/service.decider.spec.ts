@@ -6,8 +6,8 @@ import { decideAll, type SeineEvent } from '@seine/events';
 import { serviceDecider } from './service.decider.ts';
 
 const time = '1970-01-01T00:00:00.000Z';
-const service = (name: string, { address = '10.96.0.1', type = 'ClusterIP' as const, protocol = 'TCP' as 'TCP' | 'SCTP', targetPort = 8080 } = {}): SeineEvent =>
-  ({ type: 'service.observed.v1', key: `shop/${name}`, time, data: { uid: name, type, clusterIPs: [address], selector: {}, ports: [{ name: '', port: 80, protocol, targetPort }] } });
+const service = (name: string, { address = '10.96.0.1', type = 'ClusterIP', externalIPs = [] as readonly string[], protocol = 'TCP' as 'TCP' | 'SCTP', targetPort = 8080 } = {}): SeineEvent =>
+  ({ type: 'service.observed.v1', key: `shop/${name}`, time, data: { uid: name, type, clusterIPs: [address], ...(externalIPs.length === 0 ? {} : { externalIPs: [...externalIPs] }), selector: {}, ports: [{ name: '', port: 80, protocol, targetPort }] } });
 const vanished = (name: string): SeineEvent => ({ type: 'service.vanished.v1', key: `shop/${name}`, time, data: { uid: name } });
 const slice = (name: string, of: string, ...addresses: readonly string[]): SeineEvent => ({
   type: 'endpointslice.observed.v1', key: `shop/${name}`, time,
@@ -24,6 +24,7 @@ describe('frontends', () => {
     { name: 'the first frontend is 1', given: [service('a')], then: ['service.compiled.v1 shop/a [1] '] },
     { name: 'the same again decides nothing', given: [service('a'), service('a')], then: ['service.compiled.v1 shop/a [1] '] },
     { name: 'the first Service holds an address and a port', given: [service('a'), service('b')], then: ['service.compiled.v1 shop/a [1] ', 'service.compiled.v1 shop/b [] spec.ports[0]'] },
+    { name: 'what a Service asks for beyond its ClusterIP is refused beside it', given: [service('a', { type: 'NodePort', externalIPs: ['192.0.2.1', '192.0.2.2'] })], then: ['service.compiled.v1 shop/a [1] spec.type,spec.externalIPs[0],spec.externalIPs[1]'] },
     { name: 'SCTP is translated by address only', given: [service('a', { protocol: 'SCTP' })], then: ['service.compiled.v1 shop/a [] spec.ports[0].targetPort'] },
     { name: 'a Service that goes is removed', given: [service('a'), vanished('a')], then: ['service.compiled.v1 shop/a [1] ', 'service.removed.v1 shop/a'] },
     { name: 'who waited for a frontend has it when its Service goes, the first of them alone', given: [service('a'), service('b'), service('c'), vanished('a')], then: [

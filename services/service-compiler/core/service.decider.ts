@@ -115,6 +115,7 @@ const compileService = (name: string, service: ServiceData, ledger: ReturnType<t
   const refusals: Refusal[] = [];
   const frontends: CompiledService['frontends'][number][] = [];
   if (service.type === 'NodePort' || service.type === 'LoadBalancer') refusals.push(refusal('spec.type', service.type, 'ClusterIP: its ClusterIP works, the rest is not supported yet'));
+  for (const [index, address] of (service.externalIPs ?? []).entries()) refusals.push(refusal(`spec.externalIPs[${index}]`, address, 'no external address: its ClusterIP works, the rest is not supported yet'));
   for (const address of service.type === 'ExternalName' ? [] : service.clusterIPs) {
     for (const [index, { port, protocol, name: portName, targetPort }] of service.ports.entries()) {
       const key = frontendKey(address, port, protocol);

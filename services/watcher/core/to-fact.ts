@@ -1,6 +1,6 @@
 /** An object → the fact that it is, or every reason why it cannot be one. Pure. */
 import type { EndpointSliceData, FactEvent, NamespaceData, NetworkPolicyData, NodeData, PodData, Refusal, ServiceData } from '@seine/events';
-import { parseAddress } from '@seine/model';
+import { parseAddress, parsePrefix, prefixContains } from '@seine/model';
 import {
   faults, isDnsLabel, isDnsSubdomain, isObject, isPortName, listAt, member, objectAt, parseNetworkPolicy, readLabels, refOf, UNSUPPORTED_KINDS,
   type Faults, type KubeObject, type PlainObject,
@@ -36,6 +36,16 @@ const addressAt = (found: Faults, field: string, value: unknown): string | undef
     return undefined;
   }
   found.refuse(field, value, 'an IP address');
+  return undefined;
+};
+
+/** Addresses that mean this machine, this link, a group or nobody: an endpoint there would let one tenant reach into another's node. */
+const SPECIAL = ['0.0.0.0/32', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/4'].map((text) => parsePrefix(text)!); // constants
+
+const endpointAddressAt = (found: Faults, field: string, value: unknown): string | undefined => {
+  const address = addressAt(found, field, value);
+  if (address === undefined || !SPECIAL.some((prefix) => prefixContains(prefix, parseAddress(address)!))) return address;
+  found.refuse(field, value, 'an address of one other machine: not unspecified, loopback, link-local or multicast');
   return undefined;
 };
 
@@ -78,6 +88,7 @@ const podData = (found: Faults, object: KubeObject): PodData => {
   const spec = objectAt(found, 'spec', member(object.raw, 'spec'));
   const status = objectAt(found, 'status', member(object.raw, 'status'));
   const nodeName = text(found, 'spec.nodeName', member(spec, 'nodeName'));
+  if (nodeName !== undefined && nodeName !== '' && !isDnsSubdomain(nodeName)) found.refuse('spec.nodeName', nodeName, 'a DNS subdomain');
   const ips = listAt(found, 'status.podIPs', member(status, 'podIPs'));
   const listed = ips === undefined ? [] : ips.map((item, index) => member(objectAt(found, `status.podIPs[${index}]`, item), 'ip'));
   const single = member(status, 'podIP') ?? undefined;
@@ -124,14 +135,19 @@ const serviceData = (found: Faults, object: KubeObject): ServiceData => {
       ...(nodePort === undefined || nodePort === 0 ? {} : { nodePort: portAt(found, `${place}.nodePort`, nodePort) }),
     };
   });
+  const externalIPs = (listAt(found, 'spec.externalIPs', member(spec, 'externalIPs')) ?? []).flatMap((ip, index) => addressAt(found, `spec.externalIPs[${index}]`, ip) ?? []);
   const seen = new Set<string>();
   ports.forEach((port, index) => {
+    if (ports.length > 1 && port.name === '') found.refuse(`spec.ports[${index}].name`, undefined, 'a name: there are several ports');
+    if (port.name !== '' && !isDnsLabel(port.name)) found.refuse(`spec.ports[${index}].name`, port.name, 'a DNS label: at most 63 of [a-z0-9-]');
+    if (port.name !== '' && ports.findIndex(({ name }) => name === port.name) !== index) found.refuse(`spec.ports[${index}].name`, port.name, 'a name that no other port has');
     const key = `${port.port}/${port.protocol}`;
     if (seen.has(key)) found.refuse(`spec.ports[${index}]`, key, 'a port and protocol that no other entry has');
     seen.add(key);
   });
   return {
     uid: object.uid, type, clusterIPs, ports,
+    ...(externalIPs.length === 0 ? {} : { externalIPs }),
     ...(selector === undefined ? {} : { selector: readLabels(found, 'spec.selector', selector) }),
     ...(object.place === undefined ? {} : { source: object.place }),
   };
@@ -150,7 +166,7 @@ const endpointSliceData = (found: Faults, object: KubeObject): EndpointSliceData
     const nodeName = text(found, `${place}.nodeName`, member(endpoint, 'nodeName'));
     const pod = text(found, `${place}.targetRef.name`, member(target, 'name'));
     return {
-      addresses: (listAt(found, `${place}.addresses`, member(endpoint, 'addresses')) ?? []).flatMap((ip, at) => addressAt(found, `${place}.addresses[${at}]`, ip) ?? []),
+      addresses: (listAt(found, `${place}.addresses`, member(endpoint, 'addresses')) ?? []).flatMap((ip, at) => endpointAddressAt(found, `${place}.addresses[${at}]`, ip) ?? []),
       ready, serving: (member(conditions, 'serving') ?? ready) !== false, terminating: member(conditions, 'terminating') === true,
       ...(nodeName === undefined ? {} : { nodeName }), ...(pod === undefined ? {} : { pod: `${object.namespace}/${pod}` }),
     };

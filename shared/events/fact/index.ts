@@ -50,6 +50,8 @@ export const serviceObserved = defineEvent({
     type: Type.String(),
     /** Empty for headless and ExternalName. */
     clusterIPs: Type.Array(Type.String()),
+    /** Asked for, not served yet: the service-compiler refuses them beside the ClusterIP. */
+    externalIPs: Type.Optional(Type.Array(Type.String())),
     selector: Type.Optional(LabelMap),
     ports: Type.Array(Type.Object({
       name: Type.String(), port: PortNumber, protocol: ProtocolText,

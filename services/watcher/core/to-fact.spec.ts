@@ -1,0 +1,52 @@
+import { describe, expect, test } from '@jest/globals';
+
+import { toObject, type KubeObject } from '@seine/objects';
+
+import { toFact } from './to-fact.ts';
+
+const TIME = '1970-01-01T00:00:00.000Z';
+const made = (raw: Readonly<Record<string, unknown>>): ReturnType<typeof toFact> => toFact(toObject({ apiVersion: 'v1', ...raw }) as KubeObject, TIME); // well formed
+const refused = (raw: Readonly<Record<string, unknown>>): readonly string[] => {
+  const fact = made(raw);
+  return fact !== undefined && 'refusals' in fact ? fact.refusals.map(({ message }) => message) : [];
+};
+
+const pod = (spec: unknown, status: unknown = {}): Readonly<Record<string, unknown>> => ({ kind: 'Pod', metadata: { name: 'a', namespace: 'shop' }, spec, status });
+const service = (spec: unknown): Readonly<Record<string, unknown>> => ({ kind: 'Service', metadata: { name: 'a', namespace: 'shop' }, spec });
+const slice = (address: string, family = 'IPv4'): Readonly<Record<string, unknown>> => ({
+  kind: 'EndpointSlice', metadata: { name: 'a', namespace: 'shop', labels: { 'kubernetes.io/service-name': 'a' } }, addressType: family, endpoints: [{ addresses: [address] }], ports: [{ port: 80 }],
+});
+
+describe('an object that is no fact says why', () => {
+  test.each<{ name: string; raw: Readonly<Record<string, unknown>>; then: readonly string[] }>([
+    { name: 'every fault at once', raw: pod({ nodeName: '../n1', containers: [{ ports: [{ containerPort: 0, protocol: 'tcp' }] }] }, { podIP: '10.244.1.300' }), then: [
+      'spec.nodeName: "../n1": expected a DNS subdomain', 'status.podIP: "10.244.1.300": expected an IP address',
+      'spec.containers[0].ports[0].containerPort: 0: expected a number from 1 to 65535', 'spec.containers[0].ports[0].protocol: "tcp": expected one of TCP, UDP, SCTP',
+    ] },
+    { name: 'a pod of IPv6', raw: pod({}, { podIP: 'fd00::1' }), then: ['status.podIP: "fd00::1": expected an IPv4 address: IPv6 is not supported yet'] },
+    { name: 'several ports without names', raw: service({ clusterIP: '10.96.0.1', ports: [{ port: 80 }, { name: 'b', port: 81 }] }), then: ['spec.ports[0].name: nothing: expected a name: there are several ports'] },
+    { name: 'two ports of one name', raw: service({ ports: [{ name: 'b', port: 80 }, { name: 'b', port: 81 }] }), then: ['spec.ports[1].name: "b": expected a name that no other port has'] },
+    { name: 'one port twice', raw: service({ ports: [{ name: 'a', port: 80 }, { name: 'b', port: 80 }] }), then: ['spec.ports[1]: "80/TCP": expected a port and protocol that no other entry has'] },
+    { name: 'a ClusterIP that is none', raw: service({ clusterIP: '10.96.0', ports: [{ port: 80 }] }), then: ['spec.clusterIPs[0]: "10.96.0": expected an IP address'] },
+    { name: 'a slice of another family', raw: slice('10.244.1.2', 'IPv6'), then: ['addressType: "IPv6": expected IPv4: IPv6 and FQDN are not supported yet'] },
+    ...['0.0.0.0', '127.0.0.1', '169.254.169.254', '224.0.0.1'].map((address) => ({
+      name: `an endpoint at ${address}`, raw: slice(address), then: [`endpoints[0].addresses[0]: "${address}": expected an address of one other machine: not unspecified, loopback, link-local or multicast`],
+    })),
+    { name: 'a policy of another maker', raw: { apiVersion: 'cilium.io/v2', kind: 'CiliumNetworkPolicy', metadata: { name: 'a' } }, then: [
+      'kind: CiliumNetworkPolicy is not supported yet: what it would isolate or deny is not enforced; write a NetworkPolicy',
+    ] },
+  ])('$name', ({ raw, then }) => { expect(refused(raw)).toEqual(then); });
+});
+
+describe('an object that is a fact', () => {
+  test('carries what a Service asks for, headless and external addresses too', () => {
+    expect(made(service({ clusterIP: 'None', externalIPs: ['192.0.2.1'], ports: [{ port: 80, targetPort: 'http' }] }))).toMatchObject({
+      fact: { type: 'service.observed.v1', key: 'shop/a', data: { clusterIPs: [], externalIPs: ['192.0.2.1'], ports: [{ name: '', port: 80, protocol: 'TCP', targetPort: 'http' }] } },
+    });
+  });
+  test('is unscheduled without a node, and finished when it has succeeded', () => {
+    expect(made(pod({ nodeName: '' }, { phase: 'Succeeded' }))).toMatchObject({ fact: { data: { phase: 'finished', serviceAccount: 'default', addresses: [] } } });
+    expect(made(pod({}))).not.toHaveProperty('fact.data.nodeName');
+  });
+  test('is none for kinds that say nothing about the network', () => { expect(made({ kind: 'ConfigMap', metadata: { name: 'a' } })).toBeUndefined(); });
+});
