@@ -36,6 +36,10 @@ describe('a policy that is refused names the field', () => {
     { name: 'a fault in a direction that the policy does not have', spec: { policyTypes: ['Ingress'], egress: [{ ports: [{ port: 0 }] }] }, field: 'spec.egress[0].ports[0].port' },
   ])('$name', ({ spec, field }) => { expect(fields(spec)).toEqual([field]); });
 
+  test.each(['My_Policy', 'a:b', 'a..b', '-a', 'a'.repeat(254)])('the name %s', (name) => {
+    expect(parseNetworkPolicy({ namespace: 'shop', name, uid: 'u', spec: {} })).toMatchObject({ ok: false, refusals: [{ field: 'metadata.name' }] });
+  });
+
   test('every fault at once', () => { expect(fields({ ingress: [{ ports: [{ port: 0 }, { port: 70000 }] }] })).toHaveLength(2); });
 });
 
@@ -57,4 +61,15 @@ describe('empty is not absent', () => {
     { name: 'endPort ends a range', item: { port: 80, endPort: 90, protocol: 'SCTP' }, want: { type: 'range', protocol: 132, from: 80, to: 90 } },
     { name: 'a name stays a name', item: { port: 'web' }, want: { type: 'named', protocol: 6, name: 'web' } },
   ])('$name', ({ item, want }) => { expect(parse(port(item))).toMatchObject({ ok: true, policy: { rules: [{ ports: [want] }] } }); });
+});
+
+describe('a block of addresses', () => {
+  test.each([
+    { name: 'keeps its holes', block: { cidr: '10.0.0.0/8', except: ['10.1.0.0/16'] }, want: { cidr: '10.0.0.0/8', except: ['10.1.0.0/16'] } },
+    { name: 'loses its host bits', block: { cidr: '10.1.2.3/8' }, want: { cidr: '10.0.0.0/8', except: [] } },
+    { name: 'of IPv6 is one without IPv4', block: { cidr: 'fd00::/8' }, want: { cidr: 'fd00::/8', except: [] } },
+    { name: 'of all IPv6 means no IPv4', block: { cidr: '::/0' }, want: { cidr: '::/0', except: ['0.0.0.0/0'] } },
+    { name: 'of all IPv6 keeps its holes', block: { cidr: '::/0', except: ['fc00::/7'] }, want: { cidr: '::/0', except: ['fc00::/7', '0.0.0.0/0'] } },
+    { name: 'just around the mapped addresses means none of them', block: { cidr: '::ffff:0:0/95' }, want: { except: ['0.0.0.0/0'] } },
+  ])('$name', ({ block, want }) => { expect(parse(from({ ipBlock: block }))).toMatchObject({ ok: true, policy: { rules: [{ peers: [{ type: 'cidr', ...want }] }] } }); });
 });

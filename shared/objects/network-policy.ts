@@ -8,7 +8,7 @@
 import type { CompiledPolicy, CompiledRule, Peer, PortItem, Refusal } from '@seine/events';
 import { formatPrefix, parsePrefix, prefixCovers, PROTOCOL } from '@seine/model';
 
-import { isPortName, readSelector } from './names.ts';
+import { isDnsSubdomain, isPortName, readSelector } from './names.ts';
 import { faults, isObject, listAt, member, objectAt, onlyMembers, type Faults, type PlainObject } from './refusal.ts';
 
 export interface NetworkPolicyObject { readonly namespace: string; readonly name: string; readonly uid: string; readonly spec: unknown; readonly lines?: Readonly<Record<string, number>> }
@@ -16,6 +16,9 @@ export interface NetworkPolicyObject { readonly namespace: string; readonly name
 export type Parsed = { readonly ok: true; readonly policy: CompiledPolicy } | { readonly ok: false; readonly refusals: readonly Refusal[] };
 
 const PROTOCOLS = ['TCP', 'UDP', 'SCTP'] as const;
+
+const ALL_V4 = '0.0.0.0/0';
+const ALL_V4_PREFIX = parsePrefix(ALL_V4)!; // a constant
 
 const readPort = (found: Faults, field: string, value: unknown): PortItem | undefined => {
   const item = objectAt(found, field, value);
@@ -59,7 +62,10 @@ const readIpBlock = (found: Faults, field: string, value: unknown): Peer | undef
     if (!prefixCovers(outer, hole) || hole.length === outer.length) { found.refuse(`${field}.except[${index}]`, text, `a CIDR strictly inside ${formatPrefix(outer)}`); return []; }
     return [formatPrefix(hole)];
   });
-  return outer === undefined ? undefined : { type: 'cidr', cidr: formatPrefix(outer), except };
+  if (outer === undefined) return undefined;
+  /* Seine's IPv4 addresses are mapped into IPv6, a block of IPv6 means none of them: ::/0 must not admit what 0.0.0.0/0 would. */
+  const mapped = outer.length < ALL_V4_PREFIX.length && prefixCovers(outer, ALL_V4_PREFIX) ? [ALL_V4] : [];
+  return { type: 'cidr', cidr: formatPrefix(outer), except: [...except, ...mapped] };
 };
 
 const readPeer = (found: Faults, field: string, namespace: string, value: unknown): Peer | undefined => {
@@ -102,6 +108,7 @@ const TYPES = ['Ingress', 'Egress'] as const;
 
 export const parseNetworkPolicy = ({ namespace, name, uid, spec: raw, lines = {} }: NetworkPolicyObject): Parsed => {
   const found = faults();
+  if (!isDnsSubdomain(name)) found.refuse('metadata.name', name, 'a DNS subdomain of at most 253 of [a-z0-9-.]');
   if (!isObject(raw)) found.refuse('spec', raw, 'an object with podSelector');
   const spec: PlainObject = isObject(raw) ? raw : {};
   onlyMembers(found, 'spec', spec, ['podSelector', 'policyTypes', 'ingress', 'egress']);

@@ -67,8 +67,8 @@ const objectsOf = (world) => structuredClone([...world.namespaces, ...NODES, ...
 
 const PORTS = [80, 443, 3306, 8079, 8080, 8087, 8088, 27017, 53, 1, 65535];
 const PROTOCOLS = ['TCP', 'TCP', 'TCP', 'UDP', 'SCTP'];
-const CIDRS = ['0.0.0.0/0', '10.244.0.0/16', '10.244.1.0/24', '10.244.2.0/24', '10.244.1.10/31', '192.168.50.0/24', '192.168.50.200/32', '203.0.113.0/24', '203.0.113.0/29', '198.51.100.0/24', '10.0.0.0/8', 'fd00::/8'];
-const HOLES = { '0.0.0.0/0': ['10.0.0.0/8', '203.0.113.0/25', '192.168.50.200/32', '10.244.1.10/32'], '10.244.0.0/16': ['10.244.2.0/24', '10.244.1.12/30'], '10.244.1.0/24': ['10.244.1.10/31', '10.244.1.12/32'], '192.168.50.0/24': ['192.168.50.200/32', '192.168.50.2/32'], '203.0.113.0/24': ['203.0.113.0/29', '203.0.113.7/32'], '10.0.0.0/8': ['10.244.1.0/24'] };
+const CIDRS = ['0.0.0.0/0', '10.244.0.0/16', '10.244.1.0/24', '10.244.2.0/24', '10.244.1.10/31', '192.168.50.0/24', '192.168.50.200/32', '203.0.113.0/24', '203.0.113.0/29', '198.51.100.0/24', '10.0.0.0/8', 'fd00::/8', '::/0'];
+const HOLES = { '0.0.0.0/0': ['10.0.0.0/8', '203.0.113.0/25', '192.168.50.200/32', '10.244.1.10/32'], '10.244.0.0/16': ['10.244.2.0/24', '10.244.1.12/30'], '10.244.1.0/24': ['10.244.1.10/31', '10.244.1.12/32'], '192.168.50.0/24': ['192.168.50.200/32', '192.168.50.2/32'], '203.0.113.0/24': ['203.0.113.0/29', '203.0.113.7/32'], '10.0.0.0/8': ['10.244.1.0/24'], '::/0': ['fc00::/7', 'fd00::/8'] };
 const OUTSIDE = ['external', '203.0.113.7', '203.0.113.200', '198.51.100.9'];
 const TIERS = ['front', 'back', 'data'];
 const PORT_NAMES = ['web', 'db', 'metrics'];
@@ -99,10 +99,10 @@ const namespaceSelectorOf = (world, random) => {
 };
 
 const peerOf = (world, random) => {
-  const kind = random.below(6);
+  const kind = random.below(7);
   if (kind < 2) return { podSelector: podSelectorOf(world, random) };
-  if (kind === 2 || kind === 3) return { namespaceSelector: namespaceSelectorOf(world, random) };
-  if (kind === 3) return { namespaceSelector: namespaceSelectorOf(world, random), podSelector: podSelectorOf(world, random) };
+  if (kind < 4) return { namespaceSelector: namespaceSelectorOf(world, random) };
+  if (kind === 4) return { namespaceSelector: namespaceSelectorOf(world, random), podSelector: podSelectorOf(world, random) };
   const cidr = random.pick(CIDRS);
   return { ipBlock: HOLES[cidr] !== undefined && random.chance(0.5) ? { cidr, except: [...new Set([random.pick(HOLES[cidr]), random.pick(HOLES[cidr])])] } : { cidr } };
 };
@@ -183,7 +183,7 @@ const probeOf = (world, random) => {
   const asked = protocol === 'ICMP' ? { protocol } : { protocol, port };
   if (kind === 0) return { from: random.pick(OUTSIDE), to: pod, ...asked };
   if (kind === 1) return { from: pod, to: random.pick(OUTSIDE), ...asked };
-  if (kind === 2 || kind === 3) return { from: `node:${random.pick(['n1', 'n2'])}`, to: pod, ...asked };
+  if (kind === 2) return { from: `node:${random.pick(['n1', 'n2'])}`, to: pod, ...asked };
   if (kind === 3) return { from: pod, to: random.pick(['node:n1', 'node:n2', pod]), ...asked };
   if (kind === 4 && world.services.length > 0) {
     const service = random.pick(world.services);
