@@ -13,7 +13,7 @@ import { parsePrefix, prefixContains, parseAddress, SeineError } from '@seine/mo
 import { persistentUnix, serveUnix, SOCKET, type Handler, type LocalEndpoint, type NodeStatus, type PersistentUnix } from '@seine/node';
 import { LINES_ANNOTATION, objectKey, SOURCE_ANNOTATION, type KubeObject } from '@seine/objects';
 
-import { endpointSlices, expand, labNodes, nodeOf, podAddress } from './core/index.ts';
+import { expand, labNodes, nodeOf, podAddress, withEndpointSlices } from './core/index.ts';
 import { createKubelet, podShape, wantsPod } from './shell/kubelet.ts';
 import { followLab, GENERATION_LABEL } from './shell/log.ts';
 import { makePlaces, nodeBinary, placesOf, PROJECT } from './shell/places.ts';
@@ -205,15 +205,10 @@ const converge = async (): Promise<Converged> => {
   const paper = expand([...given.values()], nodes);
   const expanded = { ...paper, objects: withLives(paper.objects) };
   ignored = expanded.ignored;
-  objects = withAddresses(expanded.objects.filter(({ kind }) => kind !== 'EndpointSlice'));
-  const slices = (): readonly KubeObject[] => {
-    const own = expanded.objects.filter(({ kind }) => kind === 'EndpointSlice');
-    return [...own, ...endpointSlices(objects.filter(({ kind, namespace, name }) => kind === 'Service' && !own.some((slice) => slice.namespace === namespace && slice.name.startsWith(name))), objects.filter(({ kind }) => kind === 'Pod'))];
-  };
   /* As given: an address that the node chose is no change of the pod. */
   const wanted = expanded.objects.filter(wantsPod);
   const failed = [...await kubelet.stopped(wanted)];
-  objects = [...objects, ...slices()];
+  objects = withEndpointSlices(withAddresses(expanded.objects));
   writeObjects(objects);
   const factSeq = await log.generation(generation, PATIENCE_MS);
   const before = kubelet.attached().size;
@@ -221,8 +216,7 @@ const converge = async (): Promise<Converged> => {
   const refusedObjects = new Set(log.refused().map(({ object }) => object));
   failed.push(...await kubelet.started(wanted.filter((pod) => !refusedObjects.has(objectKey(pod)))));
   if (kubelet.attached().size !== before || wanted.some((pod) => podAddress(pod) === undefined)) {
-    objects = withAddresses(expanded.objects.filter(({ kind }) => kind !== 'EndpointSlice'));
-    objects = [...objects, ...slices()];
+    objects = withEndpointSlices(withAddresses(expanded.objects));
     writeObjects(objects);
     await log.generation(generation, PATIENCE_MS);
   }
@@ -249,26 +243,35 @@ const prober = createProber({
 const reachableServices = async (): Promise<number> => {
   const frontends = objects.filter((object) => object.kind === 'Service').flatMap((service) => {
     const spec = service.raw['spec'] as { readonly clusterIP?: string; readonly ports?: readonly { readonly port: number; readonly protocol?: string }[] } | undefined;
-    const tcp = spec?.ports?.find(({ protocol }) => (protocol ?? 'TCP') === 'TCP');
-    return spec?.clusterIP === undefined || spec.clusterIP === 'None' || tcp === undefined ? [] : [{ service, port: tcp.port }];
+    const first = spec?.ports?.find(({ protocol }) => (protocol ?? 'TCP') === 'TCP') ?? spec?.ports?.find(({ protocol }) => protocol === 'UDP');
+    return spec?.clusterIP === undefined || spec.clusterIP === 'None' || first === undefined ? [] : [{ service, port: first.port, protocol: first.protocol ?? 'TCP' }];
   });
   /* From the node itself: host traffic reaches its own pods whatever isolates them, so this asks for the translation, not for a policy. */
-  const report = await prober.probeAll(frontends.map(({ service, port: servicePort }): Probe => {
+  const report = await prober.probeAll(frontends.map(({ service, port: servicePort, protocol }): Probe => {
     const slice = objects.find((object) => object.kind === 'EndpointSlice' && object.namespace === service.namespace && (object.raw['metadata'] as { labels?: Record<string, string> }).labels?.['kubernetes.io/service-name'] === service.name);
     const node = (slice?.raw['endpoints'] as readonly { readonly nodeName?: string }[] | undefined)?.[0]?.nodeName ?? nodes[0]!.name;
-    return { from: `node:${node}`, to: `svc:${service.namespace}/${service.name}`, protocol: 'TCP', port: servicePort };
+    return { from: `node:${node}`, to: `svc:${service.namespace}/${service.name}`, protocol, port: servicePort };
   }));
   return report.probes.filter(({ got }) => got === 'allow').length;
 };
 
 const handle: Handler = async (op, body) => {
   switch (op) {
-    case 'ping': return { pid: process.pid, times };
+    case 'ping': return { pid: process.pid, times, order };
     case 'apply': return inTurn(async () => {
       const { objects: more, replace } = body as { readonly objects: readonly KubeObject[]; readonly replace?: boolean };
-      if (replace === true) given.clear();
-      for (const object of more) given.set(objectKey(object), object);
-      return converge();
+      const former = new Set(given.keys());
+      const give = (all: readonly KubeObject[]): Promise<Converged> => {
+        if (replace === true) given.clear();
+        for (const object of all) given.set(objectKey(object), object);
+        return converge();
+      };
+      const converged = await give(more);
+      /* What is refused leaves its former self in force; a cluster that was replaced has no former self. */
+      const kept = new Set(converged.refused.map(({ object }) => object).filter((key) => former.has(key)));
+      if (replace !== true || kept.size === 0) return converged;
+      await give(more.filter((object) => !kept.has(objectKey(object))));
+      return give(more);
     });
     case 'delete': return inTurn(async () => {
       for (const key of (body as { readonly keys: readonly string[] }).keys) given.delete(key);

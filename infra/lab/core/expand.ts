@@ -50,7 +50,7 @@ const podOf = (workload: KubeObject, name: string, nodeName: string | undefined)
   }, workload);
 };
 
-const podsOf = (workload: KubeObject, nodes: readonly LabNode[]): readonly KubeObject[] => {
+const podsOf = (workload: KubeObject, nodes: readonly KubeObject[]): readonly KubeObject[] => {
   const { kind, namespace, name } = workload;
   switch (kind) {
     case 'DaemonSet': return nodes.map((node) => podOf(workload, `${name}-${suffix(`${namespace}/${name}/${node.name}`)}`, node.name));
@@ -86,11 +86,14 @@ const schedule = (pods: readonly KubeObject[], nodes: readonly KubeObject[]): re
   });
 };
 
+/** What an API server takes for "choose one": absent, null, empty. */
+const isUnset = (value: unknown): boolean => value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0);
+
 const withServiceAddresses = (services: readonly KubeObject[]): readonly KubeObject[] => {
-  const taken = new Set(services.map((service) => at(service.raw, 'spec', 'clusterIP')));
+  const taken = new Set(services.flatMap((service) => [at(service.raw, 'spec', 'clusterIP'), ...listOf(at(service.raw, 'spec', 'clusterIPs'))]));
   return services.map((service) => {
     const spec = plainAt(service.raw, 'spec');
-    if (member(spec, 'clusterIP') !== undefined || member(spec, 'clusterIPs') !== undefined || member(spec, 'type') === 'ExternalName') return service;
+    if (!isUnset(member(spec, 'clusterIP')) || !isUnset(member(spec, 'clusterIPs')) || member(spec, 'type') === 'ExternalName') return service;
     let number = Number.parseInt(digest(`${service.namespace}/${service.name}`).slice(-4), 16) % 65_000;
     const address = (): string => `${SERVICE_RANGE}.${(number >> 8) & 0xff}.${(number & 0xff) || 1}`;
     while (taken.has(address())) number = (number + 1) % 65_000;
@@ -132,6 +135,16 @@ export const endpointSlices = (services: readonly KubeObject[], pods: readonly K
   }));
 });
 
+/** The Service that a slice says it belongs to. */
+const serviceOf = (slice: KubeObject): string => `${slice.namespace}/${String(at(slice.raw, 'metadata', 'labels', 'kubernetes.io/service-name'))}`;
+
+/** All slices of a cluster whose pods have addresses: the given ones as they are, and the controller's for each Service that was given none. */
+export const withEndpointSlices = (objects: readonly KubeObject[]): readonly KubeObject[] => {
+  const served = new Set(objects.filter(({ kind }) => kind === 'EndpointSlice').map(serviceOf));
+  const unserved = objects.filter(({ kind, namespace, name }) => kind === 'Service' && !served.has(`${namespace}/${name}`));
+  return [...objects, ...endpointSlices(unserved, objects.filter(({ kind }) => kind === 'Pod'))];
+};
+
 /** Everything but EndpointSlices, which need the pods' addresses. Manifests' own Nodes win over the lab's. */
 export const expand = (given: readonly KubeObject[], labNodes: readonly LabNode[]): Expanded => {
   const ignored: Record<string, number> = {};
@@ -143,8 +156,10 @@ export const expand = (given: readonly KubeObject[], labNodes: readonly LabNode[
     const base = nodeObject(node);
     return own === undefined ? base : { ...base, raw: { ...base.raw, metadata: { ...plainAt(base.raw, 'metadata'), labels: { ...plainAt(base.raw, 'metadata', 'labels'), ...plainAt(own.raw, 'metadata', 'labels') } } } };
   }), ...of('Node').filter(({ name }) => !labNames.has(name))];
+  /* A lab can run pods on its own nodes only; on paper every node runs some. */
+  const runners = labNodes.length === 0 ? nodes : nodes.filter(({ name }) => labNames.has(name));
   const workloads = given.filter(({ kind }) => WORKLOAD_KINDS.has(kind));
-  const pods = schedule([...of('Pod'), ...workloads.flatMap((workload) => podsOf(workload, labNodes))], nodes);
+  const pods = schedule([...of('Pod'), ...workloads.flatMap((workload) => podsOf(workload, runners))], runners);
   const services = withServiceAddresses(of('Service'));
   const named = new Set(of('Namespace').map(({ name }) => name));
   const implied = [...new Set([...pods, ...services, ...of('NetworkPolicy')].map(({ namespace }) => namespace))].filter((name) => name !== '' && !named.has(name)).sort();

@@ -1,2 +1,3 @@
 export * from './expand.ts';
 export * from './names.ts';
+export * from './seats.ts';

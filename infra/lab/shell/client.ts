@@ -9,7 +9,8 @@ import { connectUnix, SOCKET, type UnixClient } from '@seine/node';
 import { makePlaces, nodeBinary, placesOf, PROJECT, type Places } from './places.ts';
 import { takeDown } from './takedown.ts';
 
-export interface UpOptions { readonly nodes: number; readonly repair: boolean; readonly offload: boolean; readonly ctSize?: number; readonly atOnce?: number }
+export interface UpOptions { readonly nodes?: number; readonly repair?: boolean; readonly offload?: boolean; readonly ctSize?: number; readonly atOnce?: number }
+const DEFAULTS: UpOptions = { nodes: 2, repair: true, offload: false };
 
 /** @throws SEINE_PEER_UNREACHABLE saying how to start one */
 export const connectLab = async (name: string): Promise<UnixClient> => {
@@ -24,19 +25,37 @@ export const connectObserver = async (places: Places, node: string): Promise<Uni
 
 const UP_PATIENCE_MS = 60_000;
 
-/** Starts a lab and waits until every role is ready. What a killed lab of that name left is taken away first. */
-export const startLab = async (name: string, options: UpOptions): Promise<{ readonly client: UnixClient; readonly times: Readonly<Record<string, number>>; readonly existed: boolean }> => {
+/** @throws SEINE_INPUT_INVALID when a running lab is not what was asked for */
+const mustBe = (name: string, is: UpOptions, asked: UpOptions): void => {
+  for (const [option, value] of Object.entries(asked)) {
+    const has = is[option as keyof UpOptions]; // a key of `asked`
+    if (has !== value) throw new SeineError('SEINE_INPUT_INVALID', `lab ${name} is up with ${option} ${String(has ?? 'as usual')}, not ${String(value)}: take it down first (seine lab down --name ${name}), or give another --name`);
+  }
+};
+
+/**
+ * Starts a lab and waits until every role is ready. What a killed lab of that name left is taken away first; one that is up is used as it is.
+ * @param asked what the lab must be, also if it is up already
+ * @param preferred what a new lab is, where nothing is asked
+ */
+export const startLab = async (name: string, asked: UpOptions = {}, preferred: UpOptions = {}): Promise<{ readonly client: UnixClient; readonly times: Readonly<Record<string, number>>; readonly existed: boolean }> => {
   if (process.getuid?.() !== 0) throw new SeineError('SEINE_INPUT_INVALID', 'Seine\'s lab makes network namespaces and loads BPF programs: run it as root (sudo npm start).');
   const places = placesOf(name);
   const running = await connectUnix(places.socket).catch(() => undefined);
   if (running !== undefined) {
+    try {
+      mustBe(name, (await running.call<{ readonly order: UpOptions }>('ping')).order, asked);
+    } catch (error) {
+      running.close();
+      throw error;
+    }
     const { times } = await running.call<{ readonly times: Readonly<Record<string, number>> }>('ready');
     return { client: running, times, existed: true };
   }
   await takeDown(places);
   makePlaces(places);
   const log = openSync(join(places.logs, 'lab.log'), 'a');
-  const child = spawn(nodeBinary(), ['--disable-warning=ExperimentalWarning', join(PROJECT, 'infra/lab/supervisor.ts'), JSON.stringify({ lab: name, ...options })],
+  const child = spawn(nodeBinary(), ['--disable-warning=ExperimentalWarning', join(PROJECT, 'infra/lab/supervisor.ts'), JSON.stringify({ lab: name, ...DEFAULTS, ...preferred, ...asked })],
     { detached: true, stdio: ['ignore', log, log], cwd: PROJECT });
   closeSync(log);
   child.unref();

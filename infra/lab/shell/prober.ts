@@ -2,12 +2,11 @@
  * Real packets for each probe: allow = it arrived in the destination's namespace, counted by a packet socket whether or not anybody
  * listens; deny = nothing arrived and a drop sample of this very flow; neither within a second = unexplained.
  */
-import type { SeineError } from '@seine/model';
-import { PROTOCOL } from '@seine/model';
+import { PROTOCOL, SeineError } from '@seine/model';
 import type { Flow, PersistentUnix } from '@seine/node';
 import type { KubeObject } from '@seine/objects';
 
-import { EXTERNAL_ADDRESS, nodeOf, podAddress, resolveParty, type Party } from '../core/index.ts';
+import { EXTERNAL_ADDRESS, isHostNetwork, nodeOf, podAddress, resolveParty, type Party } from '../core/index.ts';
 import type { Sent } from '../pod-host.ts';
 import type { LabLog } from './log.ts';
 
@@ -72,13 +71,24 @@ export const createProber = (ports: ProberPorts) => {
         const label = (slice: KubeObject): unknown => (slice.raw['metadata'] as { readonly labels?: Record<string, unknown> } | undefined)?.labels?.['kubernetes.io/service-name'];
         const slices = objects.filter((object) => object.kind === 'EndpointSlice' && object.namespace === party.service.namespace && label(object) === party.service.name);
         const addresses = slices.flatMap((slice) => (slice.raw['endpoints'] as readonly { readonly addresses: readonly string[] }[]).flatMap((endpoint) => endpoint.addresses));
+        const own = new Set(objects.filter(({ kind }) => kind === 'Pod').map(podAddress));
+        const outside = addresses.filter((address) => !own.has(address)).map((address) => [undefined, null, address] as const);
         const pods = objects.filter((object) => object.kind === 'Pod').flatMap((pod) => {
           const address = podAddress(pod);
-          return address !== undefined && addresses.includes(address) ? [[nodeOf(pod), ports.netnsOf(`${pod.namespace}/${pod.name}`) ?? null, address] as const] : [];
+          const netns = ports.netnsOf(`${pod.namespace}/${pod.name}`);
+          return address !== undefined && addresses.includes(address) && (netns !== undefined || isHostNetwork(pod)) ? [[nodeOf(pod), netns ?? null, address] as const] : [];
         });
-        return pods;
+        return [...pods, ...outside];
       }
     }
+  };
+
+  /** A pod that is not attached has no namespace to send from or to look into. */
+  const running = (party: Party): Party => {
+    if (party.type === 'pod' && !isHostNetwork(party.pod) && ports.netnsOf(party.name) === undefined) throw new SeineError('SEINE_INPUT_INVALID', `${party.name}: expected a pod that runs on a node of the lab`);
+    if (party.type === 'pod') ports.hostOf(party.node);
+    if (party.type === 'node') ports.hostOf(party.name.slice(5));
+    return party;
   };
 
   const failed = (probe: Probe, error: SeineError): ProbeResult => ({
@@ -91,7 +101,7 @@ export const createProber = (ports: ProberPorts) => {
     const objects = ports.objects();
     const prepared = probes.map((probe) => {
       try {
-        return { probe, from: resolveParty(probe.from, objects), to: resolveParty(probe.to, objects) };
+        return { probe, from: running(resolveParty(probe.from, objects)), to: running(resolveParty(probe.to, objects)) };
       } catch (error) {
         return { probe, error: error as SeineError };
       }

@@ -52,11 +52,11 @@ const up: Verb['run'] = async (args, io) => {
   const { values } = readArgs(args, OPTIONS);
   const name = values.name ?? 'lab';
   const output = readOutput(values.output, ['table', 'json', 'yaml']);
-  const nodes = readInteger('--nodes', values.nodes ?? '2', { min: 1, max: 20 });
   const given = readManifests(values.file ?? [], values.recursive === true);
   const started = performance.now();
   const { client, existed } = await startLab(name, {
-    nodes, repair: values['no-repair'] !== true, offload: values.offload === true, ...(values['at-once'] === undefined ? {} : { atOnce: readInteger('--at-once', values['at-once'], { min: 1, max: 64 }) }),
+    ...(values.nodes === undefined ? {} : { nodes: readInteger('--nodes', values.nodes, { min: 1, max: 20 }) }), ...(values['no-repair'] === true ? { repair: false } : {}),
+    ...(values.offload === true ? { offload: true } : {}), ...(values['at-once'] === undefined ? {} : { atOnce: readInteger('--at-once', values['at-once'], { min: 1, max: 64 }) }),
     ...(values['ct-size'] === undefined ? {} : { ctSize: readInteger('--ct-size', values['ct-size'], { min: 1024, max: 1_048_576 }) }),
   });
   if (existed) io.stderr(`lab ${name} was up already; applying to it\n`);

@@ -1,9 +1,11 @@
 /** `seine probe`: what the verdicts *are*, by real packets in a lab. */
+import { nodesNamed, seatNodes } from '@seine/lab';
 import { connectLab, startLab, stopLab } from '@seine/lab/client';
+import type { UnixClient } from '@seine/node';
 
 import { probeTable } from '../print/probes.ts';
 import { structured } from '../print/structured.ts';
-import { probeOfWords, readCases, readProbes, rejections, type Rejection } from '../probes.ts';
+import { probeOfWords, readCases, readProbes, rejections, type Case, type Probe, type Rejection } from '../probes.ts';
 import { badInput, EXIT, readArgs, readInteger, readOutput, type Verb } from './verb.ts';
 import type { Converged } from './lab.ts';
 
@@ -19,26 +21,47 @@ const OPTIONS = {
   probes: { type: 'string' }, batch: { type: 'string' }, name: { type: 'string' }, nodes: { type: 'string' }, output: { type: 'string', short: 'o' },
 } as const;
 
+/** Most nodes that a batch's own lab gets by itself: each is three processes. */
+const MOST_NODES = 6;
+
+/** What both engines say alike stands beside the probe; what only packets can tell is evidence. */
+const asCase = ({ connected, unexplained, message, ...result }: ProbeResult, { from, to }: Probe, nameOf: (labNode: string) => string) => ({
+  ...result, from, to, rule: result.rule === null ? null : { ...result.rule, seq: null }, connected: null, ...(result.got === 'error' ? { message } : {}),
+  evidence: { ...result.evidence, node: nameOf(String(result.evidence['node'])), connected, unexplained, ...(result.got === 'error' || message === undefined ? {} : { message }) },
+});
+
+const refusedByWatcher = (refused: Converged['refused']): readonly Rejection[] => refused.flatMap(({ object, messages }): readonly Rejection[] => {
+  const [kind, namespace, ...rest] = object.split('/') as [string, string, ...string[]]; // the key of a refusal
+  return messages.map((message) => {
+    const [field, value, expected] = message.split(': ') as [string, string | undefined, string | undefined]; // field: value: expectation
+    return { kind, namespace, name: rest.join('/'), field, value: value ?? '', expected: expected?.replace(/^expected /, '') ?? message, message };
+  });
+});
+
+/** One case, in a lab that holds nothing else. */
+const tryCase = async (client: UnixClient, labNodes: readonly string[], { name, objects, refused, probes }: Case) => {
+  const seated = seatNodes(objects, labNodes);
+  const converged = await client.call<Converged>('apply', { objects: seated.objects, replace: true });
+  const report = await client.call<ProbeReport>('probe', { probes: probes.map((each) => ({ ...each, from: seated.party(each.from), to: seated.party(each.to) })) });
+  return {
+    name, pass: report.mismatched === 0 && converged.failed.length === 0, probes: report.probes.map((result, index) => asCase(result, probes[index]!, seated.nameOf)),
+    rejected: [...rejections(refused), ...refusedByWatcher(converged.refused)], ...(converged.failed.length === 0 ? {} : { failed: converged.failed }),
+  };
+};
+
 /** A lab of its own for a batch, unless one of that name is up. */
-const batch = async (path: string, lab: string | undefined, nodes: number, tell: (line: unknown) => void): Promise<number> => {
+const batch = async (path: string, lab: string | undefined, nodes: number | undefined, tell: (line: unknown) => void): Promise<number> => {
   const cases = readCases(path);
   const name = lab ?? 'probe';
-  const { client, existed } = await startLab(name, { nodes, repair: true, offload: false });
+  const most = cases.reduce((sum, { objects }) => Math.max(sum, nodesNamed(objects).length), 2);
+  const { client, existed } = await startLab(name, nodes === undefined ? {} : { nodes }, { nodes: Math.min(most, MOST_NODES) });
   let different = 0;
   try {
-    for (const { name: caseName, objects, refused, probes } of cases) {
-      const converged = await client.call<Converged>('apply', { objects, replace: true });
-      const report = await client.call<ProbeReport>('probe', { probes });
-      const refusedByWatcher = converged.refused.flatMap(({ object, messages }): readonly Rejection[] => {
-        const [kind, namespace, ...rest] = object.split('/') as [string, string, ...string[]]; // the key of a refusal
-        return messages.map((message) => {
-          const [field, value, expected] = message.split(': ') as [string, string | undefined, string | undefined]; // field: value: expectation
-          return { kind, namespace, name: rest.join('/'), field, value: value ?? '', expected: expected?.replace(/^expected /, '') ?? message, message };
-        });
-      });
-      const pass = report.mismatched === 0 && converged.failed.length === 0;
-      if (!pass) different += 1;
-      tell({ name: caseName, pass, probes: report.probes, rejected: [...rejections(refused), ...refusedByWatcher], ...(converged.failed.length === 0 ? {} : { failed: converged.failed }) });
+    const labNodes = (await client.call<readonly { readonly name: string }[]>('nodes')).map((node) => node.name);
+    for (const each of cases) {
+      const found = await tryCase(client, labNodes, each);
+      if (!found.pass) different += 1;
+      tell(found);
     }
   } finally {
     client.close();
@@ -61,7 +84,7 @@ allow: the packet arrived, counted by a packet socket in the destination's names
 Exit: 0 all as wanted, 1 a probe differs, 2 bad input, 3 no lab.`,
   run: async (args, io) => {
     const { values, positionals } = readArgs(args, OPTIONS);
-    if (values.batch !== undefined) return batch(values.batch, values.name, readInteger('--nodes', values.nodes ?? '2', { min: 1, max: 20 }), (line) => { io.stdout(`${JSON.stringify(line)}\n`); });
+    if (values.batch !== undefined) return batch(values.batch, values.name, values.nodes === undefined ? undefined : readInteger('--nodes', values.nodes, { min: 1, max: 20 }), (line) => { io.stdout(`${JSON.stringify(line)}\n`); });
     const output = readOutput(values.output, ['table', 'json', 'jsonl', 'yaml']);
     if (values.probes === undefined && positionals.length === 0) throw badInput('nothing to probe: expected FROM TO PORT, --probes FILE or --batch FILE');
     const probes = values.probes === undefined ? [probeOfWords(positionals)] : readProbes(values.probes);

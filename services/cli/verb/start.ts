@@ -90,7 +90,7 @@ Exit with --exit: 0 when the shop showed exactly its one mistake, the fix mended
     say(`\nSeine 0.1.0 - container networking with a memory            Node ${process.versions.node}, kernel ${release().split('.').slice(0, 2).join('.')}, BTF, cgroup2: ok\n\n`);
     await stopLab(lab);
     const startedMs = performance.now();
-    const { client, times } = await startLab(lab, { nodes: NODES, repair: true, offload: false });
+    const { client, times } = await startLab(lab, { nodes: NODES });
     const upMs = performance.now() - startedMs;
     const wires = (times['wires'] ?? 0) + (times['broker'] ?? 0);
     say(step('lab', 'nodes n1 n2, an external host, nats-server', wires));

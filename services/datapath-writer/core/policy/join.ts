@@ -105,7 +105,7 @@ export const subjectPolicy = (
   }
   return {
     ...plain, enforced: true, needsClass, needsVariant, peerDeny: rules.some(selectsPeersToDeny), defaultRow,
-    content: JSON.stringify([isolatedBy.map(policyKey), rules.map((placed) => [ruleName(placed), placed.policy.tier, placed.policy.priority, placed.policy.audit, placed.rule.action, placed.rule.peers, placed.rule.ports])]),
+    content: JSON.stringify([isolatedBy.map((policy) => `${policyKey(policy)}${policy.audit ? ' audited' : ''}`), rules.map((placed) => [ruleName(placed), placed.policy.tier, placed.policy.priority, placed.policy.audit, placed.rule.action, placed.rule.peers, placed.rule.ports])]),
     peers: [...found.values()],
   };
 };

@@ -49,20 +49,33 @@ export const MAP_CAPACITY: Capacity = { peers: MAPS.sn_peer_01.maxEntries, rows:
 export interface PolicyRows {
   readonly rows: readonly DesiredRow[];
   /** Subjects whose policy did not fit: closed with 155. */
-  readonly full: readonly { readonly subject: SubjectPolicy; readonly peers: number; readonly capacity: Capacity }[];
+  readonly full: readonly { readonly subject: SubjectPolicy; /** peer entries it needs */ readonly peers: number; /** row entries it needs beside those that are there */ readonly entries: number; readonly capacity: Capacity }[];
 }
+
+/** Entries of the row map that a policy adds to what is placed already: rows with equal content are one row. */
+const newEntries = ({ defaultRow, peers }: SubjectPolicy, placed: ReadonlyMap<string, number>): number => {
+  const fresh = new Map([defaultRow, ...peers.map(({ row }) => row)].filter(({ text }) => !placed.has(text)).map(({ text, entries }) => [text, entries.length]));
+  return [...fresh.values()].reduce((sum, count) => sum + count, 0);
+};
+
+const FULL_ROW = plainRow({ verdict: 'full', rule: undefined });
+/** The rows of a subject that is closed for want of room, and of one that nothing isolates: they always have their places. */
+const RESERVED_ENTRIES = 2;
 
 export const policyRows = (policies: readonly SubjectPolicy[], tables: Tables, capacity: Capacity = MAP_CAPACITY): PolicyRows => {
   const rows: DesiredRow[] = [];
   const placed = new Map<string, number>();
   const full: PolicyRows['full'][number][] = [];
   let peers = 0;
+  let entries = RESERVED_ENTRIES;
   for (const policy of policies) {
-    const fits = peers + policy.peers.length <= capacity.peers && rows.length - peers + policy.peers.length <= capacity.rows;
+    const added = newEntries(policy, placed);
+    const fits = !policy.enforced || (peers + policy.peers.length <= capacity.peers && entries + added <= capacity.rows);
     const taken: SubjectPolicy = fits ? policy : {
-      ...policy, content: 'full', needsClass: false, needsVariant: false, peerDeny: false, peers: [], defaultRow: plainRow({ verdict: 'full', rule: undefined }),
+      ...policy, content: 'full', needsClass: false, needsVariant: false, peerDeny: false, peers: [], defaultRow: FULL_ROW,
     };
-    if (!fits) full.push({ subject: policy, peers: policy.peers.length, capacity });
+    if (fits) entries += policy.enforced ? added : 0;
+    else full.push({ subject: policy, peers: policy.peers.length, entries: added, capacity });
     const revision = numberFor(tables.revision, revisionName(taken));
     rows.push(subjectRow(taken, revision, placeRow(taken.defaultRow, tables, placed, rows)));
     for (const peer of taken.peers) rows.push(peerRow(revision, peer, placeRow(peer.row, tables, placed, rows)));

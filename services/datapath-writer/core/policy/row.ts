@@ -66,7 +66,7 @@ export const plainRow = (answer: RowAnswer): RowContent => contentOf([{ protocol
  * @param bindings of the destination pod: the subject's own at ingress, the peer's at egress
  */
 export const rowOf = (rules: readonly PlacedRule[], isolatedBy: readonly CompiledPolicy[], bindings: Bindings): RowContent => {
-  const ranged = rules.map((placed) => ({ placed, ports: portRanges(placed.rule.ports, bindings) }));
+  const ranged = [...rules].sort((a, b) => a.order - b.order).map((placed) => ({ placed, ports: portRanges(placed.rule.ports, bindings) }));
   const at = (protocol: number, prefix: PortPrefix): RowAnswer =>
     answerOf(decide(ranged.filter(({ ports }) => portsCover(ports, protocol, prefix)).map(({ placed }) => placed), isolatedBy));
 
