@@ -8,6 +8,7 @@ import { faults, isObject, member, type PlainObject } from './refusal.ts';
 
 const LARGEST_MANIFEST_BYTES = 16 * 1024 * 1024;
 const MOST_ALIASES = 1000;
+const LONGEST_NAME = 253;
 
 export interface Manifests { readonly objects: readonly KubeObject[]; readonly refused: readonly RefusedObject[] }
 
@@ -45,7 +46,7 @@ export const toObject = (raw: unknown, place?: { readonly file: string; readonly
   }) as [string, string]; // holds: two names, two texts
   const nameRaw = member(metadata, 'name');
   const name = typeof nameRaw === 'string' ? nameRaw : '';
-  if (!(name.length <= 253 && NAME.test(name))) found.refuse('metadata.name', nameRaw, 'a DNS name: at most 253 of [a-z0-9-.], beginning and ending with a letter or digit');
+  if (!(name.length <= LONGEST_NAME && NAME.test(name))) found.refuse('metadata.name', nameRaw, 'a DNS name: at most 253 of [a-z0-9-.], beginning and ending with a letter or digit');
   const namespaceRaw = member(metadata, 'namespace') ?? undefined;
   if (namespaceRaw !== undefined && !(typeof namespaceRaw === 'string' && isDnsLabel(namespaceRaw))) {
     found.refuse('metadata.namespace', namespaceRaw, 'a DNS label: at most 63 of [a-z0-9-]');
@@ -53,7 +54,7 @@ export const toObject = (raw: unknown, place?: { readonly file: string; readonly
   const namespace = isClusterScoped(kind) ? '' : typeof namespaceRaw === 'string' ? namespaceRaw : 'default';
   const uidRaw = member(metadata, 'uid');
   const source = place === undefined ? {} : { source: place };
-  if (found.refusals.length > 0) return { object: { kind: kind === '' ? 'unknown' : kind, namespace, name: name === '' ? 'unnamed' : name }, refusals: found.refusals, ...source };
+  if (found.refusals.length > 0) return { object: { kind: kind === '' ? 'unknown' : kind.slice(0, LONGEST_NAME), namespace: namespace.slice(0, LONGEST_NAME), name: name === '' ? 'unnamed' : name.slice(0, LONGEST_NAME) }, refusals: found.refusals, ...source };
   const told = placeFromAnnotations(metadata);
   return {
     apiVersion, kind, namespace, name, uid: typeof uidRaw === 'string' && uidRaw !== '' ? uidRaw : `${kind}/${namespace}/${name}`, raw: object,

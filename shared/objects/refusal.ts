@@ -3,9 +3,13 @@ import type { Refusal } from '@seine/events';
 
 const LONGEST = 120;
 
+const LONGEST_FIELD = 256;
+
+const clipped = (text: string, longest: number): string => (text.length > longest ? `${text.slice(0, longest)}…` : text);
+
 const shown = (value: unknown): string => {
   const text = value === undefined ? 'nothing' : JSON.stringify(value) ?? typeof value;
-  return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
+  return clipped(text, LONGEST);
 };
 
 export interface Faults {
@@ -17,7 +21,8 @@ export const faults = (): Faults => {
   const refusals: Refusal[] = [];
   return {
     refusals,
-    refuse: (field, value, expected) => {
+    refuse: (path, value, expected) => {
+      const field = clipped(path, LONGEST_FIELD);
       refusals.push({ field, value: shown(value), expected, message: `${field}: ${shown(value)}: expected ${expected}` });
     },
   };

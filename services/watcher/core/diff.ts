@@ -60,12 +60,12 @@ export const diffFacts = (known: Known, now: Seen, time: string, traceOf: () => 
   };
   const nounKey = (kind: string, namespace: string, name: string): string => `${NOUN[kind as WatchedKind] ?? kind}/${namespace === '' ? name : `${namespace}/${name}`}`; // unknown kinds have no facts
   for (const { object, refusals: reasons, source } of now.refused) {
-    refuse({ type: 'object.refused.v1', key: objectKey(object), time, data: { object, refusals: reasons, ...(source === undefined ? {} : { source }) } }, nounKey(object.kind, object.namespace, object.name));
+    refuse(refusedFact(object, reasons, source, time), nounKey(object.kind, object.namespace, object.name));
   }
   for (const object of now.objects) {
     const made = toFact(object, time);
     if (made === undefined) continue;
-    if ('refusals' in made) { refuse(refusedFact(object, made.refusals, time), nounKey(object.kind, object.namespace, object.name)); continue; }
+    if ('refusals' in made) { refuse(refusedFact(refOf(object), made.refusals, object.place, time), nounKey(object.kind, object.namespace, object.name)); continue; }
     const { fact } = made;
     const key = nounKey(object.kind, object.namespace, object.name);
     stays.add(key);

@@ -36,6 +36,7 @@ describe('a report', () => {
     { name: 'a position below zero', value: { node: 'n1', bootId: 'b', complete: -1, endpoints: [] } },
     { name: 'one endpoint that is none', value: report(entry('a'), { ...entry('b'), endpointId: 0 }) },
     { name: 'one address that is none', value: report(entry('a', '10.244.1')) },
+    { name: 'a name of very many letters', value: report(entry('a'.repeat(600))) },
     { name: 'more endpoints than a node has', value: report(...Array.from({ length: 1025 }, (_, index) => entry(`a${index}`))) },
   ])('with $name is none', ({ value }) => { expect(parseReport(value)).toBeUndefined(); });
 });

@@ -15,14 +15,18 @@ export interface NodeReport {
 }
 
 const MOST_ENDPOINTS = 1024;
+const MOST_ADDRESSES = 8;
+const LONGEST_TEXT = 512;
+
+const isText = (value: unknown): value is string => typeof value === 'string' && value.length <= LONGEST_TEXT;
 
 const parseEndpoint = (node: string, value: unknown): ReportedEndpoint | undefined => {
   if (!isObject(value)) return undefined;
   const [pod, uid, hostInterface, containerId] = ['pod', 'uid', 'hostInterface', 'containerId'].map((name) => member(value, name));
   const [endpointId, addresses] = [member(value, 'endpointId'), member(value, 'addresses')];
-  if (typeof pod !== 'string' || typeof uid !== 'string' || typeof hostInterface !== 'string' || typeof containerId !== 'string') return undefined;
+  if (!isText(pod) || !isText(uid) || !isText(hostInterface) || !isText(containerId)) return undefined;
   if (typeof endpointId !== 'number' || !Number.isInteger(endpointId) || endpointId < 1 || endpointId > 65535) return undefined;
-  if (!Array.isArray(addresses) || !addresses.every((address): address is string => typeof address === 'string' && parseAddress(address) !== undefined)) return undefined;
+  if (!Array.isArray(addresses) || addresses.length > MOST_ADDRESSES || !addresses.every((address): address is string => isText(address) && parseAddress(address) !== undefined)) return undefined;
   return { pod, uid, node, hostInterface, containerId, endpointId, addresses };
 };
 
@@ -30,7 +34,7 @@ const parseEndpoint = (node: string, value: unknown): ReportedEndpoint | undefin
 export const parseReport = (value: unknown): NodeReport | undefined => {
   if (!isObject(value)) return undefined;
   const [node, bootId, complete, listed] = ['node', 'bootId', 'complete', 'endpoints'].map((name) => member(value, name));
-  if (typeof node !== 'string' || typeof bootId !== 'string' || typeof complete !== 'number' || !Number.isSafeInteger(complete) || complete < 0) return undefined;
+  if (!isText(node) || !isText(bootId) || typeof complete !== 'number' || !Number.isSafeInteger(complete) || complete < 0) return undefined;
   if (!Array.isArray(listed) || listed.length > MOST_ENDPOINTS) return undefined;
   const endpoints = listed.map((entry: unknown) => parseEndpoint(node, entry));
   return endpoints.every((endpoint) => endpoint !== undefined) ? { node, bootId, complete, endpoints } : undefined;

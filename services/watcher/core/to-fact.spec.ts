@@ -1,8 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 
+import { EVENT_BYTES_MAX, eventSizeBytes } from '@seine/events';
 import { toObject, type KubeObject } from '@seine/objects';
 
-import { toFact } from './to-fact.ts';
+import { refusedFact, toFact } from './to-fact.ts';
 
 const TIME = '1970-01-01T00:00:00.000Z';
 const made = (raw: Readonly<Record<string, unknown>>): ReturnType<typeof toFact> => toFact(toObject({ apiVersion: 'v1', ...raw }) as KubeObject, TIME); // well formed
@@ -36,6 +37,27 @@ describe('an object that is no fact says why', () => {
       'kind: CiliumNetworkPolicy is not supported yet: what it would isolate or deny is not enforced; write a NetworkPolicy',
     ] },
   ])('$name', ({ raw, then }) => { expect(refused(raw)).toEqual(then); });
+});
+
+describe('what does not fit into an event', () => {
+  const many = <T>(count: number, of: (index: number) => T): T[] => Array.from({ length: count }, (_, index) => of(index));
+  test.each<{ name: string; raw: Readonly<Record<string, unknown>> }>([
+    { name: 'a policy of very many blocks', raw: { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { name: 'a' }, spec: { podSelector: {}, egress: [{ to: many(3000, (index) => ({ ipBlock: { cidr: `10.${index >> 8}.${index & 255}.0/24` } })) }] } } },
+    { name: 'a slice of very many endpoints', raw: { ...slice('10.244.1.2'), endpoints: many(250, (index) => ({ addresses: [`10.244.1.${index + 1}`] })), ports: [{ name: 'a', port: 80 }, { name: 'b', port: 81 }] } },
+    { name: 'a pod of very many labels', raw: { kind: 'Pod', metadata: { name: 'a', labels: Object.fromEntries(many(600, (index) => [`label-${index}`, 'x'])) } } },
+    { name: 'a Service of very many ports', raw: service({ clusterIP: '10.96.0.1', ports: many(200, (index) => ({ name: `p${index}`, port: index + 1 })) }) },
+  ])('$name is refused', ({ raw }) => { expect(refused(raw)).toEqual([expect.stringMatching(/^SEINE_FACT_TOO_LARGE: \d+ bytes: expected at most \d+/)]); });
+
+  test('a hundred endpoints of three ports fit', () => {
+    expect(made({ ...slice('10.244.1.2'), ports: many(3, (index) => ({ name: `p${index}`, port: index + 1 })), endpoints: many(100, (index) => ({ addresses: [`10.244.1.${index + 1}`], nodeName: 'n1', targetRef: { name: `web-5d8f6c-${index}` } })) })).toHaveProperty('fact');
+  });
+
+  test('very many reasons are told in part, and their number', () => {
+    const reasons = many(3000, (index) => ({ field: `spec.ports[${index}]`, value: '0', expected: 'a port', message: `spec.ports[${index}]: 0: expected a port` }));
+    const fact = refusedFact({ kind: 'Service', namespace: 'shop', name: 'a' }, reasons, undefined, TIME);
+    expect(eventSizeBytes(fact)).toBeLessThan(EVENT_BYTES_MAX);
+    expect(fact.data.refusals.at(-1)?.message).toBe(`and ${3000 - fact.data.refusals.length + 1} more`);
+  });
 });
 
 describe('an object that is a fact', () => {

@@ -1,8 +1,10 @@
 /** An object → the fact that it is, or every reason why it cannot be one. Pure. */
-import type { EndpointSliceData, FactEvent, NamespaceData, NetworkPolicyData, NodeData, PodData, Refusal, ServiceData } from '@seine/events';
+import {
+  EVENT_BYTES_MAX, eventSizeBytes, type EndpointSliceData, type FactEvent, type NamespaceData, type NetworkPolicyData, type NodeData, type ObjectRef, type PodData, type Refusal, type ServiceData,
+} from '@seine/events';
 import { parseAddress, parsePrefix, prefixContains } from '@seine/model';
 import {
-  faults, isDnsLabel, isDnsSubdomain, isObject, isPortName, listAt, member, objectAt, parseNetworkPolicy, readLabels, refOf, UNSUPPORTED_KINDS,
+  faults, isDnsLabel, isDnsSubdomain, isObject, isPortName, listAt, member, objectAt, objectKey, parseNetworkPolicy, readLabels, UNSUPPORTED_KINDS,
   type Faults, type KubeObject, type PlainObject,
 } from '@seine/objects';
 
@@ -179,10 +181,50 @@ const endpointSliceData = (found: Faults, object: KubeObject): EndpointSliceData
   return { uid: object.uid, service: service ?? '', addressType: 'IPv4', endpoints, ports };
 };
 
+/** Room for what an event carries besides its data: envelope, trace, places. */
+const LARGEST_BYTES = EVENT_BYTES_MAX - 8 * 1024;
+/** A label set holds the labels of a pod and of its namespace: each may fill less than half of an event. */
+const LARGEST_LABELS_BYTES = LARGEST_BYTES / 2;
+const NAMESPACE_LABEL_BYTES = 64;
+/** Of one frontend or backend, without its names. */
+const PLACE_BYTES = 136;
+const REFUSAL_BYTES = 400;
+
+const sizeOf = (data: unknown): number => new TextEncoder().encode(JSON.stringify(data)).length;
+
+const tooLarge = (bytes: number, most = LARGEST_BYTES): Refusal => ({
+  field: '', value: `${bytes} bytes`, expected: `at most ${most} bytes`, message: `SEINE_FACT_TOO_LARGE: ${bytes} bytes: expected at most ${most}, as one event holds it whole: split or shorten the object`,
+});
+
+/** What others make of a fact must fit into an event as well. */
+const refusedForSize = (fact: FactEvent): Refusal | undefined => {
+  const bytes = eventSizeBytes(fact);
+  if (bytes > LARGEST_BYTES) return tooLarge(bytes);
+  switch (fact.type) {
+    case 'pod.observed.v1':
+    case 'namespace.observed.v1': {
+      const labels = sizeOf(fact.data.labels) + NAMESPACE_LABEL_BYTES * Object.keys(fact.data.labels).length;
+      return labels > LARGEST_LABELS_BYTES ? tooLarge(labels, LARGEST_LABELS_BYTES) : undefined;
+    }
+    case 'service.observed.v1': {
+      const frontends = fact.data.clusterIPs.length * fact.data.ports.length * (PLACE_BYTES + REFUSAL_BYTES);
+      return frontends > LARGEST_BYTES ? tooLarge(frontends) : undefined;
+    }
+    case 'endpointslice.observed.v1': {
+      const { endpoints, ports } = fact.data;
+      const backends = endpoints.reduce((sum, { addresses, nodeName = '', pod = '' }) => sum + addresses.length * ports.reduce((each, { name }) => each + PLACE_BYTES + name.length + nodeName.length + pod.length, 0), 0);
+      return backends > LARGEST_BYTES ? tooLarge(backends) : undefined;
+    }
+    default: return undefined;
+  }
+};
+
 const networkPolicyFact = (object: KubeObject, key: string, time: string, trace: { readonly traceparent?: string }): Fact => {
   const spec = member(object.raw, 'spec');
   const parsed = parseNetworkPolicy({ namespace: object.namespace, name: object.name, uid: object.uid, spec });
   if (!parsed.ok) return { refusals: parsed.refusals };
+  const compiledBytes = sizeOf(parsed.policy);
+  if (compiledBytes > LARGEST_BYTES) return { refusals: [tooLarge(compiledBytes)] };
   const data: NetworkPolicyData = {
     uid: object.uid, spec,
     ...(object.place === undefined ? {} : { source: object.place }), ...(object.lines === undefined ? {} : { lines: object.lines }),
@@ -196,8 +238,7 @@ const unsupported = (object: KubeObject): readonly Refusal[] => [{
   field: 'kind', value: object.kind, expected: 'NetworkPolicy', message: `kind: ${object.kind} is not supported yet: what it would isolate or deny is not enforced; write a NetworkPolicy`,
 }];
 
-/** @returns undefined for kinds that say nothing about the network */
-export const toFact = (object: KubeObject, time: string, traceparent?: string): Fact | undefined => {
+const admit = (object: KubeObject, time: string, traceparent?: string): Fact | undefined => {
   const found = faults();
   const trace = traceparent === undefined ? {} : { traceparent };
   const key = object.namespace === '' ? object.name : `${object.namespace}/${object.name}`;
@@ -217,7 +258,21 @@ export const toFact = (object: KubeObject, time: string, traceparent?: string): 
   }
 };
 
-export const refusedFact = (object: KubeObject, refusals: readonly Refusal[], time: string): FactEvent => ({
-  type: 'object.refused.v1', key: `${object.kind}/${object.namespace}/${object.name}`, time,
-  data: { object: refOf(object), refusals, ...(object.place === undefined ? {} : { source: object.place }) },
-});
+/** @returns undefined for kinds that say nothing about the network */
+export const toFact = (object: KubeObject, time: string, traceparent?: string): Fact | undefined => {
+  const made = admit(object, time, traceparent);
+  const large = made === undefined || 'refusals' in made ? undefined : refusedForSize(made.fact);
+  return large === undefined ? made : { refusals: [large] };
+};
+
+/** A refusal is an event too: of very many reasons it tells the first, and how many there are. */
+export const refusedFact = (object: ObjectRef, refusals: readonly Refusal[], source: KubeObject['place'], time: string): Extract<FactEvent, { readonly type: 'object.refused.v1' }> => {
+  const tell = (told: readonly Refusal[]): ReturnType<typeof refusedFact> => ({
+    type: 'object.refused.v1', key: objectKey(object), time, data: { object, refusals: told, ...(source === undefined ? {} : { source }) },
+  });
+  let fact = tell(refusals);
+  for (let count = refusals.length >> 1; count > 0 && eventSizeBytes(fact) > LARGEST_BYTES; count >>= 1) {
+    fact = tell([...refusals.slice(0, count), { field: '', value: '', expected: '', message: `and ${refusals.length - count} more` }]);
+  }
+  return fact;
+};

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -22,6 +22,15 @@ describe('a folder of manifests', () => {
     const { objects, warnings } = await readFolder(folder);
     expect(objects.map(({ name }) => name).sort()).toEqual(['a', 'b']);
     expect(warnings).toEqual(['Namespace//b stands twice: c.yaml:1 replaces b.yaml:1']);
+  });
+
+  test('refuses a file that is being written, until it has been empty for a while; folders and links are no manifests', async () => {
+    writeFileSync(join(folder, 'a.yaml'), '');
+    symlinkSync(folder, join(folder, 'link.yaml'));
+    mkdirSync(join(folder, 'b.yaml'));
+    expect((await readFolder(folder)).refused.map(({ object }) => object)).toEqual([{ kind: 'manifest', namespace: '', name: 'a.yaml' }]);
+    utimesSync(join(folder, 'a.yaml'), 0, 0);
+    expect(await readFolder(folder)).toEqual({ objects: [], refused: [], warnings: [] });
   });
 
   test('tells of a file that is replaced by rename, again and again', async () => {

@@ -1,6 +1,6 @@
 /** A folder of manifests, watched: told again whenever something in it changed, and on a slow beat in case the kernel forgot to say so. */
 import { watch } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 
 import { mergeObjects, parseManifests, type KubeObject, type RefusedObject } from '@seine/objects';
@@ -11,13 +11,32 @@ const SETTLE_MS = 10;
 
 export interface FolderContent { readonly objects: readonly KubeObject[]; readonly refused: readonly RefusedObject[]; readonly warnings: readonly string[] }
 
-/** Files in name order; one that vanishes while it is read is not there. */
+/** A file that is empty and this young is being written. */
+const BEING_WRITTEN_MS = 1_000;
+
+const isGone = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT';
+
+const unreadable = (name: string, message: string): RefusedObject =>
+  ({ object: { kind: 'manifest', namespace: '', name }, refusals: [{ field: '', value: name, expected: 'a file that can be read', message: `${name}: ${message}` }], source: { file: name, line: 1 } });
+
+/** A file that cannot be read is refused, so that what it held stays in force; one that vanishes while it is read is not there. */
+const readManifest = async (folder: string, path: string): Promise<Pick<FolderContent, 'objects' | 'refused'>> => {
+  const name = relative(folder, path);
+  try {
+    const text = await readFile(path, 'utf8');
+    if (text === '' && Date.now() - (await stat(path)).mtimeMs < BEING_WRITTEN_MS) return { objects: [], refused: [unreadable(name, 'it is being written')] };
+    return parseManifests(text, name);
+  } catch (error) {
+    return { objects: [], refused: isGone(error) ? [] : [unreadable(name, String(error))] };
+  }
+};
+
+/** Files in name order. */
 export const readFolder = async (folder: string): Promise<FolderContent> => {
   const names = (await readdir(folder, { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile() && MANIFEST.test(entry.name) && !entry.name.startsWith('.'))
     .map((entry) => join(entry.parentPath, entry.name)).sort();
-  const texts = await Promise.all(names.map(async (name) => ({ name: relative(folder, name), text: await readFile(name, 'utf8').catch(() => '') })));
-  const parsed = texts.map(({ name, text }) => parseManifests(text, name));
+  const parsed = await Promise.all(names.map((name) => readManifest(folder, name)));
   const { objects, warnings } = mergeObjects(parsed.flatMap((each) => each.objects));
   return { objects, refused: parsed.flatMap((each) => each.refused), warnings };
 };
