@@ -1,11 +1,11 @@
 /** A node's state → what its kernel would say to one packet: the same rows, the same look-ups, in words. Pure. */
-import type { CompiledPolicy } from '@seine/events';
+import type { CompiledPolicy, CompiledRule } from '@seine/events';
 import {
-  emptyTables, endpointsOfLog, explain, identityView, indexRows, lookUp, nodeRows, partiesOf, type DirectionName, type Explanation, type NodeState, type PeerKind, type RowIndex, type Subject, type Tables,
+  emptyTables, endpointsOfLog, explain, indexRows, lookUp, nodeRows, partiesOf, type DirectionName, type Explanation, type NodeState, type RowIndex, type Subject, type Tables,
 } from '@seine/datapath-writer';
 import { CIDR_IDENTITY_BASE, dropReasonName, parseAddress, parsePrefix, prefixContains, PROTOCOL, RESERVED_IDENTITY, reservedLabel } from '@seine/model';
 import { resolveParty, type Party } from '@seine/lab';
-import type { KubeObject } from '@seine/objects';
+import { policyPartKey, type KubeObject } from '@seine/objects';
 
 export interface VerdictProbe { readonly from: string; readonly to: string; readonly protocol: string; readonly port?: number; readonly icmp?: { readonly type: number; readonly code: number } }
 
@@ -27,13 +27,15 @@ export interface Verdict {
 
 /** `NetworkPolicy/shop/x ingress[0]` → where that is written. */
 export const ruleRef = (text: string | undefined, state: Readonly<NodeState>, peer: number | null = null): RuleRef | null => {
-  const match = text === undefined ? null : /^([^/]+)\/([^/]*)\/(\S+) (\w+)\[(\d+)\]$/.exec(text);
+  const match = text === undefined ? null : /^([^/]+)\/([^/]*)\/(\S+) ((?:specs\[\d+\]\.)?\w+)\[(\d+)\]$/.exec(text);
   if (match === null) return null;
   const [, kind, namespace, name, section, indexText] = match as unknown as readonly [string, string, string, string, string, string]; // the pattern has five groups
-  const key = `${kind}/${namespace}/${name}`;
-  const policy = state.policies.get(key);
   const index = Number(indexText);
-  const rule = policy?.rules.find((candidate) => candidate.section === section && candidate.index === index);
+  const isRule = (candidate: CompiledRule): boolean => candidate.section === section && candidate.index === index;
+  let key = `${kind}/${namespace}/${name}`;
+  for (let part = 1; state.policies.get(key)?.rules.some(isRule) === false && state.policies.has(policyPartKey(`${kind}/${namespace}/${name}`, part)); part += 1) key = policyPartKey(`${kind}/${namespace}/${name}`, part);
+  const policy = state.policies.get(key);
+  const rule = policy?.rules.find(isRule);
   return {
     kind, namespace, name, section, index, peer, file: policy?.source?.file ?? null,
     line: (peer === null ? undefined : rule?.peerLines?.[peer]) ?? rule?.line ?? policy?.source?.line ?? null, seq: state.origins.get(`policy ${key}`)?.seq ?? null,
@@ -140,19 +142,13 @@ export const explainProbe = (state: Readonly<NodeState>, probe: VerdictProbe, { 
     const tables = emptyTables();
     const parties = partiesOf(state, node, [], tables);
     const self = parties.addresses.find(({ address }) => address === own);
-    const labels = self === undefined ? undefined : state.identities.get(self.identity);
-    const view = labels === undefined ? undefined : identityView(labels);
-    if (self === undefined || view === undefined) return undefined;
-    const subject: Subject = { identity: self.identity, variant: self.variant, bindings: self.bindings };
-    const known = parties.addresses.find(({ address }) => address === other);
+    if (self === undefined || (self.view === undefined && !self.reserved.includes('host'))) return undefined;
+    const subject: Subject = { identity: self.identity, variant: self.variant, bindings: self.bindings, party: self };
     const bytes = parseAddress(other)!;
     const around = parties.prefixes.filter(({ prefix }) => prefixContains(prefix, bytes)).sort((a, b) => b.prefix.length - a.prefix.length)[0];
-    const otherLabels = known === undefined ? undefined : state.identities.get(known.identity);
-    const peer: PeerKind = {
-      identity: known?.identity ?? (around === undefined ? RESERVED_IDENTITY.world : CIDR_IDENTITY_BASE + around.cidrClass), variant: known?.variant ?? 0, bindings: known?.bindings ?? new Map<string, readonly number[]>(),
-      cidrClass: around?.cidrClass ?? 0, prefix: around?.prefix, view: otherLabels === undefined ? undefined : identityView(otherLabels),
-    };
-    return explain({ subject, view, direction, policies, peer, peerName, protocol, port: destinationPort });
+    const outside = around === undefined ? RESERVED_IDENTITY.world : CIDR_IDENTITY_BASE + around.cidrClass;
+    const peer = parties.addresses.find(({ address }) => address === other) ?? parties.kinds.find(({ identity }) => identity === outside)!; // the world is always there
+    return explain({ subject, direction, policies, peer, peerName, protocol, port: destinationPort });
   };
   const sourceNode = podNodeAt(state, sourceAddress);
   const destinationNode = podNodeAt(state, destination);

@@ -53,7 +53,7 @@ export const whole = (given: readonly KubeObject[], nodes: readonly LabNode[], r
 
   const facts = [...diffFacts(emptyKnown(), { objects, refused: refusedBefore }, TIME, () => ''), ...endpointFacts(objects)];
   const decisions = [
-    ...decide(identityDecider, facts), ...decide(ipamDecider(DEFAULT_POD_CIDR, DEFAULT_BLOCK_LENGTH), facts), ...decide(policyDecider, facts), ...decide(serviceDecider, facts),
+    ...decide(identityDecider, facts), ...decide(ipamDecider(DEFAULT_POD_CIDR, DEFAULT_BLOCK_LENGTH), facts), ...decide(policyDecider(), facts), ...decide(serviceDecider, facts),
   ];
   const events = [...facts, ...decisions];
   const state = emptyNodeState();

@@ -15,7 +15,7 @@ await runRole({
   start: async (role) => {
     const container = new Container({ defaultScope: 'Singleton' });
     container.bind<Bus>(BUS).toConstantValue(await role.connectBus());
-    container.bind(DECIDER).toResolvedValue(() => policyDecider);
-    await runDecider(role, { bus: container.get<Bus>(BUS), lane: 'policy', inputs: ['fact'], decider: container.get<typeof policyDecider>(DECIDER) });
+    container.bind(DECIDER).toResolvedValue(() => policyDecider());
+    await runDecider(role, { bus: container.get<Bus>(BUS), lane: 'policy', inputs: ['fact'], decider: container.get<ReturnType<typeof policyDecider>>(DECIDER) });
   },
 });

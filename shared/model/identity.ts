@@ -27,8 +27,12 @@ export const CLUSTER_IDENTITY_MAX = 65535;
 /** Node-local identities of prefixes outside the cluster that policies mention: 0x01000001 and up. */
 export const CIDR_IDENTITY_BASE = 0x01_00_00_00;
 
+/** Node-local identities of other nodes, given only while some policy selects nodes by label: 0x02000001 and up. */
+export const NODE_IDENTITY_BASE = 0x02_00_00_00;
+
 export const isReserved = (identity: number): boolean => identity < CLUSTER_IDENTITY_MIN;
-export const isCidrIdentity = (identity: number): boolean => identity >= CIDR_IDENTITY_BASE;
+export const isCidrIdentity = (identity: number): boolean => identity >= CIDR_IDENTITY_BASE && identity < NODE_IDENTITY_BASE;
+export const isNodeIdentity = (identity: number): boolean => identity >= NODE_IDENTITY_BASE;
 
 const NAME_OF_RESERVED = new Map<number, string>(Object.entries(RESERVED_IDENTITY).map(([name, number]) => [number, name]));
 

@@ -11,10 +11,8 @@ export type Selector = readonly Requirement[];
 /** Plain label map, key → value. Use `Object.hasOwn`: keys come from strangers. */
 export type Labels = Readonly<Record<string, string>>;
 
-const labelOf = (labels: Labels, key: string): string | undefined => (Object.hasOwn(labels, key) ? labels[key] : undefined);
-
-const requirementHolds = (requirement: Requirement, labels: Labels): boolean => {
-  const value = labelOf(labels, requirement.key);
+const requirementHolds = (requirement: Requirement, valueOf: (key: string) => string | undefined): boolean => {
+  const value = valueOf(requirement.key);
   switch (requirement.operator) {
     case 'In': return value !== undefined && requirement.values.includes(value);
     case 'NotIn': return value === undefined || !requirement.values.includes(value);
@@ -23,4 +21,7 @@ const requirementHolds = (requirement: Requirement, labels: Labels): boolean => 
   }
 };
 
-export const selects = (selector: Selector, labels: Labels): boolean => selector.every((requirement) => requirementHolds(requirement, labels));
+/** @param valueOf the label's value; undefined when there is no such label */
+export const selectsBy = (selector: Selector, valueOf: (key: string) => string | undefined): boolean => selector.every((requirement) => requirementHolds(requirement, valueOf));
+
+export const selects = (selector: Selector, labels: Labels): boolean => selectsBy(selector, (key) => (Object.hasOwn(labels, key) ? labels[key] : undefined));

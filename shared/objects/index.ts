@@ -3,3 +3,4 @@ export * from './names.ts';
 export * from './network-policy.ts';
 export * from './object.ts';
 export * from './refusal.ts';
+export * from './policy.ts';

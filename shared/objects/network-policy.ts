@@ -11,7 +11,7 @@ import { formatPrefix, parsePrefix, prefixCovers, PROTOCOL } from '@seine/model'
 import { isDnsSubdomain, isPortName, readSelector } from './names.ts';
 import { faults, isObject, listAt, member, objectAt, onlyMembers, type Faults, type PlainObject } from './refusal.ts';
 
-export interface NetworkPolicyObject { readonly namespace: string; readonly name: string; readonly uid: string; readonly spec: unknown; readonly lines?: Readonly<Record<string, number>> }
+export interface NetworkPolicyObject { readonly namespace: string; readonly name: string; readonly uid: string; readonly spec: unknown; readonly lines?: Readonly<Record<string, number>> | undefined }
 
 export type Parsed = { readonly ok: true; readonly policy: CompiledPolicy } | { readonly ok: false; readonly refusals: readonly Refusal[] };
 

@@ -1,5 +1,5 @@
 /** A Kubernetes object as a manifest or a case holds it. */
-import type { ObjectRef, Refusal } from '@seine/events';
+import { POLICY_OBJECT_KINDS, type ObjectRef, type Refusal } from '@seine/events';
 
 export interface KubeObject {
   readonly apiVersion: string;
@@ -22,12 +22,12 @@ export const refOf = ({ kind, namespace, name }: KubeObject): ObjectRef => ({ ki
 
 /** Kinds that say what Seine cannot enforce yet: refused, never ignored. */
 export const UNSUPPORTED_KINDS: ReadonlySet<string> = new Set([
-  'CiliumNetworkPolicy', 'CiliumClusterwideNetworkPolicy', 'CiliumCIDRGroup', 'ClusterNetworkPolicy', 'AdminNetworkPolicy', 'BaselineAdminNetworkPolicy',
+  'AdminNetworkPolicy', 'BaselineAdminNetworkPolicy',
   'GlobalNetworkPolicy', 'CiliumEgressGatewayPolicy', 'CiliumLocalRedirectPolicy',
 ]);
 
 export const WORKLOAD_KINDS: ReadonlySet<string> = new Set(['Deployment', 'StatefulSet', 'DaemonSet', 'ReplicaSet', 'ReplicationController', 'Job', 'CronJob']);
-export const FACT_KINDS: ReadonlySet<string> = new Set(['Namespace', 'Node', 'Pod', 'Service', 'EndpointSlice', 'NetworkPolicy']);
+export const FACT_KINDS: ReadonlySet<string> = new Set(['Namespace', 'Node', 'Pod', 'Service', 'EndpointSlice', 'CiliumCIDRGroup', ...POLICY_OBJECT_KINDS]);
 
-const CLUSTER_SCOPED: ReadonlySet<string> = new Set(['Namespace', 'Node', 'PersistentVolume', 'ClusterRole', 'ClusterRoleBinding', 'CustomResourceDefinition', 'CiliumClusterwideNetworkPolicy', 'ClusterNetworkPolicy', 'AdminNetworkPolicy', 'BaselineAdminNetworkPolicy', 'StorageClass', 'PriorityClass', 'IngressClass', 'APIService']);
+const CLUSTER_SCOPED: ReadonlySet<string> = new Set(['Namespace', 'Node', 'PersistentVolume', 'ClusterRole', 'ClusterRoleBinding', 'CustomResourceDefinition', 'CiliumClusterwideNetworkPolicy', 'CiliumCIDRGroup', 'ClusterNetworkPolicy', 'AdminNetworkPolicy', 'BaselineAdminNetworkPolicy', 'StorageClass', 'PriorityClass', 'IngressClass', 'APIService']);
 export const isClusterScoped = (kind: string): boolean => CLUSTER_SCOPED.has(kind);

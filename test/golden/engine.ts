@@ -21,7 +21,7 @@ const host = <State>(decider: Decider<State>) => {
 export const openCluster = (nodeCount: number) => {
   const nodes = labNodes(nodeCount);
   const known = emptyKnown();
-  const deciders = [host(identityDecider), host(ipamDecider(DEFAULT_POD_CIDR, DEFAULT_BLOCK_LENGTH)), host(policyDecider), host(serviceDecider)];
+  const deciders = [host(identityDecider), host(ipamDecider(DEFAULT_POD_CIDR, DEFAULT_BLOCK_LENGTH)), host(policyDecider()), host(serviceDecider)];
   const state = emptyNodeState();
   let seq = 0;
 

@@ -55,10 +55,10 @@ describe('seine check', () => {
   });
 
   test('refuses a policy kind that it cannot judge, visibly', async () => {
-    writeFileSync(join(folder, 'cnp.yaml'), 'apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p, namespace: a}\nspec: {endpointSelector: {}}\n');
-    const { code, err } = await run('-f', join(folder, 'cnp.yaml'));
+    writeFileSync(join(folder, 'anp.yaml'), 'apiVersion: policy.networking.k8s.io/v1alpha1\nkind: AdminNetworkPolicy\nmetadata: {name: p}\nspec: {priority: 1, subject: {namespaces: {}}}\n');
+    const { code, err } = await run('-f', join(folder, 'anp.yaml'));
     expect(code).toBe(2);
-    expect(err).toContain('CiliumNetworkPolicy is not supported yet');
+    expect(err).toContain('AdminNetworkPolicy of policy.networking.k8s.io/v1alpha1 is not supported');
   });
 
   test('says how it is used', () => {

@@ -1,5 +1,5 @@
 /** Rows without this node's own numbers: what a dump shows, what a replay of the log gives, byte for byte the same. Pure. */
-import { CIDR_IDENTITY_BASE, compareCodeUnits, digest } from '@seine/model';
+import { CIDR_IDENTITY_BASE, compareCodeUnits, digest, isCidrIdentity, isNodeIdentity, NODE_IDENTITY_BASE } from '@seine/model';
 import { Direction, echoOfBytes, encode, FOLDED_MAPS, MAPS, Verdict, type MapName, type StructLayout } from '@seine/layout';
 import type { AnyRow, CanonicalEntry } from '@seine/node';
 
@@ -32,7 +32,10 @@ const canonicalRow = (map: MapName, row: AnyRow, names: LocalNames): AnyRow => {
       case 'rule': out[member] = value === 0 ? '-' : tables.rule.textOf.get(value) ?? `rule ${value}`; break;
       case 'slots': out[member] = tables.slots.textOf.get(value) ?? `slots ${value}`; break;
       case 'ifindex': out[member] = names.interfaceName(value) ?? `interface ${value}`; break;
-      case 'identity': out[member] = value >= CIDR_IDENTITY_BASE ? `cidr:${tables.cidrClass.textOf.get(value - CIDR_IDENTITY_BASE) ?? value}` : value; break;
+      case 'identity':
+        out[member] = isCidrIdentity(value) ? `cidr:${tables.cidrClass.textOf.get(value - CIDR_IDENTITY_BASE) ?? value}` :
+          isNodeIdentity(value) ? `node:${tables.nodes.textOf.get(value - NODE_IDENTITY_BASE) ?? value}` : value;
+        break;
       case 'classVariant': out['class'] = value >>> 16 === 0 ? '-' : tables.cidrClass.textOf.get(value >>> 16) ?? `class ${value >>> 16}`; out['variant'] = value & 0xffff; break;
       case 'direction': out[member] = nameOf(Direction, value); break;
       case 'verdict': out[member] = nameOf(Verdict, value); break;

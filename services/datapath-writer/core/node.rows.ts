@@ -1,12 +1,12 @@
 /** The node's state → every row that its maps should hold. Pure: the same state gives the same rows, here and in a replay. */
-import { CIDR_IDENTITY_BASE, compareCodeUnits, digest, formatAddress, parsePrefix, PROTOCOL, RESERVED_IDENTITY, type LabelSet } from '@seine/model';
+import { CIDR_IDENTITY_BASE, compareCodeUnits, digest, formatAddress, parsePrefix, PROTOCOL, RESERVED_IDENTITY } from '@seine/model';
 import { AddressFlag, echoOf, MAPS } from '@seine/layout';
 import type { LocalEndpoint } from '@seine/node';
 
 import type { DesiredRow } from './desired.ts';
 import { policiesKnown, type NodeState } from './fold.ts';
 import { insidePodRange, partiesOf, type KnownAddress } from './parties.ts';
-import { classRow, numberFor, policyRows, shapeRows, subjectPolicy, type PolicyRows, type Subject, type SubjectPolicy, type Tables } from './policy/index.ts';
+import { classRow, numberFor, policyRows, selectingPolicies, shapeRows, subjectPolicy, type PolicyRows, type Subject, type SubjectPolicy, type Tables } from './policy/index.ts';
 
 /** Every host side veth has this MAC (bpf/layout/types.h). */
 export const HOST_MAC = '02:5e:1e:00:00:01';
@@ -77,13 +77,6 @@ export interface NodeRows {
   readonly full: PolicyRows['full'];
 }
 
-/** The label sets of a subject; a subject without one has no policy and is closed. */
-const subjectPolicies = (subjects: readonly Subject[], state: Readonly<NodeState>, kinds: Parameters<typeof subjectPolicy>[4]): readonly SubjectPolicy[] =>
-  subjects.flatMap((subject) => {
-    const labels: LabelSet | undefined = state.identities.get(subject.identity);
-    return labels === undefined ? [] : (['ingress', 'egress'] as const).map((direction) => subjectPolicy(subject, labels, direction, state.policies.values(), kinds));
-  });
-
 /** @param local the node's own endpoints: its table while it runs, the log's endpoint facts in a replay */
 export const nodeRows = (self: string, state: Readonly<NodeState>, local: readonly LocalEndpoint[], tables: Tables): NodeRows => {
   const own = local.flatMap(({ addresses, pod, uid }) => addresses.map((address) => ({ address, pod, uid })));
@@ -93,11 +86,14 @@ export const nodeRows = (self: string, state: Readonly<NodeState>, local: readon
   const endpoints = local.flatMap((endpoint) => endpoint.addresses.flatMap((address) => {
     const entry = known.get(address);
     if (entry === undefined || entry.pod !== endpoint.pod || state.podIdentities.get(endpoint.pod)?.uid !== endpoint.uid) return [];
-    subjects.set(`${entry.identity}/${entry.variant}`, { identity: entry.identity, variant: entry.variant, bindings: entry.bindings });
+    if (entry.view !== undefined) subjects.set(`${entry.identity}/${entry.variant}`, { identity: entry.identity, variant: entry.variant, bindings: entry.bindings, party: entry });
     return [endpointRow(endpoint, entry)];
   }));
+  /* The node itself is a subject only while a policy selects it: no row, no judgement. */
+  const host = parties.addresses.find(({ identity }) => identity === RESERVED_IDENTITY.host);
+  if (host !== undefined && selectingPolicies(state.policies.values(), host).length > 0) subjects.set(`${host.identity}/0`, { identity: host.identity, variant: 0, bindings: host.bindings, party: host });
   const ordered = [...subjects].sort(([a], [b]) => compareCodeUnits(a, b)).map(([, subject]) => subject);
-  const policies = policiesKnown(state) ? subjectPolicies(ordered, state, parties.kinds) : [];
+  const policies = policiesKnown(state) ? ordered.flatMap((subject) => (['ingress', 'egress'] as const).map((direction) => subjectPolicy(subject, direction, state.policies.values(), parties.kinds))) : [];
   const { rows, full } = policyRows(policies, tables);
   return {
     subjects: policies, full,

@@ -3,7 +3,9 @@ import fc from 'fast-check';
 
 import { decideAll, foldAll, type SeineEvent } from '@seine/events';
 
-import { policyDecider } from './policy.decider.ts';
+import { policyDecider as createDecider } from './policy.decider.ts';
+
+const policyDecider = createDecider();
 
 const time = '2026-03-01T12:00:00.000Z';
 const TRACE = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';

@@ -5,11 +5,14 @@ import { objectKey, refOf, type KubeObject, type RefusedObject } from '@seine/ob
 import { refusedFact, toFact } from './to-fact.ts';
 
 /** Kinds that this watcher lists, in the order in which their facts are committed: what others refer to comes first. */
-export const WATCHED_KINDS = ['Namespace', 'Node', 'NetworkPolicy', 'Service', 'Pod', 'EndpointSlice'] as const;
+export const WATCHED_KINDS = [
+  'Namespace', 'Node', 'CiliumCIDRGroup', 'NetworkPolicy', 'CiliumNetworkPolicy', 'CiliumClusterwideNetworkPolicy', 'ClusterNetworkPolicy', 'Service', 'Pod', 'EndpointSlice',
+] as const;
 type WatchedKind = (typeof WATCHED_KINDS)[number];
 
 const NOUN: Readonly<Record<WatchedKind, string>> = {
-  Namespace: 'namespace', Node: 'node', NetworkPolicy: 'networkpolicy', Service: 'service', Pod: 'pod', EndpointSlice: 'endpointslice',
+  Namespace: 'namespace', Node: 'node', CiliumCIDRGroup: 'ciliumcidrgroup', NetworkPolicy: 'networkpolicy', CiliumNetworkPolicy: 'ciliumnetworkpolicy',
+  CiliumClusterwideNetworkPolicy: 'ciliumclusterwidenetworkpolicy', ClusterNetworkPolicy: 'clusternetworkpolicy', Service: 'service', Pod: 'pod', EndpointSlice: 'endpointslice',
 };
 
 /** The fold of the fact lane as far as objects go: last observed fact and refusal of every key. */

@@ -1,10 +1,10 @@
 /** An object → the fact that it is, or every reason why it cannot be one. Pure. */
 import {
-  EVENT_BYTES_MAX, eventSizeBytes, type EndpointSliceData, type FactEvent, type NamespaceData, type NetworkPolicyData, type NodeData, type ObjectRef, type PodData, type Refusal, type ServiceData,
+  EVENT_BYTES_MAX, eventSizeBytes, type CidrGroupData, type EndpointSliceData, type FactEvent, type NamespaceData, type NodeData, type ObjectRef, type PodData, type PolicyObjectData, type PolicyObjectKind, type Refusal, type ServiceData,
 } from '@seine/events';
-import { parseAddress, parsePrefix, prefixContains } from '@seine/model';
+import { formatPrefix, parseAddress, parsePrefix, prefixContains } from '@seine/model';
 import {
-  faults, isDnsLabel, isDnsSubdomain, isObject, isPortName, listAt, member, objectAt, objectKey, parseNetworkPolicy, readLabels, UNSUPPORTED_KINDS,
+  faults, isDnsLabel, isDnsSubdomain, isObject, isPortName, listAt, member, objectAt, objectKey, parsePolicyObject, readLabels, UNSUPPORTED_KINDS,
   type Faults, type KubeObject, type PlainObject,
 } from '@seine/objects';
 
@@ -56,7 +56,7 @@ const metadataOf = (object: KubeObject): PlainObject => { const value = member(o
 const namespaceData = (found: Faults, object: KubeObject): NamespaceData => {
   if (!isDnsLabel(object.name)) found.refuse('metadata.name', object.name, 'a DNS label: at most 63 of [a-z0-9-]');
   const labels = readLabels(found, 'metadata.labels', member(metadataOf(object), 'labels'));
-  return { uid: object.uid, labels: { ...labels, 'kubernetes.io/metadata.name': object.name } };
+  return { uid: object.uid, labels: { ...labels, 'kubernetes.io/metadata.name': object.name }, ...auditOf(found, object) };
 };
 
 const nodeData = (found: Faults, object: KubeObject): NodeData => {
@@ -67,6 +67,16 @@ const nodeData = (found: Faults, object: KubeObject): NodeData => {
     return member(entry, 'type') === 'InternalIP' ? addressAt(found, `status.addresses[${index}].address`, member(entry, 'address')) ?? [] : [];
   });
   return { uid: object.uid, labels: readLabels(found, 'metadata.labels', member(metadataOf(object), 'labels')), addresses };
+};
+
+const cidrGroupData = (found: Faults, object: KubeObject): CidrGroupData => {
+  if (!isDnsSubdomain(object.name)) found.refuse('metadata.name', object.name, 'a DNS subdomain');
+  const cidrs = (listAt(found, 'spec.externalCIDRs', member(objectAt(found, 'spec', member(object.raw, 'spec')), 'externalCIDRs')) ?? []).flatMap((value, index) => {
+    const prefix = typeof value === 'string' ? parsePrefix(value.includes('/') ? value : `${value}/${value.includes(':') ? 128 : 32}`) : undefined;
+    if (prefix === undefined) { found.refuse(`spec.externalCIDRs[${index}]`, value, 'a CIDR such as 10.0.0.0/8, or an address'); return []; }
+    return [formatPrefix(prefix)];
+  });
+  return { uid: object.uid, labels: readLabels(found, 'metadata.labels', member(metadataOf(object), 'labels')), cidrs };
 };
 
 const PHASES: Readonly<Record<string, PodData['phase']>> = { Pending: 'pending', Running: 'running', Unknown: 'running', Succeeded: 'finished', Failed: 'finished' };
@@ -151,6 +161,7 @@ const serviceData = (found: Faults, object: KubeObject): ServiceData => {
     uid: object.uid, type, clusterIPs, ports,
     ...(externalIPs.length === 0 ? {} : { externalIPs }),
     ...(selector === undefined ? {} : { selector: readLabels(found, 'spec.selector', selector) }),
+    ...(isObject(member(metadataOf(object), 'labels')) ? { labels: readLabels(found, 'metadata.labels', member(metadataOf(object), 'labels')) } : {}),
     ...(object.place === undefined ? {} : { source: object.place }),
   };
 };
@@ -219,23 +230,44 @@ const refusedForSize = (fact: FactEvent): Refusal | undefined => {
   }
 };
 
-const networkPolicyFact = (object: KubeObject, key: string, time: string, trace: { readonly traceparent?: string }): Fact => {
-  const spec = member(object.raw, 'spec');
-  const parsed = parseNetworkPolicy({ namespace: object.namespace, name: object.name, uid: object.uid, spec });
-  if (!parsed.ok) return { refusals: parsed.refusals };
-  const compiledBytes = sizeOf(parsed.policy);
+const AUDIT_ANNOTATION = 'seine.network/audit';
+
+/** `seine.network/audit: "true"` on a policy or a namespace; anything but true and false is a mistake that must not be guessed. */
+const auditOf = (found: Faults, object: KubeObject): { readonly audit?: true } => {
+  const annotations = objectAt(found, 'metadata.annotations', member(metadataOf(object), 'annotations'));
+  const value = member(annotations, AUDIT_ANNOTATION) ?? 'false';
+  if (value !== 'true' && value !== 'false') found.refuse(`metadata.annotations.${AUDIT_ANNOTATION}`, value, '"true" or "false"');
+  return value === 'true' ? { audit: true } : {};
+};
+
+const NOUN_OF_POLICY = {
+  NetworkPolicy: 'networkpolicy', CiliumNetworkPolicy: 'ciliumnetworkpolicy', CiliumClusterwideNetworkPolicy: 'ciliumclusterwidenetworkpolicy', ClusterNetworkPolicy: 'clusternetworkpolicy',
+} as const satisfies Record<PolicyObjectKind, string>;
+const GROUP_OF_POLICY: Readonly<Record<PolicyObjectKind, string>> = {
+  NetworkPolicy: 'networking.k8s.io', CiliumNetworkPolicy: 'cilium.io', CiliumClusterwideNetworkPolicy: 'cilium.io', ClusterNetworkPolicy: 'policy.networking.k8s.io',
+};
+const isPolicyKind = (kind: string): kind is PolicyObjectKind => Object.hasOwn(NOUN_OF_POLICY, kind);
+
+const policyFact = (kind: PolicyObjectKind, object: KubeObject, key: string, time: string, trace: { readonly traceparent?: string }): Fact => {
+  const found = faults();
+  const [spec, specs] = [member(object.raw, 'spec'), member(object.raw, 'specs') ?? undefined];
+  const { namespace, name, uid } = object;
+  const audit = auditOf(found, object);
+  const parsed = parsePolicyObject({ kind, namespace, name, uid, spec, specs, ...audit });
+  if (!parsed.ok || found.refusals.length > 0) return { refusals: [...found.refusals, ...(parsed.ok ? [] : parsed.refusals)] };
+  const compiledBytes = parsed.policies.reduce((sum, policy) => sum + sizeOf(policy), 0);
   if (compiledBytes > LARGEST_BYTES) return { refusals: [tooLarge(compiledBytes)] };
-  const data: NetworkPolicyData = {
-    uid: object.uid, spec,
+  const data: PolicyObjectData = {
+    uid, spec, ...(specs === undefined ? {} : { specs }), ...audit,
     ...(object.place === undefined ? {} : { source: object.place }), ...(object.lines === undefined ? {} : { lines: object.lines }),
   };
-  return { fact: { type: 'networkpolicy.observed.v1', key, time, ...trace, data } };
+  return { fact: { type: `${NOUN_OF_POLICY[kind]}.observed.v1`, key, time, ...trace, data } };
 };
 
 export type Fact = { readonly refusals: readonly Refusal[] } | { readonly fact: FactEvent };
 
 const unsupported = (object: KubeObject): readonly Refusal[] => [{
-  field: 'kind', value: object.kind, expected: 'NetworkPolicy', message: `kind: ${object.kind} is not supported yet: what it would isolate or deny is not enforced; write a NetworkPolicy`,
+  field: 'kind', value: object.kind, expected: 'NetworkPolicy', message: `kind: ${object.kind} of ${object.apiVersion} is not supported: what it would isolate or deny is not enforced`,
 }];
 
 const admit = (object: KubeObject, time: string, traceparent?: string): Fact | undefined => {
@@ -246,14 +278,17 @@ const admit = (object: KubeObject, time: string, traceparent?: string): Fact | u
     const made = fact();
     return found.refusals.length > 0 ? { refusals: found.refusals } : { fact: made };
   };
-  if (UNSUPPORTED_KINDS.has(object.kind) || (object.kind === 'NetworkPolicy' && !object.apiVersion.startsWith('networking.k8s.io/'))) return { refusals: unsupported(object) };
+  if (UNSUPPORTED_KINDS.has(object.kind)) return { refusals: unsupported(object) };
+  if (isPolicyKind(object.kind)) {
+    return object.apiVersion.startsWith(`${GROUP_OF_POLICY[object.kind]}/`) ? policyFact(object.kind, object, key, time, trace) : { refusals: unsupported(object) };
+  }
   switch (object.kind) {
     case 'Namespace': return done(() => ({ type: 'namespace.observed.v1', key, time, ...trace, data: namespaceData(found, object) }));
     case 'Node': return done(() => ({ type: 'node.observed.v1', key, time, ...trace, data: nodeData(found, object) }));
     case 'Pod': return done(() => ({ type: 'pod.observed.v1', key, time, ...trace, data: podData(found, object) }));
     case 'Service': return done(() => ({ type: 'service.observed.v1', key, time, ...trace, data: serviceData(found, object) }));
     case 'EndpointSlice': return done(() => ({ type: 'endpointslice.observed.v1', key, time, ...trace, data: endpointSliceData(found, object) }));
-    case 'NetworkPolicy': return networkPolicyFact(object, key, time, trace);
+    case 'CiliumCIDRGroup': return done(() => ({ type: 'ciliumcidrgroup.observed.v1', key, time, ...trace, data: cidrGroupData(found, object) }));
     default: return undefined;
   }
 };

@@ -8,7 +8,7 @@ const Vanished = Type.Object({ uid: Type.String() });
 
 export const namespaceObserved = defineEvent({
   lane: 'fact', type: 'namespace.observed.v1', key: '<namespace>', summary: 'A Namespace as it is.',
-  data: Type.Object({ uid: Type.String(), labels: LabelMap }),
+  data: Type.Object({ uid: Type.String(), labels: LabelMap, /** as of a policy: every policy in the namespace is audited */ audit: Type.Optional(Type.Boolean()) }),
 });
 export const namespaceVanished = defineEvent({
   lane: 'fact', type: 'namespace.vanished.v1', key: '<namespace>', summary: 'A Namespace is gone.', data: Vanished, gone: true,
@@ -53,6 +53,7 @@ export const serviceObserved = defineEvent({
     /** Asked for, not served yet: the service-compiler refuses them beside the ClusterIP. */
     externalIPs: Type.Optional(Type.Array(Type.String())),
     selector: Type.Optional(LabelMap),
+    labels: Type.Optional(LabelMap),
     ports: Type.Array(Type.Object({
       name: Type.String(), port: PortNumber, protocol: ProtocolText,
       targetPort: Type.Union([PortNumber, Type.String()]), nodePort: Type.Optional(PortNumber),
@@ -82,20 +83,49 @@ export const endpointsliceVanished = defineEvent({
   lane: 'fact', type: 'endpointslice.vanished.v1', key: '<namespace>/<name>', summary: 'An EndpointSlice is gone.', data: Vanished, gone: true,
 });
 
+/** A policy object as it came: the policy-compiler understands its spec. */
+const PolicyObject = Type.Object({
+  uid: Type.String(),
+  spec: Type.Unknown(),
+  /** CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy: several policies in one object. */
+  specs: Type.Optional(Type.Unknown()),
+  /** The annotation `seine.network/audit: "true"`: judged, told, not enforced. */
+  audit: Type.Optional(Type.Boolean()),
+  source: Type.Optional(SourcePlace),
+  /** Line of each rule and peer in `source.file`, by path: `ingress[0].from[0]`, `specs[1].ingressDeny[0].fromEndpoints[2]`. */
+  lines: Type.Optional(Type.Record(Type.String(), Type.Integer())),
+  changedBy: Type.Optional(ChangedBy),
+});
 export const networkpolicyObserved = defineEvent({
-  lane: 'fact', type: 'networkpolicy.observed.v1', key: '<namespace>/<name>', summary: 'A networking.k8s.io/v1 NetworkPolicy as it is.',
-  data: Type.Object({
-    uid: Type.String(),
-    /** metadata.labels and spec as they came; the policy-compiler understands them. */
-    spec: Type.Unknown(),
-    source: Type.Optional(SourcePlace),
-    /** Line of each rule and peer in `source.file`, by path: `ingress[0].from[0]`. */
-    lines: Type.Optional(Type.Record(Type.String(), Type.Integer())),
-    changedBy: Type.Optional(ChangedBy),
-  }),
+  lane: 'fact', type: 'networkpolicy.observed.v1', key: '<namespace>/<name>', summary: 'A networking.k8s.io/v1 NetworkPolicy as it is.', data: PolicyObject,
 });
 export const networkpolicyVanished = defineEvent({
   lane: 'fact', type: 'networkpolicy.vanished.v1', key: '<namespace>/<name>', summary: 'A NetworkPolicy is gone.', data: Vanished, gone: true,
+});
+export const ciliumnetworkpolicyObserved = defineEvent({
+  lane: 'fact', type: 'ciliumnetworkpolicy.observed.v1', key: '<namespace>/<name>', summary: 'A cilium.io/v2 CiliumNetworkPolicy as it is.', data: PolicyObject,
+});
+export const ciliumnetworkpolicyVanished = defineEvent({
+  lane: 'fact', type: 'ciliumnetworkpolicy.vanished.v1', key: '<namespace>/<name>', summary: 'A CiliumNetworkPolicy is gone.', data: Vanished, gone: true,
+});
+export const ciliumclusterwidenetworkpolicyObserved = defineEvent({
+  lane: 'fact', type: 'ciliumclusterwidenetworkpolicy.observed.v1', key: '<name>', summary: 'A cilium.io/v2 CiliumClusterwideNetworkPolicy as it is.', data: PolicyObject,
+});
+export const ciliumclusterwidenetworkpolicyVanished = defineEvent({
+  lane: 'fact', type: 'ciliumclusterwidenetworkpolicy.vanished.v1', key: '<name>', summary: 'A CiliumClusterwideNetworkPolicy is gone.', data: Vanished, gone: true,
+});
+export const clusternetworkpolicyObserved = defineEvent({
+  lane: 'fact', type: 'clusternetworkpolicy.observed.v1', key: '<name>', summary: 'A policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy as it is.', data: PolicyObject,
+});
+export const clusternetworkpolicyVanished = defineEvent({
+  lane: 'fact', type: 'clusternetworkpolicy.vanished.v1', key: '<name>', summary: 'A ClusterNetworkPolicy is gone.', data: Vanished, gone: true,
+});
+export const ciliumcidrgroupObserved = defineEvent({
+  lane: 'fact', type: 'ciliumcidrgroup.observed.v1', key: '<name>', summary: 'A cilium.io CiliumCIDRGroup as it is.',
+  data: Type.Object({ uid: Type.String(), labels: LabelMap, cidrs: Type.Array(Type.String()) }),
+});
+export const ciliumcidrgroupVanished = defineEvent({
+  lane: 'fact', type: 'ciliumcidrgroup.vanished.v1', key: '<name>', summary: 'A CiliumCIDRGroup is gone.', data: Vanished, gone: true,
 });
 
 /** Admitted by the watcher from a node's report. */
@@ -134,7 +164,9 @@ export const refusalVanished = defineEvent({
 
 export const FACTS = [
   namespaceObserved, namespaceVanished, nodeObserved, nodeVanished, podObserved, podVanished, serviceObserved, serviceVanished,
-  endpointsliceObserved, endpointsliceVanished, networkpolicyObserved, networkpolicyVanished, endpointObserved, endpointVanished,
+  endpointsliceObserved, endpointsliceVanished, networkpolicyObserved, networkpolicyVanished, ciliumnetworkpolicyObserved, ciliumnetworkpolicyVanished,
+  ciliumclusterwidenetworkpolicyObserved, ciliumclusterwidenetworkpolicyVanished, clusternetworkpolicyObserved, clusternetworkpolicyVanished,
+  ciliumcidrgroupObserved, ciliumcidrgroupVanished, endpointObserved, endpointVanished,
   nodepositionObserved, kindListed, objectRefused, refusalVanished,
 ] as const;
 
@@ -144,5 +176,7 @@ export type NamespaceData = EventOf<typeof namespaceObserved>['data'];
 export type NodeData = EventOf<typeof nodeObserved>['data'];
 export type ServiceData = EventOf<typeof serviceObserved>['data'];
 export type EndpointSliceData = EventOf<typeof endpointsliceObserved>['data'];
-export type NetworkPolicyData = EventOf<typeof networkpolicyObserved>['data'];
+/** Of every policy kind: they share one shape. */
+export type PolicyObjectData = EventOf<typeof networkpolicyObserved>['data'];
+export type CidrGroupData = EventOf<typeof ciliumcidrgroupObserved>['data'];
 export type EndpointData = EventOf<typeof endpointObserved>['data'];

@@ -1,6 +1,6 @@
 /**
  * THE verdict function: what a set of rules that all match one peer and one port says. Everything else (rows, check, why) asks this.
- * Admin by priority, Pass leaving the tier; then Normal: any deny, any allow, else isolated; then Baseline by priority; then allow.
+ * Admin by priority, Pass leaving the tier; then Normal: any deny, any allow, else isolated (or withheld); then Baseline by priority; then allow.
  */
 import type { CompiledPolicy, CompiledRule } from '@seine/events';
 
@@ -14,8 +14,8 @@ export interface PlacedRule {
 
 export type Outcome =
   | { readonly verdict: 'allow' | 'deny'; readonly by: readonly PlacedRule[]; readonly overruled: readonly PlacedRule[] }
-  /** Isolated, and no rule allows it. */
-  | { readonly verdict: 'default-deny'; readonly by: readonly []; readonly overruled: readonly [] }
+  /** Isolated, and no rule allows it; `by` are rules that would on a condition that cannot be enforced here, whether isolated or not. */
+  | { readonly verdict: 'default-deny'; readonly by: readonly PlacedRule[]; readonly overruled: readonly [] }
   /** Nothing isolates. */
   | { readonly verdict: 'open'; readonly by: readonly []; readonly overruled: readonly [] }
   /** Would be denied by audit policies only: passes, and is told. */
@@ -33,7 +33,7 @@ const allows = (outcome: Enforced): boolean => outcome.verdict === 'allow' || ou
 
 const enforce = (rules: readonly PlacedRule[], isolated: boolean): Enforced => {
   const admin = firstOf('admin', rules);
-  if (admin !== undefined && admin.rule.action !== 'pass') {
+  if (admin?.rule.action === 'allow' || admin?.rule.action === 'deny') {
     return { verdict: admin.rule.action, by: [admin], overruled: rules.filter((rule) => rule !== admin && rule.rule.action !== admin.rule.action) };
   }
   const normal = rules.filter(({ policy }) => policy.tier === 'normal');
@@ -41,9 +41,10 @@ const enforce = (rules: readonly PlacedRule[], isolated: boolean): Enforced => {
   const permits = normal.filter(({ rule }) => rule.action === 'allow');
   if (denies.length > 0) return { verdict: 'deny', by: denies, overruled: permits };
   if (permits.length > 0) return { verdict: 'allow', by: permits, overruled: [] };
-  if (isolated) return { verdict: 'default-deny', by: [], overruled: [] };
+  const withheld = normal.filter(({ rule }) => rule.action === 'withheld');
+  if (isolated || withheld.length > 0) return { verdict: 'default-deny', by: withheld, overruled: [] };
   const baseline = firstOf('baseline', rules);
-  if (baseline !== undefined && baseline.rule.action !== 'pass') return { verdict: baseline.rule.action, by: [baseline], overruled: [] };
+  if (baseline?.rule.action === 'allow' || baseline?.rule.action === 'deny') return { verdict: baseline.rule.action, by: [baseline], overruled: [] };
   return { verdict: 'open', by: [], overruled: [] };
 };
 

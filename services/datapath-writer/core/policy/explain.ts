@@ -1,10 +1,10 @@
 /** Why: which policies select a subject, which rules mean a peer and a port, and which nearly did. Pure. */
 import type { CompiledPolicy, Peer } from '@seine/events';
-import { protocolName, selects, type Requirement } from '@seine/model';
+import { NAMESPACE_LABEL, protocolName, selects, type Requirement } from '@seine/model';
 
 import { decide, type Outcome, type PlacedRule } from './decide.ts';
 import { isolatingPolicies, placedRules, rulesFor, selectingPolicies, type DirectionName, type PeerKind, type Subject } from './join.ts';
-import { peerMatches, type IdentityView } from './peer.ts';
+import { peerMatches } from './peer.ts';
 import { portRanges, portsCover } from './row.ts';
 
 export interface NearMiss {
@@ -63,23 +63,59 @@ const requirementGap = (requirement: Requirement, labels: Readonly<Record<string
 const namespaceText = (peer: Extract<Peer, { readonly type: 'pods' }>): string =>
   (peer.namespaces === undefined ? `in namespace ${peer.namespace}` : peer.namespaces.length === 0 ? 'in any namespace' : `in namespaces with ${peer.namespaces.map(requirementText).join(', ')}`);
 
+const labelText = (requirement: Requirement): string => requirementText(requirement).replace(/^(no )?k8s:(?=\w+:)/, '$1');
+const listText = (texts: readonly string[], none: string): string => (texts.length === 0 ? none : texts.join(', '));
+
 export const peerText = (peer: Peer): string => {
-  if (peer.type === 'cidr') return `${peer.cidr}${peer.except.length === 0 ? '' : ` except ${peer.except.join(', ')}`}`;
-  return `${peer.pods.length === 0 ? 'any pod' : peer.pods.map(requirementText).join(', ')}  ${namespaceText(peer)}`;
+  switch (peer.type) {
+    case 'pods': return `${listText(peer.pods.map(requirementText), 'any pod')}  ${namespaceText(peer)}`;
+    case 'labels': return listText(peer.labels.map(labelText), 'everybody');
+    case 'cidr': return `${peer.cidr}${peer.except.length === 0 ? '' : ` except ${peer.except.join(', ')}`}`;
+    case 'entity': return `entity ${peer.entity}`;
+    case 'nodes': return `nodes with ${listText(peer.labels.map(requirementText), 'any labels')}`;
+    case 'name': return `DNS name ${peer.name}`;
+    case 'group': return `${peer.ref.kind} ${peer.ref.namespace === undefined ? '' : `${peer.ref.namespace}/`}${peer.ref.name ?? `with ${listText((peer.ref.labels ?? []).map(requirementText), 'any labels')}`}`;
+  }
 };
 
-const peerGap = (peer: Peer, party: PeerKind, partyText: string): { readonly distance: number; readonly what: string; readonly has: string } | undefined => {
-  if (peerMatches(peer, party)) return undefined;
-  if (peer.type === 'cidr') return { distance: 2, what: 'the address is outside', has: partyText };
-  const { view } = party;
-  if (view === undefined) return { distance: 4, what: 'it is no pod', has: partyText };
-  const gaps: Gap[] = [];
-  for (const requirement of peer.pods) { const gap = requirementGap(requirement, view.podLabels, 'label'); if (gap !== undefined) gaps.push(gap); }
-  for (const requirement of peer.namespaces ?? []) { const gap = requirementGap(requirement, view.namespaceLabels, 'namespace label'); if (gap !== undefined) gaps.push(gap); }
-  if (peer.namespace !== undefined && peer.namespace !== view.namespace) gaps.push({ distance: 1, what: 'another namespace', has: '' });
-  const distance = gaps.reduce((sum, gap) => sum + 0.1 + gap.distance, 0);
+interface PeerGap { readonly distance: number; readonly what: string; readonly has: string }
+
+const gapOf = (gaps: readonly Gap[], namespace: string): PeerGap => {
   const labels = gaps.map(({ has }) => has).filter((has) => has !== '').join(', ');
-  return { distance, what: gaps.length === 1 ? gaps[0]!.what : `${gaps.length} things differ`, has: `${labels === '' ? 'its labels' : labels}  in namespace ${view.namespace}` };
+  return { distance: gaps.reduce((sum, gap) => sum + 0.1 + gap.distance, 0), what: gaps.length === 1 ? gaps[0]!.what : `${gaps.length} things differ`, has: `${labels === '' ? 'its labels' : labels}  in namespace ${namespace}` };
+};
+
+const peerGap = (peer: Peer, party: PeerKind, partyText: string): PeerGap | undefined => {
+  if (peerMatches(peer, party)) return undefined;
+  const { view } = party;
+  switch (peer.type) {
+    case 'pods': {
+      if (view === undefined) return { distance: 4, what: 'it is no pod', has: partyText };
+      const gaps: Gap[] = [];
+      for (const requirement of peer.pods) { const gap = requirementGap(requirement, view.podLabels, 'label'); if (gap !== undefined) gaps.push(gap); }
+      for (const requirement of peer.namespaces ?? []) { const gap = requirementGap(requirement, view.namespaceLabels, 'namespace label'); if (gap !== undefined) gaps.push(gap); }
+      if (peer.namespace !== undefined && peer.namespace !== view.namespace) gaps.push({ distance: 1, what: 'another namespace', has: '' });
+      return gapOf(gaps, view.namespace);
+    }
+    case 'labels': {
+      if (view === undefined) return { distance: 4, what: 'it is no pod', has: partyText };
+      const gaps = peer.labels.flatMap((requirement): readonly Gap[] => {
+        const key = requirement.key.replace(/^(k8s|any):/, '');
+        const gap = requirementGap({ ...requirement, key }, view.labels, 'label');
+        return gap === undefined ? [] : [key === NAMESPACE_LABEL ? { distance: 1, what: 'another namespace', has: '' } : gap];
+      });
+      return gapOf(gaps, view.namespace);
+    }
+    case 'cidr': return { distance: 2, what: 'the address is outside', has: partyText };
+    case 'group': {
+      const nearest = peer.members.map((member) => peerGap(member, party, partyText)).filter((gap) => gap !== undefined).sort((a, b) => a.distance - b.distance)[0];
+      return nearest ?? { distance: 3, what: 'it has no members', has: partyText };
+    }
+    case 'name': return { distance: 3, what: 'DNS names are not learned here', has: partyText };
+    case 'nodes': return party.nodeLabels === undefined ? { distance: 4, what: 'it is no node', has: partyText } :
+      { distance: 1, what: 'the labels of the node differ', has: listText(Object.entries(party.nodeLabels).map(([key, value]) => `${key}=${value}`), partyText) };
+    case 'entity': return { distance: 3, what: `it is not ${peer.entity}`, has: partyText };
+  }
 };
 
 const portText = (placed: PlacedRule): string => (placed.rule.ports === 'any' ? 'any port' : placed.rule.ports.map((port) =>
@@ -88,7 +124,6 @@ const portText = (placed: PlacedRule): string => (placed.rule.ports === 'any' ? 
 
 export interface Asked {
   readonly subject: Subject;
-  readonly view: IdentityView;
   readonly direction: DirectionName;
   readonly policies: Iterable<CompiledPolicy>;
   readonly peer: PeerKind;
@@ -99,8 +134,8 @@ export interface Asked {
   readonly port: number;
 }
 
-export const explain = ({ subject, view, direction, policies, peer, peerName, protocol, port }: Asked): Explanation => {
-  const selecting = selectingPolicies(policies, view);
+export const explain = ({ subject, direction, policies, peer, peerName, protocol, port }: Asked): Explanation => {
+  const selecting = selectingPolicies(policies, subject.party);
   const rules = placedRules(selecting, direction);
   const isolatedBy = isolatingPolicies(selecting, direction);
   const bindings = direction === 'ingress' ? subject.bindings : peer.bindings;
@@ -110,7 +145,7 @@ export const explain = ({ subject, view, direction, policies, peer, peerName, pr
   const misses: NearMiss[] = [];
   if (outcome.verdict === 'default-deny') {
     for (const placed of rules) {
-      if (placed.rule.action !== 'allow') continue;
+      if (placed.rule.action !== 'allow' || placed.policy.tier !== 'normal') continue;
       const portGap = covers(placed) ? 0 : 0.6;
       const portNote = portGap === 0 ? '' : `  on ${portText(placed)}`;
       const asked = portGap === 0 ? '' : `  on ${port}/${protocolName(protocol)}`;

@@ -2,10 +2,10 @@
  * Policies × who is there → what each local subject's policy says of each kind of peer. Pure; depends on the last state only.
  */
 import type { CompiledPolicy, Peer } from '@seine/events';
-import { compareCodeUnits, RESERVED_IDENTITY, type LabelSet } from '@seine/model';
+import { compareCodeUnits, RESERVED_IDENTITY } from '@seine/model';
 
 import type { PlacedRule } from './decide.ts';
-import { identityView, peerMatches, podsPeerSelects, type IdentityView, type Party } from './peer.ts';
+import { peerMatches, subjectMatches, type Party } from './peer.ts';
 import { plainRow, rowOf, ruleName, type RowContent } from './row.ts';
 import type { Bindings } from './variant.ts';
 
@@ -19,10 +19,12 @@ export interface PeerKind extends Party {
   readonly bindings: Bindings;
 }
 
+/** Whose policy: endpoints of one identity and one variant, or the node itself. */
 export interface Subject {
   readonly identity: number;
   readonly variant: number;
   readonly bindings: Bindings;
+  readonly party: Party;
 }
 
 /** One direction of one subject, ready for rows. */
@@ -49,8 +51,9 @@ const LOCALHOST_RULE: PlacedRule = { policy: allowLocalhost, rule: allowLocalhos
 
 export const policyKey = ({ object }: CompiledPolicy): string => `${object.kind}/${object.namespace}/${object.name}`;
 
-export const selectingPolicies = (policies: Iterable<CompiledPolicy>, view: IdentityView): readonly CompiledPolicy[] =>
-  [...policies].filter((policy) => podsPeerSelects(policy.subject, view)).sort((a, b) => compareCodeUnits(policyKey(a), policyKey(b)));
+/** By name; policies of one object in the order in which it has them. */
+export const selectingPolicies = (policies: Iterable<CompiledPolicy>, party: Party): readonly CompiledPolicy[] =>
+  [...policies].filter(({ subject }) => subjectMatches(subject, party)).sort((a, b) => compareCodeUnits(policyKey(a), policyKey(b)) || (a.part ?? 0) - (b.part ?? 0));
 
 /** All rules of one direction, in the order of attribution. */
 export const placedRules = (selecting: readonly CompiledPolicy[], direction: DirectionName): readonly PlacedRule[] =>
@@ -68,16 +71,16 @@ export const rulesFor = (rules: readonly PlacedRule[], direction: DirectionName,
   return direction === 'ingress' && party.identity === RESERVED_IDENTITY.host ? [...matching, LOCALHOST_RULE] : matching;
 };
 
-const hasCidr = ({ rule }: PlacedRule): boolean => rule.peers !== 'any' && rule.peers.some((peer: Peer) => peer.type === 'cidr');
+const isCidr = (peer: Peer): boolean => peer.type === 'cidr' || (peer.type === 'group' && peer.members.some(isCidr));
+const hasCidr = ({ rule }: PlacedRule): boolean => rule.peers !== 'any' && rule.peers.some(isCidr);
 const hasName = ({ rule }: PlacedRule): boolean => rule.ports !== 'any' && rule.ports.some((port) => port.type === 'named');
 const selectsPeersToDeny = ({ policy, rule }: PlacedRule): boolean => rule.peers !== 'any' && (rule.action === 'deny' || policy.tier === 'admin');
 
 /** Matching is by identity and prefix: this remembers which rules mean which party while one subject is joined. */
 export const subjectPolicy = (
-  subject: Subject, labels: LabelSet, direction: DirectionName, policies: Iterable<CompiledPolicy>, peers: readonly PeerKind[],
+  subject: Subject, direction: DirectionName, policies: Iterable<CompiledPolicy>, peers: readonly PeerKind[],
 ): SubjectPolicy => {
-  const view = identityView(labels);
-  const selecting = view === undefined ? [] : selectingPolicies(policies, view);
+  const selecting = selectingPolicies(policies, subject.party);
   const rules = placedRules(selecting, direction);
   const isolatedBy = isolatingPolicies(selecting, direction);
   const plain = { subject, direction, needsClass: false, needsVariant: false, peerDeny: false, peers: [] };

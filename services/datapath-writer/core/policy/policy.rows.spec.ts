@@ -13,7 +13,7 @@ const rowOfSize = (count: number, rule: string): RowContent => {
   return { entries, text: rule };
 };
 const policy = (identity: number, peers: readonly RowContent[], change: Partial<SubjectPolicy> = {}): SubjectPolicy => ({
-  subject: { identity, variant: 0, bindings: new Map() }, direction: 'ingress', enforced: true, needsClass: false, needsVariant: false, peerDeny: false, content: `rules of ${identity}`,
+  subject: { identity, variant: 0, bindings: new Map(), party: { identity, view: undefined, reserved: [], nodeLabels: undefined, prefix: undefined } }, direction: 'ingress', enforced: true, needsClass: false, needsVariant: false, peerDeny: false, content: `rules of ${identity}`,
   defaultRow: plainRow({ verdict: 'default-deny', rule: undefined }), peers: peers.map((row, index) => ({ identity: 1000 + index, cidrClass: 0, variant: 0, row })), ...change,
 });
 const count = (made: ReturnType<typeof policyRows>, map: string): number => made.rows.filter((row) => row.map === map).length;

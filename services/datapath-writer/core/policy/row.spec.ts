@@ -11,7 +11,7 @@ import { rowOf, type RowAnswer, type RowContent } from './row.ts';
 
 const { ICMP, TCP, UDP, SCTP } = PROTOCOL;
 
-interface Made { readonly tier: CompiledPolicy['tier']; readonly action: CompiledRule['action']; readonly priority: number; readonly audit: boolean; readonly isolates: boolean; readonly ports: 'any' | readonly PortItem[] }
+interface Made { readonly tier: CompiledPolicy['tier']; readonly action: Exclude<CompiledRule['action'], 'withheld'>; readonly priority: number; readonly audit: boolean; readonly isolates: boolean; readonly ports: 'any' | readonly PortItem[] }
 
 const EDGES = [0, 1, 79, 80, 81, 443, 1023, 1024, 8079, 8080, 8087, 8088, 32767, 32768, 65534, 65535];
 const port = fc.oneof(fc.constantFrom(...EDGES), fc.nat(65535));

@@ -20,6 +20,8 @@ export interface Tables {
   readonly rule: Numbering;
   readonly cidrClass: Numbering;
   readonly slots: Numbering;
+  /** Other nodes, while some policy selects nodes by label. */
+  readonly nodes: Numbering;
 }
 
 const SPACES = {
@@ -28,13 +30,14 @@ const SPACES = {
   rule: { min: 1, max: 0xffffffff },
   cidrClass: { min: 1, max: 0xffff },
   slots: { min: 1, max: 0xffffffff },
+  nodes: { min: 1, max: 0xffffff },
 } as const;
 const NAMES = Object.keys(SPACES) as (keyof Tables)[]; // Object.keys widens; SPACES is closed
 
 const numbering = ({ min, max }: { readonly min: number; readonly max: number }): Numbering => ({ numberOf: new Map(), textOf: new Map(), next: min, min, max });
 
 export const emptyTables = (): Tables => ({
-  revision: numbering(SPACES.revision), row: numbering(SPACES.row), rule: numbering(SPACES.rule), cidrClass: numbering(SPACES.cidrClass), slots: numbering(SPACES.slots),
+  revision: numbering(SPACES.revision), row: numbering(SPACES.row), rule: numbering(SPACES.rule), cidrClass: numbering(SPACES.cidrClass), slots: numbering(SPACES.slots), nodes: numbering(SPACES.nodes),
 });
 
 /** @throws SEINE_NUMBERS_EXHAUSTED */
@@ -66,7 +69,7 @@ export type StoredTables = Readonly<Record<keyof Tables, { readonly next: number
 
 export const storeTables = (tables: Tables): StoredTables => {
   const stored = (name: keyof Tables) => ({ next: tables[name].next, entries: [...tables[name].numberOf] });
-  return { revision: stored('revision'), row: stored('row'), rule: stored('rule'), cidrClass: stored('cidrClass'), slots: stored('slots') };
+  return { revision: stored('revision'), row: stored('row'), rule: stored('rule'), cidrClass: stored('cidrClass'), slots: stored('slots'), nodes: stored('nodes') };
 };
 
 export const restoreTables = (stored: StoredTables): Tables => {
