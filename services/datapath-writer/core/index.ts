@@ -7,6 +7,7 @@ export * from './node.rows.ts';
 export * from './order.ts';
 export * from './parties.ts';
 export * from './policy/index.ts';
+export * from './raw.ts';
 export * from './replay.ts';
 export * from './routes.ts';
 export * from './verify.ts';

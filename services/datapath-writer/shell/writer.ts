@@ -15,7 +15,7 @@ import { withSpan, type Logger, type MetricDefinitions, type Metrics } from '@se
 
 import {
   canonicalEntries, CNI_ERROR, cniError, cniResult, differences, emptyNodeState, evolveNode, HOST_MAC, hostInterfaceName, keepOnly, nextAddress, nodeRoutes, nodeRows, orderSteps, originOf,
-  parseCni, podMac, rowsByMap, stepText, type CniCall, type DesiredRow, type LocalNames, type NodeRows, type Rows,
+  parseCni, podMac, rawEntries, rowsByMap, stepText, type CniCall, type DesiredRow, type LocalNames, type NodeRows, type Rows,
 } from '../core/index.ts';
 import type { Store } from './store.ts';
 
@@ -390,7 +390,7 @@ export const createWriter = (ports: WriterPorts) => {
       case 'maps': return (await loader.call<Hello>('hello')).maps.map((map) => ({ ...map, rows: realized?.get(map.name)?.size ?? 0 }));
       case 'dump':
         await waitFor(() => logShowsTable() && appliedSeq === complete, SETTLE_PATIENCE_MS, settleLate).catch(() => {}); // else as it is
-        return inTurn(async (): Promise<DumpReport> => ({ node, seq: appliedSeq, entries: canonicalEntries(await dumpKernel(), names()) }));
+        return inTurn(async (): Promise<DumpReport> => ({ node, seq: appliedSeq, entries: ((body as { readonly raw?: boolean } | null)?.raw === true ? rawEntries : canonicalEntries)(await dumpKernel(), names()) }));
       case 'verify': return inTurn(compare);
       case 'names': return {
         seq: appliedSeq, rules: [...tables.rule.textOf], identities: [...state.identities], addresses: [...state.addresses].map(([address, { pod }]) => [address, pod]),
