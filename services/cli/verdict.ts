@@ -3,6 +3,7 @@ import type { CompiledPolicy, CompiledRule } from '@seine/events';
 import {
   emptyTables, endpointsOfLog, explain, indexRows, lookUp, nodeRows, partiesOf, type DirectionName, type Explanation, type NodeState, type RowIndex, type Subject, type Tables,
 } from '@seine/datapath-writer';
+import { Direction } from '@seine/layout';
 import { CIDR_IDENTITY_BASE, dropReasonName, parseAddress, parsePrefix, prefixContains, PROTOCOL, RESERVED_IDENTITY, reservedLabel } from '@seine/model';
 import { resolveParty, type Party } from '@seine/lab';
 import { policyPartKey, type KubeObject } from '@seine/objects';
@@ -99,12 +100,18 @@ export const endsOf = (state: Readonly<NodeState>, objects: readonly KubeObject[
   return { from, to, sourceAddress: from.address, destination: backend.address, destinationPort: backend.port, refusal: undefined };
 };
 
-const podNodeAt = (state: Readonly<NodeState>, address: string): string | undefined => state.addresses.get(address)?.node;
+/** The node that judges for an address: a pod's, or the node itself. */
+const judgeAt = (state: Readonly<NodeState>, address: string): string | undefined =>
+  state.addresses.get(address)?.node ?? [...state.nodes].find(([, { addresses }]) => addresses.includes(address))?.[0];
 
 const judgeOne = (state: Readonly<NodeState>, node: string, direction: DirectionName, own: string, other: string, protocol: number, port: number) => {
   const view = viewOf(state, node);
-  const subject = view.rows.find('sn_endpoint_01', { address: own });
-  if (subject === undefined) return { reason: 151, rule: undefined, audit: false };
+  const endpoint = view.rows.find('sn_endpoint_01', { address: own });
+  const isHost = endpoint === undefined && view.rows.find('sn_ipcache_01', { address: own })?.identity === RESERVED_IDENTITY.host;
+  if (endpoint === undefined && !isHost) return { reason: 151, rule: undefined, audit: false };
+  const subject = endpoint ?? { identity: RESERVED_IDENTITY.host, variant: 0 };
+  /* A node that no policy selects is not judged. */
+  if (isHost && view.rows.find('sn_subject_01', { ...subject, direction: direction === 'ingress' ? Direction.INGRESS : Direction.EGRESS }) === undefined) return { reason: 0, rule: undefined, audit: false };
   const answer = lookUp(view.rows, { direction, identity: subject.identity, variant: subject.variant, peer: peerAt(view, other), protocol, port });
   return { reason: answer.reason, rule: answer.rule === 0 ? undefined : view.tables.rule.textOf.get(answer.rule), audit: answer.verdict === 5 };
 };
@@ -113,8 +120,8 @@ const judgeOne = (state: Readonly<NodeState>, node: string, direction: Direction
 export const verdictOf = (state: Readonly<NodeState>, objects: readonly KubeObject[], probe: VerdictProbe): Verdict => {
   const { from, to, sourceAddress, destination, destinationPort, refusal } = endsOf(state, objects, probe);
   const protocol = protocolNumber(probe.protocol);
-  const sourceNode = podNodeAt(state, sourceAddress);
-  const destinationNode = podNodeAt(state, destination);
+  const sourceNode = judgeAt(state, sourceAddress);
+  const destinationNode = judgeAt(state, destination);
   const ends = { from, to, destination, destinationPort, node: destinationNode ?? sourceNode ?? '' };
   const denied = (direction: DirectionName, code: number, rule: string | undefined): Verdict =>
     ({ ...ends, got: 'deny', direction, reason: { code, name: dropReasonName(code) }, rule: ruleRef(rule, state), audit: false });
@@ -150,8 +157,8 @@ export const explainProbe = (state: Readonly<NodeState>, probe: VerdictProbe, { 
     const peer = parties.addresses.find(({ address }) => address === other) ?? parties.kinds.find(({ identity }) => identity === outside)!; // the world is always there
     return explain({ subject, direction, policies, peer, peerName, protocol, port: destinationPort });
   };
-  const sourceNode = podNodeAt(state, sourceAddress);
-  const destinationNode = podNodeAt(state, destination);
+  const sourceNode = judgeAt(state, sourceAddress);
+  const destinationNode = judgeAt(state, destination);
   if (sourceAddress === destination) return { egress: undefined, ingress: undefined };
   return {
     egress: sourceNode === undefined ? undefined : at(sourceNode, sourceAddress, destination, 'egress', names.to),
