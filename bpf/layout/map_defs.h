@@ -165,6 +165,13 @@ struct {
 	__uint(max_entries, 4);
 } sn_progs_01 SEC(".maps") KERNEL_WRITTEN;
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, __u32);		/* ifindex of an uplink whose programs are attached */
+	__type(value, __u32);		/* 1 */
+	__uint(max_entries, 64);
+} sn_uplink_01 SEC(".maps") KERNEL_WRITTEN;
+
 ANCHOR(seine_verdict);
 ANCHOR(seine_reason);
 ANCHOR(seine_direction);

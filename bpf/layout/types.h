@@ -83,6 +83,7 @@ enum seine_program_slot {
 	SLOT_FROM_POD = 0,		/* host veth, tc ingress: leaves the pod */
 	SLOT_TO_POD = 1,		/* host veth, tc egress: from the stack to the pod */
 	SLOT_FROM_NETDEV = 2,		/* uplink, tc ingress */
+	SLOT_TO_NETDEV = 3,		/* uplink, tc egress */
 };
 
 /* Conntrack entry: who began, who was seen, who is closing. Sides a and b are those of the normalised key. */
@@ -108,6 +109,7 @@ enum seine_file {
 
 /* Reserved identities that programs name themselves. */
 #define IDENTITY_UNKNOWN 0
+#define IDENTITY_HOST 1
 #define IDENTITY_WORLD 2
 
 /* The longest prefix of a port is 16 bits, so a shape has 17 bits; row numbers carry their shape on top. */
@@ -115,6 +117,15 @@ enum seine_file {
 #define SHAPE_FULL 255
 #define SHAPE_FULL_BITS 0x1ffff		/* bit n: some entry of the row has prefix length n; bit 0: one for a whole protocol */
 #define SHAPE_ONE 0			/* one verdict for everything: one probe */
+
+/* The node itself as a side of a flow: its loopback's index, which no pod can have. */
+#define IFINDEX_HOST 1
+
+/*
+ * Bits of the packet mark. Free for others: all the rest; taken by others: 0x4000
+ * and 0x8000 (kube-proxy), 0xf00 (transparent proxies).
+ */
+#define MARK_JUDGED 0x00100000		/* a pod's program judged it; cleared at the uplink */
 
 /* Every host side veth has this MAC; pods hold it as a permanent neighbour. */
 #define HOST_MAC { 0x02, 0x5e, 0x1e, 0x00, 0x00, 0x01 }

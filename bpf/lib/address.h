@@ -7,7 +7,7 @@
 /* One side of a flow, as policy needs it. */
 struct party {
 	__u32 identity;
-	__u32 ifindex;			/* local pods: host side veth; else 0 */
+	__u32 ifindex;			/* local pods: host side veth; the node itself: IFINDEX_HOST; else 0 */
 	__u16 endpoint_id;
 	__u16 variant;
 	bool in_cluster;		/* a pod's: CIDR rules meet it by class */
@@ -61,6 +61,7 @@ static __always_inline bool ipcache_read(const struct address *address, struct p
 		barrier();
 		if (READ_ONCE64(*value) != word || !word_of(word, echo, &party->identity))
 			continue;
+		party->ifindex = party->identity == IDENTITY_HOST ? IFINDEX_HOST : 0;
 		party->named = true;
 		return true;
 	}
@@ -68,7 +69,7 @@ static __always_inline bool ipcache_read(const struct address *address, struct p
 }
 
 /*
- * party_of - who is behind @address, wherever it is: local pod, exact entry, longest prefix, world.
+ * party_of - who is behind @address, wherever it is: local pod, exact entry (the node itself too), longest prefix, world.
  * A trie's nodes are not recycled under a reader, so the prefix needs no echo.
  */
 static __always_inline void party_of(const struct address *address, struct party *party)

@@ -166,13 +166,17 @@ static __always_inline bool ct_begins_anew(const struct ct_entry *entry, bool so
 
 /*
  * ct_vouches - the entry was judged under the current epoch and names this hook's interface as its own side's.
- * @own_is_a: the pod behind this hook is side a
+ * @own_is_a: who is behind this hook is side a
+ * @ifindex: of the pod behind the hook; 0 = the uplink's: any local side, as long as the other is not here
  *
  * A stamp of 0 stands for a side that is not on this node; the own side always has one.
  */
 static __always_inline bool ct_vouches(const struct ct_entry *entry, bool own_is_a, __u32 ifindex, __u32 epoch)
 {
-	return (own_is_a ? entry->ifindex_a : entry->ifindex_b) == ifindex &&
+	__u32 own = own_is_a ? entry->ifindex_a : entry->ifindex_b;
+	__u32 peer = own_is_a ? entry->ifindex_b : entry->ifindex_a;
+
+	return (ifindex ? own == ifindex : own && !peer) &&
 	       (!entry->egress_epoch || entry->egress_epoch == epoch) &&
 	       (!entry->ingress_epoch || entry->ingress_epoch == epoch);
 }

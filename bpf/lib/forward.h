@@ -4,13 +4,34 @@
 
 #include "packet.h"
 
-/* The IPv4 header checksum after the TTL went down by one (RFC 1624). */
-static __always_inline void ttl_decrement(struct iphdr *ip)
-{
-	__u32 check = ip->check + bpf_htons(0x0100);
+#define AF_INET 2
+#define AF_INET6 10
 
+/*
+ * ttl_decrement - one hop less, in the header that stands at @offset.
+ * IPv4: the header's own checksum keeps the sum of the packet (RFC 1624). IPv6 has none, so a device's sum changes with it.
+ * Return: 0, or -1 when the header could not be written.
+ */
+static __always_inline int ttl_decrement(struct __sk_buff *skb, const struct packet *packet)
+{
+	__u32 size = ETH_HLEN + sizeof(struct iphdr);
+	struct iphdr *ip;
+	__u32 check;
+
+	if (packet->v6) {
+		__u8 hop_limit = packet->ttl - 1;
+
+		return bpf_skb_store_bytes(skb, ETH_HLEN + __builtin_offsetof(struct ipv6hdr, hop_limit), &hop_limit, 1, BPF_F_RECOMPUTE_CSUM) ? -1 : 0;
+	}
+	if ((void *)(long)skb->data + size > (void *)(long)skb->data_end && bpf_skb_pull_data(skb, size))
+		return -1;
+	ip = (void *)(long)skb->data + ETH_HLEN;
+	if ((void *)(ip + 1) > (void *)(long)skb->data_end)
+		return -1;
+	check = ip->check + bpf_htons(0x0100);
 	ip->check = check + (check >= 0xffff);
 	ip->ttl--;
+	return 0;
 }
 
 /*
@@ -24,29 +45,79 @@ static __always_inline void ttl_decrement(struct iphdr *ip)
 static __always_inline int to_local(struct __sk_buff *skb, const struct packet *packet, __u32 ifindex, const __u8 *mac)
 {
 	static const __u8 host_mac[6] = HOST_MAC;
-	__u32 size = ETH_HLEN + (packet->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
 	struct ethhdr *eth;
 
-	if (packet->ttl_expires)
+	if (packet->ttl <= 1)
 		return TC_ACT_OK;
-	if ((void *)(long)skb->data + size > (void *)(long)skb->data_end && bpf_skb_pull_data(skb, size))
+	if (ttl_decrement(skb, packet))
 		return -1;
 	eth = (void *)(long)skb->data;
-	if (packet->v6) {
-		struct ipv6hdr *ip = (void *)(eth + 1);
-
-		if ((void *)(ip + 1) > (void *)(long)skb->data_end)
-			return -1;
-		ip->hop_limit--;
-	} else {
-		struct iphdr *ip = (void *)(eth + 1);
-
-		if ((void *)(ip + 1) > (void *)(long)skb->data_end)
-			return -1;
-		ttl_decrement(ip);
-	}
+	if ((void *)(eth + 1) > (void *)(long)skb->data_end)
+		return -1;
 	__builtin_memcpy(eth->h_dest, mac, ETH_ALEN);
 	__builtin_memcpy(eth->h_source, host_mac, ETH_ALEN);
 	skb->mark = 0;
 	return bpf_redirect_peer(ifindex, 0);
+}
+
+/* wire_length - the longest IP packet that this one becomes on the wire: a segment, where the device cuts it; 0 = not known. */
+static __always_inline __u32 wire_length(struct __sk_buff *skb, const struct packet *packet)
+{
+	__u32 headers = packet->l4_offset - ETH_HLEN;
+	__u8 offset;
+
+	if (!skb->gso_size)
+		return skb->len - ETH_HLEN;
+	if (packet->tuple.protocol == IPPROTO_UDP)
+		return headers + sizeof(struct udphdr) + skb->gso_size;
+	if (packet->tuple.protocol != IPPROTO_TCP || load(skb, packet->l4_offset + 12, &offset, 1))
+		return 0;
+	return headers + (offset >> 4) * 4 + skb->gso_size;
+}
+
+/*
+ * to_uplink - sends the packet out of an uplink whose programs are attached, by the kernel's own routes: its replies
+ * then pass the stack neither. What has no plain route, must be fragmented or ends here is the stack's, which says
+ * so to the sender. A global function, for the stack that the look-up takes. Return: a verdict, or -1 when the header could not be written.
+ */
+__noinline int to_uplink(struct __sk_buff *skb, const struct packet *packet)
+{
+	const struct tuple *tuple;
+	struct bpf_fib_lookup fib = {};
+	struct bpf_redir_neigh next;
+	__u32 length;
+	long found;
+
+	if (!packet)
+		return -1;
+	tuple = &packet->tuple;
+	length = wire_length(skb, packet);
+	if (packet->ttl <= 1 || !length || length > 0xffff)
+		return TC_ACT_OK;
+	fib.ifindex = skb->ifindex;
+	fib.tot_len = length;
+	fib.l4_protocol = tuple->protocol;
+	fib.sport = tuple->source_port;
+	fib.dport = tuple->destination_port;
+	if (packet->v6) {
+		fib.family = AF_INET6;
+		__builtin_memcpy(fib.ipv6_src, &tuple->source, 16);
+		__builtin_memcpy(fib.ipv6_dst, &tuple->destination, 16);
+	} else {
+		fib.family = AF_INET;
+		fib.tos = packet->tos;
+		fib.ipv4_src = tuple->source.low >> 32;
+		fib.ipv4_dst = tuple->destination.low >> 32;
+	}
+	found = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
+	if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH)
+		return TC_ACT_OK;
+	if (!bpf_map_lookup_elem(&sn_uplink_01, &fib.ifindex))
+		return TC_ACT_OK;
+	if (ttl_decrement(skb, packet))
+		return -1;
+	next.nh_family = fib.family;
+	__builtin_memcpy(next.ipv6_nh, fib.ipv6_dst, 16);
+	skb->mark = MARK_JUDGED;
+	return bpf_redirect_neigh(fib.ifindex, &next, sizeof(next), 0);
 }

@@ -47,7 +47,7 @@ static __always_inline void question_of(struct question *question, const struct 
  * @tuple: the packet's
  * @judged: holds both sides and the orientation; gets the answers
  *
- * A pod cannot be isolated from itself, so such a flow is not asked about.
+ * Local sides are pods of this node and the node itself. Nobody can be isolated from itself, so such a flow is not asked about.
  */
 __noinline int judge(const struct tuple *tuple, struct judged *judged)
 {
@@ -64,12 +64,13 @@ __noinline int judge(const struct tuple *tuple, struct judged *judged)
 	question.protocol = tuple->protocol;
 	question.port = judged->forward ? tuple->policy_port : policy_port_from(tuple->protocol, tuple->source_port);
 	if (judged->forward ? judged->source.ifindex : judged->destination.ifindex) {
-		judged->has_egress = true;
 		question.direction = DIRECTION_EGRESS;
 		if (judged->forward) {
-			__u8 reason = judged->destination.named ? REASON_NONE : refused_as_frontend(tuple);
+			bool asked = judged->destination.named || judged->source.ifindex == IFINDEX_HOST;
+			__u8 reason = asked ? REASON_NONE : refused_as_frontend(tuple);
 
 			if (reason) {
+				judged->has_egress = true;
 				answer_set(&judged->egress, reason, __LINE__);
 				return 0;
 			}
@@ -77,18 +78,17 @@ __noinline int judge(const struct tuple *tuple, struct judged *judged)
 		} else {
 			question_of(&question, &judged->destination, &judged->source, &tuple->source);
 		}
-		policy_verdict(&question, &judged->egress);
+		judged->has_egress = policy_verdict(&question, &judged->egress);
 		if (!answer_allows(&judged->egress))
 			return 0;
 	}
 	if (judged->forward ? judged->destination.ifindex : judged->source.ifindex) {
-		judged->has_ingress = true;
 		question.direction = DIRECTION_INGRESS;
 		if (judged->forward)
 			question_of(&question, &judged->destination, &judged->source, &tuple->source);
 		else
 			question_of(&question, &judged->source, &judged->destination, &tuple->destination);
-		policy_verdict(&question, &judged->ingress);
+		judged->has_ingress = policy_verdict(&question, &judged->ingress);
 	}
 	return 0;
 }

@@ -54,12 +54,12 @@ struct packet {
 	__be32 fragment_id;
 	__u8 fragment;			/* enum fragment_part */
 	bool v6;
-	bool ttl_expires;		/* TTL or hop limit is 1 or 0 */
+	__u8 ttl;			/* or hop limit */
 	bool icmp_error;		/* an error: the inner packet's flow decides */
 	bool icmp_other;		/* neither request nor error: may belong to a flow, never begins one */
 	bool icmp_echo;			/* request or reply */
 	bool link_local;		/* neighbour discovery, router solicitation, MLD: stays on the link */
-	__u8 pad;
+	__u8 tos;			/* IPv4 only */
 };
 
 struct icmp_echo_header {
@@ -156,8 +156,15 @@ static __always_inline int parse_l4(struct __sk_buff *skb, struct packet *packet
 		parse_icmp(packet, &icmp);
 		return 0;
 	}
-	default:
+	case IPPROTO_HOPOPTS:
+	case IPPROTO_ROUTING:
+	case IPPROTO_FRAGMENT:
+	case IPPROTO_DSTOPTS:
+		/* Extensions deeper than they are read, or of the other family. */
 		return REASON_CT_UNKNOWN_L4;
+	default:
+		/* A protocol without ports: a flow is its two addresses. */
+		return 0;
 	}
 }
 
@@ -231,7 +238,8 @@ static __always_inline int parse_ipv4(struct __sk_buff *skb, struct packet *pack
 	address_from_v4(&tuple->source, ip.saddr);
 	address_from_v4(&tuple->destination, ip.daddr);
 	tuple->protocol = ip.protocol;
-	packet->ttl_expires = ip.ttl <= 1;
+	packet->ttl = ip.ttl;
+	packet->tos = ip.tos;
 	packet->l4_offset = offset + ip.ihl * 4;
 	if (ip.frag_off & bpf_htons(IPV4_FRAGMENT_OFFSET))
 		packet->fragment = LATER_FRAGMENT;
@@ -256,7 +264,7 @@ static __always_inline int parse_ipv6(struct __sk_buff *skb, struct packet *pack
 	/* On the wire a mapped address would be an IPv4 pod's in every map. */
 	if (address_is_v4(&tuple->source) || address_is_v4(&tuple->destination))
 		return REASON_INVALID_PACKET;
-	packet->ttl_expires = ip.hop_limit <= 1;
+	packet->ttl = ip.hop_limit;
 	next = ip.nexthdr;
 	offset += sizeof(ip);
 	for (int i = 0; i < IPV6_EXTENSIONS_MAX; i++) {

@@ -142,8 +142,10 @@ static __always_inline bool row_verdict(__u32 row, __u8 protocol, __be16 port, s
 }
 
 /*
- * policy_verdict - what the subject's policy of one direction says of a peer and a port. Never open by accident.
+ * policy_verdict - what the subject's policy of one direction says of a peer and a port. Never open by accident:
+ * only the node itself may be without a row, while no policy selects it.
  * A global function: the verifier proves it once, not for each path that leads here.
+ * Return: 1 when a policy answered, 0 when there was none to ask.
  */
 __noinline int policy_verdict(const struct question *question, struct answer *answer)
 {
@@ -153,7 +155,7 @@ __noinline int policy_verdict(const struct question *question, struct answer *an
 	__u32 row;
 
 	if (!question || !answer)
-		return 0;
+		return 1;
 	key.identity = question->identity;
 	key.variant = question->variant;
 	key.direction = question->direction;
@@ -162,19 +164,24 @@ __noinline int policy_verdict(const struct question *question, struct answer *an
 	answer->verdict = VERDICT_NONE;
 	answer->reason = REASON_NO_POLICY;
 	answer->line = __LINE__;
-	if (!subject_read(&key, &subject))
+	if (!subject_read(&key, &subject)) {
+		if (key.identity != IDENTITY_HOST)
+			return 1;
+		answer->verdict = VERDICT_ALLOW;
+		answer->reason = REASON_NONE;
 		return 0;
+	}
 	if (!(subject.flags & SUBJECT_ENFORCED)) {
 		answer->verdict = VERDICT_ALLOW;
 		answer->reason = REASON_NONE;
 		answer->line = __LINE__;
-		return 0;
+		return 1;
 	}
 	if (question->peer_identity == IDENTITY_UNKNOWN && (subject.flags & SUBJECT_PEER_DENY)) {
 		answer->verdict = VERDICT_DENY;
 		answer->reason = REASON_INVALID_IDENTITY;
 		answer->line = __LINE__;
-		return 0;
+		return 1;
 	}
 	peer.revision = subject.revision;
 	peer.identity = question->peer_identity;
@@ -192,5 +199,25 @@ __noinline int policy_verdict(const struct question *question, struct answer *an
 	if (!peer_row(&peer, &row))
 		row = subject.default_row;
 	row_verdict(row, question->protocol, question->port, answer);
-	return 0;
+	return 1;
+}
+
+/* host_enforced - whether a policy isolates the node itself, either way. A global function, as above. */
+__noinline int host_enforced(void)
+{
+	struct policy_subject_key key = { .identity = IDENTITY_HOST, .direction = DIRECTION_INGRESS };
+	struct policy_subject subject = {};
+
+	if (subject_read(&key, &subject) && (subject.flags & SUBJECT_ENFORCED))
+		return 1;
+	key.direction = DIRECTION_EGRESS;
+	return subject_read(&key, &subject) && (subject.flags & SUBJECT_ENFORCED);
+}
+
+/* host_judged - whether @address is the node's own, and a policy isolates the node. A global function, as above. */
+__noinline int host_judged(const struct address *address)
+{
+	struct party party = {};
+
+	return address && host_enforced() && ipcache_read(address, &party) && party.ifindex == IFINDEX_HOST;
 }

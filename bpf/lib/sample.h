@@ -18,7 +18,7 @@ struct judged {
 	struct answer egress;		/* of the originator */
 	struct answer ingress;		/* of the responder */
 	bool forward;
-	bool has_egress;		/* judged here: that side is a local pod */
+	bool has_egress;		/* judged here: that side is a local pod, or the node with a policy of its own */
 	bool has_ingress;
 	__u8 pad;
 };

@@ -32,12 +32,12 @@ int bench_nothing(struct __sk_buff *skb)
 SEC("tc")
 int bench_established(struct __sk_buff *skb)
 {
-	return next_flow(skb, 1 << 18) ? TC_ACT_SHOT : handle(skb, true);
+	return next_flow(skb, 1 << 18) ? TC_ACT_SHOT : handle(skb, true, false);
 }
 
 /* A new flow each time. */
 SEC("tc")
 int bench_new(struct __sk_buff *skb)
 {
-	return next_flow(skb, 1 << 31) ? TC_ACT_SHOT : handle(skb, true);
+	return next_flow(skb, 1 << 31) ? TC_ACT_SHOT : handle(skb, true, false);
 }

@@ -2,8 +2,10 @@
  * The pod programs under BPF_PROG_TEST_RUN: fresh maps for each test, interfaces of a namespace of their own.
  * Rows are put as user space puts them: through the generated layouts, echo included.
  */
+import { writeFileSync } from 'node:fs';
+
 import {
-  closeFd, createNetns, deleteNetns, inNetns, loadObject, mapHandle, mapKernel, netnsPath, openFd, openNetlink, openRingBuffer, testRun, updateOne, vethAdd,
+  addressAdd, closeFd, createNetns, deleteNetns, inNetns, linkUp, loadObject, mapHandle, mapKernel, neighbourReplace, netnsPath, openFd, openNetlink, openRingBuffer, routeReplace, testRun, updateOne, vethAdd,
 } from '@seine/kernel';
 import {
   decode, Direction, echoOf, encode, MAPS, ProgramSlot, SAMPLE, SubjectFlag, Verdict, type KeyRow, type MapName, type Row, type ValueRow,
@@ -11,7 +13,7 @@ import {
 
 export const SHOT = 2;
 export const OK = 0;
-/** TC_ACT_REDIRECT: straight to a pod of this node. */
+/** TC_ACT_REDIRECT: straight to a pod of this node, or out of an uplink. */
 export const REDIRECT = 7;
 
 export interface Pod { readonly address: string; readonly identity: number; readonly endpointId: number; readonly ifindex: number; readonly mac: string; readonly variant?: number }
@@ -32,27 +34,37 @@ const SMALL = Object.fromEntries(Object.keys(MAPS).filter((name) => !['array', '
 
 export interface Interfaces { readonly a: number; readonly b: number; readonly inside: <T>(act: () => T) => T; readonly close: () => void }
 
-/** Two host side veths in a namespace of their own. */
-export const openInterfaces = (): Interfaces => {
+export const UPLINK = { address: '192.168.7.1', length: 24, router: '192.168.7.2', routerMac: '02:00:00:00:00:fe', mtu: 1500 } as const;
+
+/** Two host side veths in a namespace of their own, and an uplink with a default route to a router. */
+export const openInterfaces = (): Interfaces & { readonly uplink: number } => {
   const name = `seine-bpf-${process.pid}`;
   createNetns(name);
   const fd = openFd(netnsPath(name));
   const inside = <T>(act: () => T): T => inNetns(fd, act);
   const netlink = inside(openNetlink);
-  netlink.transact([vethAdd({ near: { name: 'a' }, far: { name: 'pa' } }), vethAdd({ near: { name: 'b' }, far: { name: 'pb' } })]);
+  netlink.transact([vethAdd({ near: { name: 'a' }, far: { name: 'pa' } }), vethAdd({ near: { name: 'b' }, far: { name: 'pb' } }), vethAdd({ near: { name: 'u' }, far: { name: 'pu' } })]);
   const index = (link: string): number => {
     const found = netlink.linkIndex(link);
     if (found === undefined) throw new Error(`no link ${link}`);
     return found;
   };
-  const interfaces = { a: index('a'), b: index('b') };
+  const interfaces = { a: index('a'), b: index('b'), uplink: index('u') };
+  inside(() => { writeFileSync('/proc/sys/net/ipv4/ip_forward', '1'); });
+  netlink.transact([
+    linkUp(interfaces.a), linkUp(index('pa')), linkUp(interfaces.uplink), linkUp(index('pu')), addressAdd({ index: interfaces.uplink, address: UPLINK.address, length: UPLINK.length }),
+    routeReplace({ destination: '192.168.7.0', length: UPLINK.length, index: interfaces.uplink }),
+    neighbourReplace({ index: interfaces.uplink, address: UPLINK.router, mac: UPLINK.routerMac }), routeReplace({ gateway: UPLINK.router }),
+  ]);
   netlink.close();
   return { ...interfaces, inside, close: () => { closeFd(fd); deleteNetns(name); } };
 };
 
-const skbContext = (ifindex: number): Buffer => {
+const skbContext = (ifindex: number, mark = 0): Buffer => {
+  const MARK = 8;
   const IFINDEX = 40;
   const context = Buffer.alloc(192);
+  context.writeUInt32LE(mark, MARK);
   context.writeUInt32LE(ifindex, IFINDEX);
   return context;
 };
@@ -155,6 +167,9 @@ export class Datapath {
     this.put('sn_peer_01', key, { row, echo });
   }
 
+  /** Everything is denied, one way. */
+  closed(identity: number, direction: number, verdict: number = Verdict.DEFAULT_DENY): void { this.subject({ identity, direction, row: this.row([], verdict) }); }
+
   /** Nothing isolates it. */
   open(identity: number, direction: number): void {
     const key = { identity, variant: 0, direction };
@@ -171,9 +186,12 @@ export class Datapath {
     updateOne(this.map('sn_progs_01'), encode(key, { value: ProgramSlot[slot] }), encode(value, { value: this.fd(name) }));
   }
 
-  run(program: string, packet: Uint8Array, ifindex: number): Outcome {
+  /** Packets may leave by this interface past the stack. */
+  uplink(ifindex: number): void { this.put('sn_uplink_01', { value: ifindex }, { value: 1 }); }
+
+  run(program: string, packet: Uint8Array, ifindex: number, mark = 0): Outcome {
     this.samples();
-    const { retval, data } = this.#interfaces.inside(() => testRun(this.fd(program), { data: packet, ctx: skbContext(ifindex) }));
+    const { retval, data } = this.#interfaces.inside(() => testRun(this.fd(program), { data: packet, ctx: skbContext(ifindex, mark) }));
     return { verdict: retval, packet: data, samples: this.samples() };
   }
 

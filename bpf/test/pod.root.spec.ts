@@ -210,6 +210,10 @@ describe('policy and identities', () => {
     { name: 'SCTP', packet: () => sctp(flow(db.address, 3868)), protocol: PROTOCOL.sctp, port: 3868 },
     { name: 'ICMP echo', packet: () => icmp({ source: web.address, destination: db.address }, { type: 8, id: 1 }), protocol: PROTOCOL.icmp, port: 8 << 8 },
     { name: 'ICMP timestamp', packet: () => icmp({ source: web.address, destination: db.address }, { type: 13, id: 1 }), protocol: PROTOCOL.icmp, port: 13 << 8 },
+    { name: 'VRRP, which has no ports', packet: () => ethernet(0x0800, ipv4(flow(db.address), 112, Buffer.alloc(20))), protocol: 112, port: 0 },
+    { name: 'GRE', packet: () => ethernet(0x0800, ipv4(flow(db.address), 47, Buffer.alloc(4))), protocol: 47, port: 0 },
+    { name: 'IP in IP', packet: () => ethernet(0x0800, ipv4(flow(db.address), 4, Buffer.alloc(20))), protocol: 4, port: 0 },
+    { name: 'ESP', packet: () => ethernet(0x0800, ipv4(flow(db.address), 50, Buffer.alloc(8))), protocol: 50, port: 0 },
     { name: 'TCP behind IP options', packet: () => tcp(flow(db.address, 5432), TCP.SYN, { options: 40 }), protocol: PROTOCOL.tcp, port: 5432 },
   ])('$name is asked by its own protocol and port', ({ packet, protocol, port }) => {
     deny(301, INGRESS);
@@ -229,7 +233,7 @@ describe('packets that are not understood', () => {
     { name: 'half a TCP header', packet: () => ip(tcpSegment(flow(db.address), TCP.SYN).subarray(0, 10)), reason: Reason.CT_INVALID_HEADER },
     { name: 'no UDP header', packet: () => ip(udpDatagram(flow(db.address)).subarray(0, 2), PROTOCOL.udp), reason: Reason.CT_INVALID_HEADER },
     { name: 'half an ICMP header', packet: () => ip(icmpMessage({ type: 8 }).subarray(0, 4), PROTOCOL.icmp), reason: Reason.CT_INVALID_HEADER },
-    { name: 'an L4 protocol that is not known', packet: () => ip(Buffer.alloc(20), 47), reason: Reason.CT_UNKNOWN_L4 },
+    { name: 'a protocol number that is an IPv6 extension\'s', packet: () => ip(Buffer.alloc(20), 44), reason: Reason.CT_UNKNOWN_L4 },
     { name: 'the other family\'s ICMP', packet: () => ip(icmpMessage({ type: 128, id: 1 }), PROTOCOL.icmp6), reason: Reason.CT_UNKNOWN_L4 },
   ])('drops $name with a sample', ({ packet, reason }) => {
     expect(drops(leaves(packet()))).toEqual([{ reason, direction: EGRESS }]);

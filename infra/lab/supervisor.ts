@@ -99,7 +99,7 @@ for (const { name, address } of nodes) {
       role, node: name, netns: places.nodeNetns(name), command: main(role), health: url,
       env: env({
         ...healthEnv, SEINE_NODE: name, SEINE_RUN_DIR: places.nodeRun(name), SEINE_STATE_DIR: places.nodeState(name), SEINE_PIN_ROOT: places.nodePins(name),
-        SEINE_CGROUP_ROOT: places.nodeCgroup(name), SEINE_CT_SIZE: String(order.ctSize ?? 16384), SEINE_REPAIR: String(order.repair),
+        SEINE_CGROUP_ROOT: places.nodeCgroup(name), SEINE_CT_SIZE: String(order.ctSize ?? 16384), SEINE_UPLINKS: 'eth0', SEINE_REPAIR: String(order.repair),
       }),
     });
   }

@@ -1,8 +1,11 @@
 import { text, wholeNumber, type Fields } from '@seine/role';
 
+const names = (value: string): readonly string[] => value.split(',').filter((name) => name !== '');
+
 export const LOADER_FIELDS = {
   pinRoot: { env: 'SEINE_PIN_ROOT', description: 'Where maps, programs and links are pinned.', default: '/sys/fs/bpf/seine', parse: text },
   cgroup: { env: 'SEINE_CGROUP_ROOT', description: 'cgroup2 directory whose processes have their Services translated.', default: '/sys/fs/cgroup', parse: text },
   bpfDir: { env: 'SEINE_BPF_DIR', description: 'Where the built BPF objects are.', default: new URL('../../bpf/build', import.meta.url).pathname, parse: text },
+  uplinks: { env: 'SEINE_UPLINKS', description: 'Interfaces towards other nodes and the world, by commas; empty: packets between nodes take the kernel\'s stack, and no policy of the node itself is in force there.', default: '', parse: names },
   ctSize: { env: 'SEINE_CT_SIZE', description: 'Entries of each conntrack table.', unit: 'entries', default: '65536', parse: wholeNumber({ min: 1024, max: 16_777_216 }) },
 } as const satisfies Fields;

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
-import { cgroupRoot, createCgroup, createNetns, deleteNetns, filterDelete, inNetnsAt, netnsPath, openNetlink, removeCgroup, type Netlink } from '@seine/kernel';
+import { cgroupRoot, createCgroup, createNetns, deleteNetns, filterDelete, inNetnsAt, linkDelete, netnsPath, openNetlink, removeCgroup, vethAdd, type Netlink } from '@seine/kernel';
 import { echoOf, MAPS } from '@seine/layout';
 import { connectUnix, type Applied, type Attachment, type Hello, type MapEntry, type Plumbed, type UnixClient } from '@seine/node';
 import { eventually } from '@seine/testkit';
@@ -16,7 +16,9 @@ const NAME = `seine-loader-${process.pid}`;
 const PINS = `/sys/fs/bpf/${NAME}`;
 const POD = 'sn0123456789ab';
 const HOST_MAC = '02:5e:1e:00:00:01';
+const UPLINK = 'up0';
 
+let uplinks = UPLINK;
 let directory: string;
 let cgroup: string;
 let loader: ChildProcess;
@@ -26,7 +28,7 @@ let netlink: Netlink;
 const start = async (): Promise<void> => {
   loader = spawn('nsenter', [`--net=${netnsPath(NAME)}`, process.execPath, 'services/loader/main.ts'], {
     stdio: 'ignore',
-    env: { ...process.env, NODE_OPTIONS: '', SEINE_NODE: 'n1', SEINE_RUN_DIR: directory, SEINE_STATE_DIR: directory, SEINE_PIN_ROOT: PINS, SEINE_CGROUP_ROOT: cgroup, SEINE_CT_SIZE: '1024' },
+    env: { ...process.env, NODE_OPTIONS: '', SEINE_NODE: 'n1', SEINE_RUN_DIR: directory, SEINE_STATE_DIR: directory, SEINE_PIN_ROOT: PINS, SEINE_CGROUP_ROOT: cgroup, SEINE_CT_SIZE: '1024', SEINE_UPLINKS: uplinks },
   });
   client = await eventually(() => connectUnix(join(directory, 'loader.sock')), 30_000);
 };
@@ -44,6 +46,7 @@ beforeAll(async () => {
   createNetns(NAME);
   createNetns(`${NAME}-pod`);
   netlink = inNetnsAt(netnsPath(NAME), openNetlink);
+  netlink.transact([vethAdd({ near: { name: UPLINK }, far: { name: 'far0' } })]);
   await start();
 }, 60_000);
 
@@ -86,6 +89,42 @@ describe('a pod\'s wire', () => {
     expect(await client.call('reattach', { interfaces: [POD] })).toEqual([`filters of ${POD}`]);
     expect(await attachments()).toEqual([]);
   });
+});
+
+describe('the uplink', () => {
+  const rows = async (): Promise<readonly unknown[]> => (await dump('sn_uplink_01')).map(({ key }) => key['value']);
+  test('has its programs and its row from the start', async () => {
+    const index = netlink.linkIndex(UPLINK)!;
+    expect([netlink.filterProgram(index, 'ingress'), netlink.filterProgram(index, 'egress')]).toEqual([expect.any(Number), expect.any(Number)]);
+    expect(await rows()).toEqual([index]);
+  });
+  test('that loses a filter is reported by place, and put back', async () => {
+    netlink.transact([filterDelete(netlink.linkIndex(UPLINK)!, 'egress')]);
+    expect(await attachments()).toEqual([{ hook: `${UPLINK} tc egress`, want: expect.stringMatching(/^program \d+$/), have: 'nothing' }]);
+    expect(await client.call('reattach', { interfaces: [POD] })).toEqual([`filters of ${UPLINK}`]);
+    expect(await attachments()).toEqual([]);
+  });
+  test('that was made anew under its name is another: its row too', async () => {
+    const former = netlink.linkIndex(UPLINK)!;
+    netlink.transact([linkDelete(UPLINK)]);
+    expect(await attachments()).toContainEqual({ hook: `${UPLINK} tc ingress`, want: expect.any(String), have: 'no such interface' });
+    netlink.transact([vethAdd({ near: { name: UPLINK }, far: { name: 'far0' } })]);
+    expect(await attachments()).toContainEqual({ hook: `uplink ${UPLINK}`, want: `a row for interface ${netlink.linkIndex(UPLINK)!}`, have: 'nothing' });
+    expect(await client.call('reattach', { interfaces: [POD] })).toEqual([`uplink ${former}, no more`, `filters of ${UPLINK}`, `uplink ${UPLINK}`]);
+    expect(await attachments()).toEqual([]);
+  });
+  test('that the next process is not given loses row and filters', async () => {
+    const index = netlink.linkIndex(UPLINK)!;
+    await kill();
+    uplinks = '';
+    await start();
+    expect(await rows()).toEqual([]);
+    expect([netlink.filterProgram(index, 'ingress'), netlink.filterProgram(index, 'egress')]).toEqual([undefined, undefined]);
+    await kill();
+    uplinks = UPLINK;
+    await start();
+    expect(await rows()).toEqual([index]);
+  }, 60_000);
 });
 
 describe('an ordered batch', () => {

@@ -32,6 +32,7 @@ export const ProgramSlot = {
   FROM_POD: 0,
   TO_POD: 1,
   FROM_NETDEV: 2,
+  TO_NETDEV: 3,
 } as const;
 
 export const Reason = {
@@ -396,6 +397,15 @@ export const MAPS = {
       {name: 'echo', offset: 4, size: 4, kind: 'int', order: 'host'},
       {name: 'defaultRow', offset: 8, size: 4, kind: 'int', order: 'host'},
       {name: 'flags', offset: 12, size: 4, kind: 'int', order: 'host'},
+    ] },
+  },
+  sn_uplink_01: {
+    name: 'sn_uplink_01', type: 'hash', maxEntries: 64, kernelWritten: true,
+    key: { name: 'u32', size: 4, fields: [
+      {name: 'value', offset: 0, size: 4, kind: 'int', order: 'host'},
+    ] },
+    value: { name: 'u32', size: 4, fields: [
+      {name: 'value', offset: 0, size: 4, kind: 'int', order: 'host'},
     ] },
   },
 } as const;

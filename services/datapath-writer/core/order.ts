@@ -3,7 +3,7 @@
  * the way out, the epoch bumped before anything that was referred to goes, and gone only after a grace period. Pure.
  */
 import { FOLDED_MAPS, MAPS, type FoldedMapName, type MapName, type StructLayout } from '@seine/layout';
-import { parseAddress, prefixCovers, type Prefix } from '@seine/model';
+import { parseAddress, prefixCovers, RESERVED_IDENTITY, type Prefix } from '@seine/model';
 import type { AnyRow, MapEntry, Step } from '@seine/node';
 
 import type { DesiredRow } from './desired.ts';
@@ -86,6 +86,8 @@ export const orderSteps = (realized: Rows, desired: Rows, echo: (key: AnyRow) =>
     const gone = [...is].filter(([key]) => !want.has(key)).map(([, { key }]) => key);
     if (gone.length > 0 && JUDGING.has(map)) bump = true;
     if (map === 'sn_class_01' && up.length > 0) bump = true;
+    /* Without a row the node itself was not judged at all. */
+    if (map === 'sn_subject_01' && up.some(({ key }) => key['identity'] === RESERVED_IDENTITY.host)) bump = true;
     upserts.set(map, up);
     deletes.set(map, gone);
   }

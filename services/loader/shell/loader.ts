@@ -10,8 +10,9 @@ import type { ApplyOrder, Attachment, Connection, Handler, Hello, MapEntry, Node
 import type { Logger, MetricDefinitions, Metrics } from '@seine/role';
 
 import { applyOrder } from './apply.ts';
-import type { NodeObjects } from './objects.ts';
+import type { NodeObjects, Place } from './objects.ts';
 import { attachStubs, plumb, prepareNode, setRoutes, unplumb } from './plumb.ts';
+import { setUplinks, uplinkRows } from './uplinks.ts';
 
 export const LOADER_METRICS = {
   writes: { type: 'counter', name: 'map_writes_total', help: 'Entries written to maps.' },
@@ -26,9 +27,11 @@ const DRAIN_QUIET_MS = 6;
 const QUIET_AFTER_DRAINS = 50;
 const COLLECT_EVERY_MS = 30_000;
 
-export const createLoader = (objects: NodeObjects, log: Logger, metrics: Metrics<typeof LOADER_METRICS>) => {
+/** @param uplinks names of the interfaces towards other nodes and the world; one that is not there is reported as drift */
+export const createLoader = (objects: NodeObjects, uplinks: readonly string[], log: Logger, metrics: Metrics<typeof LOADER_METRICS>) => {
   const netlink = openNetlink();
   prepareNode();
+  setUplinks(netlink, objects, uplinks);
   let routes: readonly NodeRoute[] = [];
   let observer: Connection | undefined;
   /** Orders that write are one after the other. */
@@ -58,13 +61,19 @@ export const createLoader = (objects: NodeObjects, log: Logger, metrics: Metrics
   const attachments = (interfaces: readonly string[]): readonly Attachment[] => {
     const links = new Map(netlink.links().map((link) => [link.name, link.index]));
     const found: Attachment[] = [];
-    for (const name of interfaces) {
+    const places: readonly { readonly name: string; readonly place: Place }[] = [...interfaces.map((name) => ({ name, place: 'pod' as const })), ...uplinks.map((name) => ({ name, place: 'uplink' as const }))];
+    for (const { name, place } of places) {
       const index = links.get(name);
       for (const direction of ['ingress', 'egress'] as const) {
-        const want = String(objects.stub(direction).id);
+        const want = String(objects.stub(place, direction).id);
         const have = index === undefined ? 'no such interface' : String(netlink.filterProgram(index, direction) ?? 'nothing');
         if (have !== want) found.push({ hook: `${name} tc ${direction}`, want: `program ${want}`, have });
       }
+    }
+    const rows = uplinkRows(objects);
+    for (const name of uplinks) {
+      const index = links.get(name);
+      if (index !== undefined && !rows.includes(index)) found.push({ hook: `uplink ${name}`, want: `a row for interface ${index}`, have: 'nothing' });
     }
     for (const { slot, name, id } of objects.slots) {
       const value = mapKernel.lookup(objects.map('sn_progs_01'), Uint8Array.of(slot, 0, 0, 0));
@@ -79,12 +88,12 @@ export const createLoader = (objects: NodeObjects, log: Logger, metrics: Metrics
 
   const reattach = (interfaces: readonly string[]): readonly string[] => {
     const links = new Map(netlink.links().map((link) => [link.name, link.index]));
-    const put = [...objects.repair()];
+    const put = [...objects.repair(), ...setUplinks(netlink, objects, uplinks)];
     for (const name of interfaces) {
       const index = links.get(name);
       if (index === undefined) continue;
-      if (netlink.filterProgram(index, 'ingress') === objects.stub('ingress').id && netlink.filterProgram(index, 'egress') === objects.stub('egress').id) continue;
-      attachStubs(netlink, objects, index);
+      if (netlink.filterProgram(index, 'ingress') === objects.stub('pod', 'ingress').id && netlink.filterProgram(index, 'egress') === objects.stub('pod', 'egress').id) continue;
+      attachStubs(netlink, objects, 'pod', index);
       put.push(`filters of ${name}`);
     }
     return put;

@@ -4,17 +4,21 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import {
-  ATTACH, closeFd, ensureBpffs, linkCreate, linkUpdate, loadObject, mapHandle, mapKernel, openFd, pin, pinned, programInfo, updateOne, type AttachType, type LoadedObject, type MapHandle,
+  ATTACH, closeFd, ensureBpffs, linkCreate, linkUpdate, loadObject, mapHandle, mapKernel, openFd, pin, pinned, programInfo, updateOne, type AttachType, type LoadedObject, type MapHandle, type TcDirection,
 } from '@seine/kernel';
 import { decode, encode, MAPS, ProgramSlot, type MapName } from '@seine/layout';
 import { SeineError } from '@seine/model';
 
 const NAMES = Object.keys(MAPS) as MapName[]; // Object.keys widens; MAPS is closed
 const OBJECTS = ['pod.o', 'socket.o', 'gc.o'] as const;
-const STUBS = { ingress: 'stub_from_pod', egress: 'stub_to_pod' } as const;
-const SLOTS = { from_pod: ProgramSlot.FROM_POD, to_pod: ProgramSlot.TO_POD } as const;
+const STUBS = { pod: { ingress: 'stub_from_pod', egress: 'stub_to_pod' }, uplink: { ingress: 'stub_from_netdev', egress: 'stub_to_netdev' } } as const;
+const ALL_STUBS = Object.values(STUBS).flatMap(({ ingress, egress }) => [ingress, egress]);
+const SLOTS = { from_pod: ProgramSlot.FROM_POD, to_pod: ProgramSlot.TO_POD, from_netdev: ProgramSlot.FROM_NETDEV, to_netdev: ProgramSlot.TO_NETDEV } as const;
 const COLLECTORS = { collect_tcp: 'sn_cttcp_01', collect_any: 'sn_ctany_01' } as const;
 const SOCKET_HOOKS = ['connect4', 'connect6', 'sendmsg4', 'sendmsg6', 'recvmsg4', 'recvmsg6', 'getpeername4', 'getpeername6'] as const;
+
+/** What stands behind an interface: one pod, or other nodes and the world. */
+export type Place = keyof typeof STUBS;
 
 export interface ObjectPaths {
   readonly pinRoot: string;
@@ -27,7 +31,7 @@ export interface ObjectPaths {
 export interface NodeObjects {
   readonly build: string;
   readonly map: (name: MapName) => MapHandle;
-  readonly stub: (direction: keyof typeof STUBS) => { readonly fd: number; readonly id: number };
+  readonly stub: (place: Place, direction: TcDirection) => { readonly fd: number; readonly id: number };
   readonly collectors: readonly { readonly fd: number; readonly map: MapHandle }[];
   /** Program ids that should stand in the prog array and at the socket hooks. */
   readonly slots: readonly { readonly slot: number; readonly name: string; readonly id: number; readonly fd: number }[];
@@ -83,7 +87,7 @@ export const openObjects = ({ pinRoot, bpfDir, cgroup, ctSize }: ObjectPaths): N
     pin(fd, path(`prog_${name}`));
     programFds.set(name, pinned(path(`prog_${name}`))!);
   };
-  const names = [...Object.values(STUBS), ...Object.keys(SLOTS), ...Object.keys(COLLECTORS), ...SOCKET_HOOKS];
+  const names = [...ALL_STUBS, ...Object.keys(SLOTS), ...Object.keys(COLLECTORS), ...SOCKET_HOOKS];
   if (inPlace) for (const name of names) { const fd = pinned(path(`prog_${name}`)); if (fd !== undefined) programFds.set(name, fd); }
 
   if (names.some((name) => !programFds.has(name))) {
@@ -96,7 +100,7 @@ export const openObjects = ({ pinRoot, bpfDir, cgroup, ctSize }: ObjectPaths): N
       reuse.set(name, fd);
     }
     /* The stubs stay the attached ones where they are: an upgrade is a write to the prog array. */
-    for (const stub of Object.values(STUBS)) {
+    for (const stub of ALL_STUBS) {
       const fd = pinned(path(`prog_${stub}`));
       if (fd === undefined) keep(stub, pod.programFd(stub));
       else programFds.set(stub, fd);
@@ -147,7 +151,7 @@ export const openObjects = ({ pinRoot, bpfDir, cgroup, ctSize }: ObjectPaths): N
 
   return {
     build, map, slots, socketPrograms, repair, cgroupFd,
-    stub: (direction) => ({ fd: fdOf(STUBS[direction]), id: idOf(STUBS[direction]) }),
+    stub: (place, direction) => ({ fd: fdOf(STUBS[place][direction]), id: idOf(STUBS[place][direction]) }),
     collectors: Object.entries(COLLECTORS).map(([name, table]) => ({ fd: fdOf(name), map: map(table) })),
   };
 };

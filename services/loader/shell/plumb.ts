@@ -2,12 +2,12 @@
 import { writeFileSync } from 'node:fs';
 
 import {
-  addressAdd, clsactAdd, closeFd, filterReplace, inNetns, linkDelete, linkUp, neighbourReplace, openFd, openNetlink, routeDelete, routeReplace, vethAdd, type Netlink,
+  addressAdd, clsactAdd, closeFd, filterReplace, inNetns, linkDelete, linkUp, neighbourReplace, openFd, openNetlink, routeDelete, routeReplace, vethAdd, type Netlink, type Request, type TcDirection,
 } from '@seine/kernel';
 import { SeineError } from '@seine/model';
 import type { NodeRoute, Plumbed, PlumbOrder } from '@seine/node';
 
-import type { NodeObjects } from './objects.ts';
+import type { NodeObjects, Place } from './objects.ts';
 
 const GATEWAY = '169.254.1.1';
 const HOST_MAC = '02:5e:1e:00:00:01';
@@ -22,12 +22,11 @@ export const prepareNode = (): void => {
   sysctl('ipv4/conf/default/rp_filter', '0');
 };
 
-export const attachStubs = (netlink: Netlink, objects: NodeObjects, index: number): void => {
-  netlink.transact([
-    clsactAdd(index),
-    filterReplace({ index, direction: 'ingress', programFd: objects.stub('ingress').fd, name: 'seine_from_pod' }),
-    filterReplace({ index, direction: 'egress', programFd: objects.stub('egress').fd, name: 'seine_to_pod' }),
-  ]);
+const FILTER_NAMES = { pod: { ingress: 'seine_from_pod', egress: 'seine_to_pod' }, uplink: { ingress: 'seine_from_netdev', egress: 'seine_to_netdev' } } as const;
+
+export const attachStubs = (netlink: Netlink, objects: NodeObjects, place: Place, index: number): void => {
+  const filter = (direction: TcDirection): Request => filterReplace({ index, direction, programFd: objects.stub(place, direction).fd, name: FILTER_NAMES[place][direction] });
+  netlink.transact([clsactAdd(index), filter('ingress'), filter('egress')]);
 };
 
 /** All or nothing: a failure leaves no link behind. @throws SEINE_NETNS_UNKNOWN, SEINE_KERNEL_… naming the step */
@@ -45,7 +44,7 @@ export const plumb = (netlink: Netlink, objects: NodeObjects, order: PlumbOrder)
     ]);
     const index = netlink.linkIndex(order.hostInterface)!;
     try {
-      attachStubs(netlink, objects, index);
+      attachStubs(netlink, objects, 'pod', index);
       sysctl(`ipv4/conf/${order.hostInterface}/rp_filter`, '0');
       netlink.transact([
         linkUp(index), routeReplace({ destination: order.address, length: 32, index }), neighbourReplace({ index, address: order.address, mac: order.podMac }),
