@@ -92,6 +92,7 @@ describe('the kernel judges', () => {
   test('and with its programs taken off, routes and neighbours alone carry what was denied; check does not change', async () => {
     expect(await one(DENIED)).toBe('deny');
     for (const { nodeNetns, hostInterface } of endpoints) execFileSync('nsenter', [`--net=/run/netns/${nodeNetns}`, 'tc', 'qdisc', 'del', 'dev', hostInterface, 'clsact']);
+    for (const nodeNetns of new Set(endpoints.map((endpoint) => endpoint.nodeNetns))) execFileSync('nsenter', [`--net=/run/netns/${nodeNetns}`, 'tc', 'qdisc', 'del', 'dev', 'eth0', 'clsact']);
     expect(await one(DENIED)).toBe('allow');
     const verified = await json<Verified>('verify', '--name', LAB);
     expect(verified.nodes.flatMap(({ programs }) => programs).length).toBeGreaterThanOrEqual(endpoints.length);
