@@ -32,14 +32,46 @@ const wire = (tag: string) => {
   return { ...names, down };
 };
 
-/** Two namespaces routed by the kernel, with iptables' conntrack in the path: what most clusters run. */
-export const routedByIptables = (tag: string): Cell => {
-  const { client, server, node, down } = wire(tag);
+const admitByIptables = (node: string): void => {
   const iptables = (...args: readonly string[]): string => run('nsenter', `--net=/run/netns/${node}`, 'iptables', ...args);
   iptables('-P', 'FORWARD', 'DROP');
   iptables('-A', 'FORWARD', '-m', 'conntrack', '--ctstate', 'ESTABLISHED,RELATED', '-j', 'ACCEPT');
   iptables('-A', 'FORWARD', '-s', CLIENT, '-d', SERVER, '-p', 'tcp', '-j', 'ACCEPT');
+};
+
+/** Two namespaces routed by the kernel, with iptables' conntrack in the path: what most clusters run. */
+export const routedByIptables = (tag: string): Cell => {
+  const { client, server, node, down } = wire(tag);
+  admitByIptables(node);
   return { name: 'kernel routing with iptables conntrack', client, server, address: SERVER, down };
+};
+
+/** The same over two nodes on one bridge, as the lab's nodes are: each routes, each has its conntrack. */
+export const routedAcross = (tag: string): Cell => {
+  const names = { client: `sbench-${tag}-a`, server: `sbench-${tag}-b`, near: `sbench-${tag}-n`, far: `sbench-${tag}-f`, hub: `sbench-${tag}-h` };
+  const down = (): void => { for (const name of Object.values(names)) attempt('ip', 'netns', 'del', name); };
+  down();
+  for (const name of Object.values(names)) run('ip', 'netns', 'add', name);
+  ipBatch(`link add wire netns ${names.hub} type bridge`);
+  run('ip', '-n', names.hub, 'link', 'set', 'wire', 'up');
+  const sides = [
+    { node: names.near, pod: names.client, address: CLIENT, gateway: '10.99.1.1', own: '10.99.0.1', block: '10.99.2.0/24', via: '10.99.0.2' },
+    { node: names.far, pod: names.server, address: SERVER, gateway: '10.99.2.1', own: '10.99.0.2', block: '10.99.1.0/24', via: '10.99.0.1' },
+  ];
+  for (const { node, pod, address, gateway, own } of sides) {
+    ipBatch(`link add v0 netns ${node} type veth peer name eth0 netns ${pod}`, `link add ${node} netns ${names.hub} type veth peer name eth0 netns ${node}`);
+    run('ip', '-n', names.hub, 'link', 'set', node, 'master', 'wire', 'up');
+    for (const [netns, device, cidr] of [[node, 'v0', `${gateway}/24`], [node, 'eth0', `${own}/24`], [pod, 'eth0', `${address}/24`]] as const) {
+      run('ip', '-n', netns, 'addr', 'add', cidr, 'dev', device);
+      run('ip', '-n', netns, 'link', 'set', device, 'up');
+    }
+    run('ip', '-n', pod, 'link', 'set', 'lo', 'up');
+    run('ip', '-n', pod, 'route', 'add', 'default', 'via', gateway);
+    run('nsenter', `--net=/run/netns/${node}`, 'sysctl', '-qw', 'net.ipv4.ip_forward=1');
+    admitByIptables(node);
+  }
+  for (const { node, block, via } of sides) run('ip', '-n', node, 'route', 'add', block, 'via', via);
+  return { name: 'kernel routing over the same wires', client: names.client, server: names.server, address: SERVER, down };
 };
 
 /** Two namespaces joined by a program that only redirects to the peer: the floor of every veth datapath. */
