@@ -28,7 +28,7 @@ static __always_inline int refuse(const struct frontend_key *frontend)
 	struct sample *sample;
 
 	count(REASON_NO_BACKEND, DIRECTION_EGRESS, 0);
-	sample = sample_new(0, 0);
+	sample = samples_new(0, 0, 1, sizeof(*sample));
 	if (sample) {
 		sample->kind = SAMPLE_DROP;
 		sample->reason = REASON_NO_BACKEND;
@@ -38,7 +38,7 @@ static __always_inline int refuse(const struct frontend_key *frontend)
 		__builtin_memcpy(sample->destination, frontend->address, 16);
 		sample->destination_port = frontend->port;
 		sample->protocol = frontend->protocol;
-		bpf_ringbuf_submit(sample, 0);
+		bpf_ringbuf_submit(sample, SAMPLE_SUBMIT);
 	}
 	bpf_set_retval(-ECONNREFUSED);
 	return REFUSE;

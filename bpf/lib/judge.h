@@ -130,12 +130,3 @@ static __always_inline void judge_stream(const struct tuple *tuple, struct judge
 	judged->has_egress = has_egress;
 	judged->has_ingress = has_ingress;
 }
-
-/* report - tells each direction that was judged; after a refusal at egress there is no ingress. */
-static __always_inline void report(struct __sk_buff *skb, const struct tuple *tuple, const struct judged *judged)
-{
-	if (judged->has_egress)
-		report_answer(skb, tuple, judged, DIRECTION_EGRESS);
-	if (judged->has_ingress)
-		report_answer(skb, tuple, judged, DIRECTION_INGRESS);
-}

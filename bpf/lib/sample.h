@@ -34,32 +34,41 @@ static __always_inline void count(__u8 reason, __u8 direction, __u32 length)
 	}
 }
 
+/* User space looks at its own pace: nobody is to be woken. */
+#define SAMPLE_SUBMIT BPF_RB_NO_WAKEUP
+
 /*
- * sample_new - room for one sample, with what every sample holds; the caller fills the rest and submits.
- * Return: NULL when the ring is full; the loss is told by this CPU's next sample.
+ * samples_new - room for @many samples in one record of the ring, @size bytes, with what every sample holds; the
+ * caller fills the rest and submits. Return: NULL when the ring is full; the loss is told by this CPU's next sample.
  */
-static __always_inline struct sample *sample_new(__u32 ifindex, __u32 length)
+static __always_inline struct sample *samples_new(__u32 ifindex, __u32 length, const __u32 many, const __u32 size)
 {
 	__u32 zero = 0;
-	__u32 *lost = bpf_map_lookup_elem(&sn_lost_01, &zero);
 	struct node_state *state = bpf_map_lookup_elem(&sn_state_01, &zero);
-	struct sample *sample = bpf_ringbuf_reserve(&sn_samples_01, sizeof(*sample), 0);
+	struct sample *samples = bpf_ringbuf_reserve(&sn_samples_01, size, 0);
+	__u32 *lost = bpf_map_lookup_elem(&sn_lost_01, &zero);
+	__u64 time, seen;
 
-	if (!sample) {
+	if (!samples) {
 		if (lost)
-			(*lost)++;
+			*lost += many;
 		return NULL;
 	}
-	__builtin_memset(sample, 0, sizeof(*sample));
-	sample->time = bpf_ktime_get_ns();
-	sample->seen = state ? state->applied : 0;
-	sample->ifindex = ifindex;
-	sample->length = length;
+	__builtin_memset(samples, 0, size);
+	time = bpf_ktime_get_ns();
+	seen = state ? state->applied : 0;
+#pragma unroll
+	for (__u32 i = 0; i < many; i++) {
+		samples[i].time = time;
+		samples[i].seen = seen;
+		samples[i].ifindex = ifindex;
+		samples[i].length = length;
+	}
 	if (lost) {
-		sample->lost = *lost;
+		samples->lost = *lost;
 		*lost = 0;
 	}
-	return sample;
+	return samples;
 }
 
 static __always_inline void sample_tuple(struct sample *sample, const struct tuple *tuple)
@@ -81,7 +90,7 @@ __noinline int drop_plain(struct __sk_buff *skb, const struct tuple *tuple, __u8
 	struct sample *sample;
 
 	count(reason, direction, skb->len);
-	sample = sample_new(skb->ifindex, skb->len);
+	sample = samples_new(skb->ifindex, skb->len, 1, sizeof(*sample));
 	if (!sample)
 		return TC_ACT_SHOT;
 	if (tuple)
@@ -91,36 +100,19 @@ __noinline int drop_plain(struct __sk_buff *skb, const struct tuple *tuple, __u8
 	sample->direction = direction;
 	sample->file = place >> 16;
 	sample->line = place;
-	bpf_ringbuf_submit(sample, 0);
+	bpf_ringbuf_submit(sample, SAMPLE_SUBMIT);
 	return TC_ACT_SHOT;
 }
 
-/* report_answer - one direction's verdict, told in the originator's orientation. @tuple: the packet's */
-__noinline int report_answer(struct __sk_buff *skb, const struct tuple *tuple, const struct judged *judged, __u8 direction)
+/* sample_answer - one direction's verdict. @flow: in the originator's orientation */
+static __always_inline void sample_answer(struct sample *sample, const struct tuple *flow, const struct judged *judged, __u8 direction)
 {
-	const struct party *originator, *responder;
-	const struct answer *answer;
-	struct sample *sample;
+	const struct party *originator = judged->forward ? &judged->source : &judged->destination;
+	const struct party *responder = judged->forward ? &judged->destination : &judged->source;
+	const struct answer *answer = direction == DIRECTION_EGRESS ? &judged->egress : &judged->ingress;
 
-	if (!tuple || !judged)
-		return 0;
-	answer = direction == DIRECTION_EGRESS ? &judged->egress : &judged->ingress;
-	originator = judged->forward ? &judged->source : &judged->destination;
-	responder = judged->forward ? &judged->destination : &judged->source;
-	if (answer->reason)
-		count(answer->reason, direction, skb->len);
-	sample = sample_new(skb->ifindex, skb->len);
-	if (!sample)
-		return 0;
-	if (judged->forward) {
-		sample_tuple(sample, tuple);
-	} else {
-		struct tuple flow;
-
-		tuple_reverse(tuple, &flow);
-		sample_tuple(sample, &flow);
-		sample->reply = 1;
-	}
+	sample_tuple(sample, flow);
+	sample->reply = !judged->forward;
 	sample->kind = answer->reason ? SAMPLE_DROP : SAMPLE_VERDICT;
 	sample->reason = answer->reason;
 	sample->direction = direction;
@@ -131,6 +123,41 @@ __noinline int report_answer(struct __sk_buff *skb, const struct tuple *tuple, c
 	sample->source_identity = originator->identity;
 	sample->destination_identity = responder->identity;
 	sample->endpoint_id = direction == DIRECTION_EGRESS ? originator->endpoint_id : responder->endpoint_id;
-	bpf_ringbuf_submit(sample, 0);
+}
+
+/*
+ * report - tells what was judged: one record of the ring for both directions, as far as each was asked.
+ * @tuple: the packet's
+ */
+__noinline int report(struct __sk_buff *skb, const struct tuple *tuple, const struct judged *judged)
+{
+	struct sample *samples;
+	struct tuple flow;
+
+	if (!tuple || !judged)
+		return 0;
+	if (judged->egress.reason)
+		count(judged->egress.reason, DIRECTION_EGRESS, skb->len);
+	if (judged->ingress.reason)
+		count(judged->ingress.reason, DIRECTION_INGRESS, skb->len);
+	if (judged->forward)
+		flow = *tuple;
+	else
+		tuple_reverse(tuple, &flow);
+	if (judged->has_egress && judged->has_ingress) {
+		samples = samples_new(skb->ifindex, skb->len, 2, 2 * sizeof(*samples));
+		if (!samples)
+			return 0;
+		sample_answer(&samples[0], &flow, judged, DIRECTION_EGRESS);
+		sample_answer(&samples[1], &flow, judged, DIRECTION_INGRESS);
+	} else if (judged->has_egress || judged->has_ingress) {
+		samples = samples_new(skb->ifindex, skb->len, 1, sizeof(*samples));
+		if (!samples)
+			return 0;
+		sample_answer(samples, &flow, judged, judged->has_egress ? DIRECTION_EGRESS : DIRECTION_INGRESS);
+	} else {
+		return 0;
+	}
+	bpf_ringbuf_submit(samples, SAMPLE_SUBMIT);
 	return 0;
 }

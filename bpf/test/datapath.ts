@@ -8,7 +8,7 @@ import {
   addressAdd, closeFd, createNetns, deleteNetns, inNetns, linkUp, loadObject, mapHandle, mapKernel, neighbourReplace, netnsPath, openFd, openNetlink, openRingBuffer, routeReplace, testRun, updateOne, vethAdd,
 } from '@seine/kernel';
 import {
-  decode, Direction, echoOf, encode, MAPS, ProgramSlot, SAMPLE, SubjectFlag, Verdict, type KeyRow, type MapName, type Row, type ValueRow,
+  decode, decodeAll, Direction, echoOf, encode, MAPS, ProgramSlot, SAMPLE, SubjectFlag, Verdict, type KeyRow, type MapName, type Row, type ValueRow,
 } from '@seine/layout';
 
 export const SHOT = 2;
@@ -202,7 +202,7 @@ export class Datapath {
 
   samples(): readonly Sample[] {
     const found: Sample[] = [];
-    this.#ring.drain((record) => { found.push(decode(SAMPLE, record)); });
+    this.#ring.drain((record) => { found.push(...decodeAll(SAMPLE, record, record.length / SAMPLE.size)); });
     return found;
   }
 

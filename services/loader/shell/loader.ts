@@ -4,7 +4,7 @@
  *   writer ──► orders ──► maps, programs, links, routes          kernel ──► samples ──► observer
  */
 import { mapKernel, openNetlink, openRingBuffer, queryPrograms, runMapIterator } from '@seine/kernel';
-import { decodeAll, FOLDED_MAPS, MAPS, type MapName, type StructLayout } from '@seine/layout';
+import { decodeAll, FOLDED_MAPS, MAPS, SAMPLE, type MapName, type StructLayout } from '@seine/layout';
 import { SeineError } from '@seine/model';
 import type { ApplyOrder, Attachment, Connection, Handler, Hello, MapEntry, NodeRoute, PlumbOrder } from '@seine/node';
 import type { Logger, MetricDefinitions, Metrics } from '@seine/role';
@@ -135,10 +135,11 @@ export const createLoader = (objects: NodeObjects, uplinks: readonly string[], l
   const drain = (): number => {
     if (observer === undefined || observer.closed.aborted) { observer = undefined; return 0; }
     const records: Buffer[] = [];
-    const count = ring.drain((record) => { records.push(Buffer.from(record)); });
-    if (count === 0) return 0;
+    if (ring.drain((record) => { records.push(Buffer.from(record)); }) === 0) return 0;
+    const data = Buffer.concat(records);
+    const count = data.length / SAMPLE.size; // a record is one sample or more
     metrics.samples.add(count);
-    observer.push('samples', { count, data: Buffer.concat(records).toString('base64') });
+    observer.push('samples', { count, data: data.toString('base64') });
     return count;
   };
   let quietDrains = 0;
