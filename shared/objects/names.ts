@@ -22,29 +22,29 @@ export const isLabelValue = (text: string): boolean => text.length <= 63 && VALU
 /** IANA service name: what a named port may be called. */
 export const isPortName = (text: string): boolean => text.length <= 15 && /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(text) && /[a-z]/.test(text) && !text.includes('--');
 
-const KEY = 'a label key: an optional DNS subdomain and "/", then at most 63 of [A-Za-z0-9-_.]';
-const VALUE_TEXT = 'a label value: at most 63 of [A-Za-z0-9-_.], beginning and ending with a letter or digit';
+export const LABEL_KEY_TEXT = 'a label key: an optional DNS subdomain and "/", then at most 63 of [A-Za-z0-9-_.]';
+export const LABEL_VALUE_TEXT = 'a label value: at most 63 of [A-Za-z0-9-_.], beginning and ending with a letter or digit';
 
 /** A label map in a null-prototype record. */
 export const readLabels = (found: Faults, field: string, value: unknown): Readonly<Record<string, string>> => {
   const labels = Object.create(null) as Record<string, string>;
   for (const [key, text] of Object.entries(objectAt(found, field, value))) {
-    if (!isLabelKey(key)) found.refuse(`${field}.${key}`, key, KEY);
-    else if (typeof text !== 'string' || !isLabelValue(text)) found.refuse(`${field}.${key}`, text, VALUE_TEXT);
+    if (!isLabelKey(key)) found.refuse(`${field}.${key}`, key, LABEL_KEY_TEXT);
+    else if (typeof text !== 'string' || !isLabelValue(text)) found.refuse(`${field}.${key}`, text, LABEL_VALUE_TEXT);
     else labels[key] = text;
   }
   return labels;
 };
 
-const OPERATORS = ['In', 'NotIn', 'Exists', 'DoesNotExist'] as const;
+export const SELECTOR_OPERATORS = ['In', 'NotIn', 'Exists', 'DoesNotExist'] as const;
 
 const readRequirement = (found: Faults, field: string, value: unknown): Requirement | undefined => {
   const item = objectAt(found, field, value);
   onlyMembers(found, field, item, ['key', 'operator', 'values']);
   const key = member(item, 'key');
-  const operator = OPERATORS.find((candidate) => candidate === member(item, 'operator'));
-  if (typeof key !== 'string' || !isLabelKey(key)) { found.refuse(`${field}.key`, key, KEY); return undefined; }
-  if (operator === undefined) { found.refuse(`${field}.operator`, member(item, 'operator'), `one of ${OPERATORS.join(', ')}`); return undefined; }
+  const operator = SELECTOR_OPERATORS.find((candidate) => candidate === member(item, 'operator'));
+  if (typeof key !== 'string' || !isLabelKey(key)) { found.refuse(`${field}.key`, key, LABEL_KEY_TEXT); return undefined; }
+  if (operator === undefined) { found.refuse(`${field}.operator`, member(item, 'operator'), `one of ${SELECTOR_OPERATORS.join(', ')}`); return undefined; }
   const values = listAt(found, `${field}.values`, member(item, 'values')) ?? [];
   if (operator === 'Exists' || operator === 'DoesNotExist') {
     if (values.length > 0) found.refuse(`${field}.values`, values, `no values with ${operator}`);
@@ -53,7 +53,7 @@ const readRequirement = (found: Faults, field: string, value: unknown): Requirem
   if (values.length === 0) found.refuse(`${field}.values`, values, `at least one value with ${operator}`);
   const texts = values.filter((text): text is string => {
     if (typeof text === 'string' && isLabelValue(text)) return true;
-    found.refuse(`${field}.values`, text, VALUE_TEXT);
+    found.refuse(`${field}.values`, text, LABEL_VALUE_TEXT);
     return false;
   });
   return { key, operator, values: texts };

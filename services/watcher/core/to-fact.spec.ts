@@ -33,8 +33,8 @@ describe('an object that is no fact says why', () => {
     ...['0.0.0.0', '127.0.0.1', '169.254.169.254', '224.0.0.1'].map((address) => ({
       name: `an endpoint at ${address}`, raw: slice(address), then: [`endpoints[0].addresses[0]: "${address}": expected an address of one other machine: not unspecified, loopback, link-local or multicast`],
     })),
-    { name: 'a policy of another maker', raw: { apiVersion: 'cilium.io/v2', kind: 'CiliumNetworkPolicy', metadata: { name: 'a' } }, then: [
-      'kind: CiliumNetworkPolicy is not supported yet: what it would isolate or deny is not enforced; write a NetworkPolicy',
+    { name: 'a policy without a spec', raw: { apiVersion: 'cilium.io/v2', kind: 'CiliumNetworkPolicy', metadata: { name: 'a' } }, then: [
+      'spec: nothing: expected a spec, or at least one item of specs',
     ] },
   ])('$name', ({ raw, then }) => { expect(refused(raw)).toEqual(then); });
 });
