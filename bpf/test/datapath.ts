@@ -220,6 +220,13 @@ export class Datapath {
     return { packets: each.reduce((sum, { packets }) => sum + packets, 0n), bytes: each.reduce((sum, { bytes }) => sum + bytes, 0n) };
   }
 
+  /** Samples lost that no sample has told of yet, over all CPUs. */
+  untold(): number {
+    const values = mapKernel.lookup(this.map('sn_lost_01'), encode(MAPS.sn_lost_01.key, { value: 0 }))!; // an array holds every index
+    const STRIDE = 8;
+    return Array.from({ length: values.length / STRIDE }, (_, cpu) => decode(MAPS.sn_lost_01.value, values, cpu * STRIDE).value).reduce((sum, each) => sum + each, 0);
+  }
+
   flows(): readonly { readonly key: KeyRow<'sn_cttcp_01'>; readonly value: ValueRow<'sn_cttcp_01'> }[] {
     return [...this.rows('sn_cttcp_01'), ...this.rows('sn_ctany_01')];
   }
