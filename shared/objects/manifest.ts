@@ -1,6 +1,6 @@
 /** Manifests: text → objects with the places people would look at. YAML and JSON, several documents, Lists. Pure. */
-import type { Refusal } from '@seine/events';
-import { isMap, isSeq, LineCounter, parseAllDocuments, type Document, type Node } from 'yaml';
+import { POLICY_OBJECT_KINDS, type Refusal } from '@seine/events';
+import { isMap, isScalar, isSeq, LineCounter, parseAllDocuments, type Document, type Node } from 'yaml';
 
 import { isDnsLabel } from './names.ts';
 import { isClusterScoped, type KubeObject, type RefusedObject } from './object.ts';
@@ -9,6 +9,7 @@ import { faults, isObject, member, type PlainObject } from './refusal.ts';
 const LARGEST_MANIFEST_BYTES = 16 * 1024 * 1024;
 const MOST_ALIASES = 1000;
 const LONGEST_NAME = 253;
+const POLICY_KINDS: ReadonlySet<unknown> = new Set(POLICY_OBJECT_KINDS);
 
 export interface Manifests { readonly objects: readonly KubeObject[]; readonly refused: readonly RefusedObject[] }
 
@@ -25,7 +26,7 @@ const placeFromAnnotations = (metadata: PlainObject): { readonly place?: { reado
   const source = /^(.{1,512}):([0-9]{1,9})$/.exec(String(member(annotations, SOURCE_ANNOTATION) ?? ''));
   const lines: Record<string, number> = {};
   for (const pair of String(member(annotations, LINES_ANNOTATION) ?? '').split(' ')) {
-    const match = /^((?:ingress|egress)\[[0-9]{1,4}\](?:\.(?:from|to)\[[0-9]{1,4}\])?)=([0-9]{1,9})$/.exec(pair);
+    const match = /^((?:specs\[[0-9]{1,4}\]\.)?(?:ingress|egress)(?:Deny)?\[[0-9]{1,4}\](?:\.(?:from|to)[A-Za-z]{0,16}\[[0-9]{1,4}\])?)=([0-9]{1,9})$/.exec(pair);
     if (match !== null) lines[match[1]!] = Number(match[2]);
   }
   return { ...(source === null ? {} : { place: { file: source[1]!, line: Number(source[2]) } }), ...(Object.keys(lines).length === 0 ? {} : { lines }) };
@@ -64,26 +65,35 @@ export const toObject = (raw: unknown, place?: { readonly file: string; readonly
 
 export const isRefused = (result: KubeObject | RefusedObject): result is RefusedObject => 'refusals' in result;
 
-/** Lines of a policy's rules and peers: what `why` points at. */
+const SECTIONS = ['ingress', 'ingressDeny', 'egress', 'egressDeny'] as const;
+/** A list of peers is called `from`, `to`, `fromEndpoints`, `toCIDRSet`, …; `toPorts` is none. */
+const isPeersName = (name: unknown): name is string => typeof name === 'string' && /^(from|to)([A-Z][A-Za-z]*)?$/.test(name) && name !== 'toPorts';
+
+/** Lines of a policy's rules and peers, of each of its specs: what `why` points at. */
 const ruleLines = (document: Document, counter: LineCounter, prefix: readonly (string | number)[]): Readonly<Record<string, number>> => {
   const lines: Record<string, number> = {};
-  const spec = document.getIn([...prefix, 'spec'], true);
-  if (!isMap(spec)) return lines;
   const note = (path: string, node: unknown): void => {
     const start = (node as Node | undefined)?.range?.[0];
     if (start !== undefined) lines[path] = counter.linePos(start).line;
   };
-  for (const direction of ['ingress', 'egress'] as const) {
-    const rules = spec.get(direction, true);
-    if (!isSeq(rules)) continue;
-    rules.items.forEach((rule, index) => {
-      note(`${direction}[${index}]`, rule);
-      if (!isMap(rule)) return;
-      const peersName = direction === 'ingress' ? 'from' : 'to';
-      const peers = rule.get(peersName, true);
-      if (isSeq(peers)) peers.items.forEach((peer, at) => { note(`${direction}[${index}].${peersName}[${at}]`, peer); });
-    });
-  }
+  const noteRule = (path: string, rule: unknown): void => {
+    note(path, rule);
+    if (!isMap(rule)) return;
+    for (const { key, value } of rule.items) {
+      const name = isScalar(key) ? key.value : key;
+      if (isPeersName(name) && isSeq(value)) value.items.forEach((peer, at) => { note(`${path}.${name}[${at}]`, peer); });
+    }
+  };
+  const noteSpec = (path: string, spec: unknown): void => {
+    if (!isMap(spec)) return;
+    for (const section of SECTIONS) {
+      const rules = spec.get(section, true);
+      if (isSeq(rules)) rules.items.forEach((rule, index) => { noteRule(`${path}${section}[${index}]`, rule); });
+    }
+  };
+  noteSpec('', document.getIn([...prefix, 'spec'], true));
+  const specs = document.getIn([...prefix, 'specs'], true);
+  if (isSeq(specs)) specs.items.forEach((spec, index) => { noteSpec(`specs[${index}].`, spec); });
   return lines;
 };
 
@@ -120,7 +130,7 @@ export const parseManifests = (text: string, file: string): Manifests => {
     for (const { raw: item, path } of items) {
       const node = path.length === 0 ? document.contents : document.getIn(path, true);
       const place = { file, line: counter.linePos((node as Node | null)?.range?.[0] ?? 0).line };
-      const result = toObject(item, place, isObject(item) && item['kind'] === 'NetworkPolicy' ? ruleLines(document, counter, path) : undefined);
+      const result = toObject(item, place, isObject(item) && POLICY_KINDS.has(item['kind']) ? ruleLines(document, counter, path) : undefined);
       if (isRefused(result)) refused.push(result);
       else objects.push(result);
     }

@@ -1,58 +1,202 @@
-/** Policy objects → one compiled event for each policy in them, or a refusal with what stands meanwhile. Pure. */
-import { POLICY_OBJECT_KINDS, type CompiledPolicy, type Decider, type PolicyObjectData, type PolicyObjectKind, type SeineEvent } from '@seine/events';
-import { DEFAULT_POLICY_OPTIONS, parsePolicyObject, policyPartKey, type PolicyOptions } from '@seine/objects';
+/**
+ * Policy objects → one compiled event for each policy in them, or a refusal with what stands meanwhile. What they refer to (CIDR groups, services)
+ * is filled in, and again whenever it changes; a namespace under audit has its policies audited. Pure.
+ */
+import {
+  EVENT_BYTES_MAX, eventSizeBytes, POLICY_OBJECT_KINDS, type CompiledPolicy, type CompiledRule, type Decider, type ObjectRef, type PolicyObjectData, type PolicyObjectKind, type Refusal, type SeineEvent,
+} from '@seine/events';
+import { DEFAULT_POLICY_OPTIONS, objectKey, parsePolicyObject, policyPartKey, type ParsedPolicies, type PolicyOptions } from '@seine/objects';
+
+import { noReferences, referencesOf, setCidrGroup, setReferences, setService, setSlice, withMembers, type References } from './references.ts';
+
+interface Source { readonly object: ObjectRef & { readonly kind: PolicyObjectKind }; readonly data: PolicyObjectData }
 
 export interface PolicyState {
   /** Last event of each policy key that is in force or refused. */
   readonly events: Map<string, SeineEvent>;
+  /** Every policy object as it was observed, by object key. */
+  readonly sources: Map<string, Source>;
+  /** Object keys by namespace. */
+  readonly sourcesByNamespace: Map<string, Set<string>>;
+  readonly references: References;
+  readonly auditedNamespaces: Set<string>;
+  /** Object keys that the last input concerns, beside its own. */
+  concerned: readonly string[];
 }
 
 const KIND_BY_NOUN: ReadonlyMap<string, PolicyObjectKind> = new Map(POLICY_OBJECT_KINDS.map((kind) => [kind.toLowerCase(), kind]));
 
-/** A policy that stops compiling does not open its subjects: isolation and deny rules stay, allow rules go. */
-const standing = (former: SeineEvent | undefined): CompiledPolicy | undefined => {
-  const policy = former?.type === 'policy.compiled.v1' ? former.data : former?.type === 'policy.refused.v1' ? former.data.standing : undefined;
-  return policy === undefined ? undefined : { ...policy, rules: policy.rules.filter((rule) => rule.action === 'deny') };
+/** The policy object that an event is about. */
+const policyObject = ({ type, key }: SeineEvent): (ObjectRef & { readonly kind: PolicyObjectKind }) | undefined => {
+  const kind = KIND_BY_NOUN.get(type.slice(0, type.indexOf('.')));
+  if (kind === undefined) return undefined;
+  const slash = key.indexOf('/');
+  return { kind, namespace: slash < 0 ? '' : key.slice(0, slash), name: key.slice(slash + 1) };
 };
 
+const policyOf = (event: SeineEvent | undefined): CompiledPolicy | undefined =>
+  (event?.type === 'policy.compiled.v1' ? event.data : event?.type === 'policy.refused.v1' ? event.data.standing : undefined);
+
+const denyRules = (policy: CompiledPolicy): readonly CompiledRule[] => policy.rules.filter((rule) => rule.action === 'deny');
+
 /** Keys of the policies of one object, as they stand in the log. */
-const partKeys = (objectKey: string, events: ReadonlyMap<string, SeineEvent>): readonly string[] => {
+const partKeys = (key: string, events: ReadonlyMap<string, SeineEvent>): readonly string[] => {
   const keys: string[] = [];
-  for (let key = objectKey; events.has(key); key = policyPartKey(objectKey, keys.length)) keys.push(key);
+  for (let next = key; events.has(next); next = policyPartKey(key, keys.length)) keys.push(next);
   return keys;
 };
 
 const same = (a: SeineEvent | undefined, b: SeineEvent): boolean => a !== undefined && a.type === b.type && JSON.stringify(a.data) === JSON.stringify(b.data);
 
-export const policyDecider = (options: PolicyOptions = DEFAULT_POLICY_OPTIONS): Decider<PolicyState> => ({
-  initialState: () => ({ events: new Map() }),
-  evolve: (draft, event) => {
-    if (event.type === 'policy.compiled.v1' || event.type === 'policy.refused.v1') draft.events.set(event.key, event);
-    else if (event.type === 'policy.removed.v1') draft.events.delete(event.key);
-  },
-  decide: (input, state) => {
-    const [noun, verb] = input.type.split('.') as [string, string, ...string[]]; // every type has three parts
-    const kind = KIND_BY_NOUN.get(noun);
-    if (kind === undefined) return [];
-    const slash = input.key.indexOf('/');
-    const [namespace, name] = [slash < 0 ? '' : input.key.slice(0, slash), input.key.slice(slash + 1)];
-    const object = { kind, namespace, name };
-    const objectKey = `${kind}/${namespace}/${name}`;
-    const formerKeys = partKeys(objectKey, state.events);
-    const head = { time: input.time, ...(input.traceparent === undefined ? {} : { traceparent: input.traceparent }) };
-    const removed = (keys: readonly string[]): readonly SeineEvent[] => keys.toReversed().map((key): SeineEvent => ({ type: 'policy.removed.v1', key, ...head, data: { object } }));
-    if (verb === 'vanished') return removed(formerKeys);
-    const data = input.data as PolicyObjectData; // every observed policy kind has this data
-    const parsed = parsePolicyObject({ ...object, uid: data.uid, spec: data.spec, specs: data.specs, audit: data.audit, lines: data.lines }, options);
-    const events = parsed.ok ?
-      parsed.policies.map((policy, part): SeineEvent => ({
-        type: 'policy.compiled.v1', key: policyPartKey(objectKey, part), ...head,
-        data: { ...policy, ...(data.source === undefined ? {} : { source: data.source }), ...(data.changedBy === undefined ? {} : { changedBy: data.changedBy }) },
-      })) :
-      (formerKeys.length === 0 ? [objectKey] : formerKeys).map((key): SeineEvent => {
-        const kept = standing(state.events.get(key));
-        return { type: 'policy.refused.v1', key, ...head, data: { object, refusals: parsed.refusals, ...(kept === undefined ? {} : { standing: kept }) } };
+type Head = Pick<SeineEvent, 'time' | 'traceparent'>;
+
+/** Room that a stored event needs besides what is known when it is decided. */
+const LARGEST_BYTES = EVENT_BYTES_MAX - 4 * 1024;
+
+/** A deny rule that cannot name everybody whom it denies denies everybody. */
+const widened = (rule: CompiledRule): CompiledRule => {
+  if (rule.peers === 'any' || !rule.peers.some(({ type }) => type === 'group')) return rule;
+  const { direction, section, index, action, ports, line } = rule;
+  return { direction, section, index, action, peers: 'any', ports, ...(line === undefined ? {} : { line }) };
+};
+
+/** What stands for a policy whose groups hold more than an event can. */
+const withoutGroups = (policy: CompiledPolicy): CompiledPolicy => ({ ...policy, rules: denyRules(policy).map(widened) });
+
+const tooLarge = (bytes: number): Refusal => {
+  const expected = `at most ${LARGEST_BYTES} bytes`;
+  return { field: '', value: `${bytes} bytes`, expected, message: `SEINE_POLICY_TOO_LARGE: ${bytes} bytes with the members of its groups: expected ${expected}: split the policy or its groups` };
+};
+
+/** User of references: the object as observed, and each of its policies as stored, which may stand for it while it is refused. */
+const factUser = (key: string): string => `object ${key}`;
+const eventUser = (key: string, event: string): string => `${event} of ${key}`;
+const userObject = (user: string): string => (user.startsWith('object ') ? user.slice('object '.length) : user.slice(user.indexOf(' of ') + ' of '.length));
+
+const setSource = (draft: PolicyState, source: Source | undefined, ref: ObjectRef): void => {
+  const key = objectKey(ref);
+  const keys = draft.sourcesByNamespace.get(ref.namespace) ?? new Set();
+  if (source === undefined) {
+    draft.sources.delete(key);
+    keys.delete(key);
+  } else {
+    draft.sources.set(key, source);
+    keys.add(key);
+  }
+  if (keys.size === 0) draft.sourcesByNamespace.delete(ref.namespace);
+  else draft.sourcesByNamespace.set(ref.namespace, keys);
+};
+
+/** @returns object keys of the policies in a namespace whose audit begins or ends */
+const setNamespaceAudit = (draft: PolicyState, namespace: string, audit: boolean): readonly string[] => {
+  if (draft.auditedNamespaces.has(namespace) === audit) return [];
+  if (audit) draft.auditedNamespaces.add(namespace);
+  else draft.auditedNamespaces.delete(namespace);
+  return [...draft.sourcesByNamespace.get(namespace) ?? []];
+};
+
+const evolveOwn = (draft: PolicyState, event: SeineEvent): void => {
+  switch (event.type) {
+    case 'policy.compiled.v1':
+    case 'policy.refused.v1': {
+      draft.events.set(event.key, event);
+      const policy = policyOf(event);
+      setReferences(draft.references, eventUser(objectKey(event.data.object), event.key), policy === undefined ? [] : referencesOf(policy));
+      return;
+    }
+    case 'policy.removed.v1':
+      draft.events.delete(event.key);
+      setReferences(draft.references, eventUser(objectKey(event.data.object), event.key), []);
+      return;
+    default:
+  }
+};
+
+export const policyDecider = (options: PolicyOptions = DEFAULT_POLICY_OPTIONS): Decider<PolicyState> => {
+  /** Each fact is parsed once: what it is asked for twice is the same. */
+  const parses = new WeakMap<PolicyObjectData, ParsedPolicies>();
+  const parsed = ({ object, data }: Source): ParsedPolicies => {
+    const known = parses.get(data) ?? parsePolicyObject({ ...object, uid: data.uid, spec: data.spec, specs: data.specs, audit: data.audit, lines: data.lines }, options);
+    parses.set(data, known);
+    return known;
+  };
+
+  const evolveObject = (draft: PolicyState, ref: Source['object'], event: SeineEvent): void => {
+    const key = objectKey(ref);
+    if (event.type.split('.')[1] === 'vanished') {
+      setSource(draft, undefined, ref);
+      setReferences(draft.references, factUser(key), []);
+      return;
+    }
+    const source = { object: ref, data: event.data as PolicyObjectData }; // every observed policy kind has this data
+    setSource(draft, source, ref);
+    const result = parsed(source);
+    setReferences(draft.references, factUser(key), result.ok ? result.policies.flatMap(referencesOf) : []);
+  };
+
+  const evolveInput = (draft: PolicyState, event: SeineEvent): readonly string[] => {
+    switch (event.type) {
+      case 'ciliumcidrgroup.observed.v1': return setCidrGroup(draft.references, event.key, event.data).map(userObject);
+      case 'ciliumcidrgroup.vanished.v1': return setCidrGroup(draft.references, event.key, undefined).map(userObject);
+      case 'service.observed.v1': return setService(draft.references, event.key, event.data).map(userObject);
+      case 'service.vanished.v1': return setService(draft.references, event.key, undefined).map(userObject);
+      case 'endpointslice.observed.v1': return setSlice(draft.references, event.key, event.data).map(userObject);
+      case 'endpointslice.vanished.v1': return setSlice(draft.references, event.key, undefined).map(userObject);
+      case 'namespace.observed.v1': return setNamespaceAudit(draft, event.key, event.data.audit === true);
+      case 'namespace.vanished.v1': return setNamespaceAudit(draft, event.key, false);
+      default: return [];
+    }
+  };
+
+  const compiled = (state: Readonly<PolicyState>, source: Source, policy: CompiledPolicy, key: string, head: Head): SeineEvent => {
+    const { object, data } = source;
+    const whole: CompiledPolicy = {
+      ...withMembers(policy, state.references), audit: policy.audit || state.auditedNamespaces.has(object.namespace),
+      ...(data.source === undefined ? {} : { source: data.source }), ...(data.changedBy === undefined ? {} : { changedBy: data.changedBy }),
+    };
+    const event: SeineEvent = { type: 'policy.compiled.v1', key, ...head, data: whole };
+    /* What has no groups was measured by whoever admitted it. */
+    const bytes = referencesOf(policy).length === 0 ? 0 : eventSizeBytes(event);
+    return bytes <= LARGEST_BYTES ? event : { type: 'policy.refused.v1', key, ...head, data: { object, refusals: [tooLarge(bytes)], standing: withoutGroups(whole) } };
+  };
+
+  /** A policy that stops compiling does not open its subjects: isolation and deny rules stay, allow rules go. */
+  const refused = (state: Readonly<PolicyState>, { object, data }: Source, refusals: readonly Refusal[], key: string, head: Head): SeineEvent => {
+    const former = policyOf(state.events.get(key));
+    const audit = data.audit === true || state.auditedNamespaces.has(object.namespace);
+    const standing = former === undefined ? undefined : withMembers({ ...former, audit, rules: denyRules(former) }, state.references);
+    if (standing === undefined) return { type: 'policy.refused.v1', key, ...head, data: { object, refusals } };
+    const event: SeineEvent = { type: 'policy.refused.v1', key, ...head, data: { object, refusals, standing } };
+    return referencesOf(standing).length === 0 || eventSizeBytes(event) <= LARGEST_BYTES ? event : { ...event, data: { ...event.data, standing: withoutGroups(standing) } };
+  };
+
+  const decideObject = (state: Readonly<PolicyState>, key: string, object: ObjectRef, head: Head): readonly SeineEvent[] => {
+    const formerKeys = partKeys(key, state.events);
+    const source = state.sources.get(key);
+    const result = source === undefined ? undefined : parsed(source);
+    const events = source === undefined || result === undefined ? [] :
+      result.ok ? result.policies.map((policy, part) => compiled(state, source, policy, policyPartKey(key, part), head)) :
+        (formerKeys.length === 0 ? [key] : formerKeys).map((each) => refused(state, source, result.refusals, each, head));
+    const removed = formerKeys.slice(events.length).toReversed().map((each): SeineEvent => ({ type: 'policy.removed.v1', key: each, ...head, data: { object } }));
+    return [...events.filter((event) => !same(state.events.get(event.key), event)), ...removed];
+  };
+
+  return {
+    initialState: () => ({ events: new Map(), sources: new Map(), sourcesByNamespace: new Map(), references: noReferences(), auditedNamespaces: new Set(), concerned: [] }),
+    evolve: (draft, event) => {
+      if (event.type.startsWith('policy.')) { evolveOwn(draft, event); return; }
+      const ref = policyObject(event);
+      if (ref !== undefined) evolveObject(draft, ref, event);
+      draft.concerned = ref === undefined ? [...new Set(evolveInput(draft, event))] : [];
+    },
+    decide: (input, state) => {
+      const head = { time: input.time, ...(input.traceparent === undefined ? {} : { traceparent: input.traceparent }) };
+      const ref = policyObject(input);
+      if (ref !== undefined) return decideObject(state, objectKey(ref), ref, head);
+      return state.concerned.flatMap((key) => {
+        const source = state.sources.get(key);
+        return source === undefined ? [] : decideObject(state, key, source.object, head);
       });
-    return [...events.filter((event) => !same(state.events.get(event.key), event)), ...removed(formerKeys.slice(events.length))];
-  },
-});
+    },
+  };
+};
