@@ -38,4 +38,21 @@ describe('manifests', () => {
   });
 
   test('skips empty documents', () => { expect(parseManifests('---\n---\n# nothing\n', 'x.yaml')).toEqual({ objects: [], refused: [] }); });
+
+  test('knows the lines of rules and peers of every kind of policy, and of each spec', () => {
+    const text = [
+      'apiVersion: cilium.io/v2', 'kind: CiliumNetworkPolicy', 'metadata: {name: a}', 'spec:', '  endpointSelector: {}', '  ingressDeny:', '  - fromEndpoints:', '    - {}', '    - {}', '    toPorts:', '    - ports: []',
+      'specs:', '- endpointSelector: {}', '- endpointSelector: {}', '  egress:', '  - {}', '  - toCIDRSet:', '    - cidr: 10.0.0.0/8', '',
+    ].join('\n');
+    expect(parseManifests(text, 'x.yaml').objects[0]?.lines).toEqual({
+      'ingressDeny[0]': 7, 'ingressDeny[0].fromEndpoints[0]': 8, 'ingressDeny[0].fromEndpoints[1]': 9, 'specs[1].egress[0]': 16, 'specs[1].egress[1]': 17, 'specs[1].egress[1].toCIDRSet[0]': 18,
+    });
+  });
+
+  test('takes those lines from an annotation too, and nothing else', () => {
+    const lines = 'ingress[0].from[1]=3 specs[1].egressDeny[0].toCIDRSet[2]=4 ingressDeny[9]=5 specs[x].egress[0]=6 labels[0]=7 egress[0].toPorts=8';
+    expect(parseManifests(`apiVersion: v1\nkind: Pod\nmetadata: {name: a, annotations: {seine.network/lines: '${lines}'}}\n`, 'x.yaml').objects[0]?.lines).toEqual({
+      'ingress[0].from[1]': 3, 'specs[1].egressDeny[0].toCIDRSet[2]': 4, 'ingressDeny[9]': 5,
+    });
+  });
 });

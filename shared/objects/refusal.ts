@@ -65,7 +65,7 @@ const editDistance = (a: string, b: string): number => {
 export const onlyMembers = (found: Faults, field: string, object: PlainObject, known: readonly string[]): void => {
   for (const name of Object.keys(object)) {
     if (known.includes(name)) continue;
-    const near = known.find((candidate) => editDistance(candidate.toLowerCase(), name.toLowerCase()) <= 2);
+    const near = known.find((candidate) => Math.abs(candidate.length - name.length) <= 2 && editDistance(candidate.toLowerCase(), name.toLowerCase()) <= 2);
     found.refuse(field === '' ? name : `${field}.${name}`, object[name], near === undefined ? `no such field; known are ${known.join(', ')}` : `no such field; did you mean ${near}?`);
   }
 };
