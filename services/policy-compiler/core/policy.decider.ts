@@ -37,7 +37,8 @@ const policyObject = ({ type, key }: SeineEvent): (ObjectRef & { readonly kind: 
 const policyOf = (event: SeineEvent | undefined): CompiledPolicy | undefined =>
   (event?.type === 'policy.compiled.v1' ? event.data : event?.type === 'policy.refused.v1' ? event.data.standing : undefined);
 
-const denyRules = (policy: CompiledPolicy): readonly CompiledRule[] => policy.rules.filter((rule) => rule.action === 'deny');
+/** What stands of a policy that is refused: nothing that allows. A withheld rule denies where nobody else allows, so it stays too. */
+const denyRules = (policy: CompiledPolicy): readonly CompiledRule[] => policy.rules.filter((rule) => rule.action === 'deny' || rule.action === 'withheld');
 
 /** Keys of the policies of one object, as they stand in the log. */
 const partKeys = (key: string, events: ReadonlyMap<string, SeineEvent>): readonly string[] => {
@@ -160,7 +161,7 @@ export const policyDecider = (options: PolicyOptions = DEFAULT_POLICY_OPTIONS): 
     return bytes <= LARGEST_BYTES ? event : { type: 'policy.refused.v1', key, ...head, data: { object, refusals: [tooLarge(bytes)], standing: withoutGroups(whole) } };
   };
 
-  /** A policy that stops compiling does not open its subjects: isolation and deny rules stay, allow rules go. */
+  /** A policy that stops compiling does not open its subjects: isolation, deny rules and withheld ones stay, allow rules go. */
   const refused = (state: Readonly<PolicyState>, { object, data }: Source, refusals: readonly Refusal[], key: string, head: Head): SeineEvent => {
     const former = policyOf(state.events.get(key));
     const audit = data.audit === true || state.auditedNamespaces.has(object.namespace);

@@ -70,6 +70,8 @@ describe('what a policy refers to', () => {
     { name: 'services by label, in every namespace', given: [policy('a', toServices), service('data/db', { app: 'db' }, { tier: 'db' }), service('more/db', { app: 'x' }, { tier: 'db' }), noService('data/db')],
       then: ['a: nobody', 'a: pods of data with app', 'a: pods of data with app or pods of more with app', 'a: pods of more with app'] },
     { name: 'each of several specs follows its own', given: [policy('a', plain, { specs: [toGroup] }), group('partners', ['192.0.2.0/24'])], then: ['a: entity', 'a/1: nobody', 'a/1: 192.0.2.0/24 not pods|nodes'] },
+    { name: 'a withheld rule stands for a refused policy too: it denies what nobody else allows', given: [policy('a', { endpointSelector: {}, egress: [{ toEntities: ['world'] }, { toEntities: ['all'], authentication: { mode: 'required' } }] }), policy('a', { nothing: 1 })],
+      then: ['a: entity; anybody', 'a refused: anybody'] },
     { name: 'what stands for a refused policy follows its groups', given: [group('partners', ['192.0.2.0/24']), policy('a', denyGroup), policy('a', { nothing: 1 }), group('partners', ['198.51.100.0/24'])],
       then: ['a: 192.0.2.0/24 not pods|nodes', 'a refused: 192.0.2.0/24 not pods|nodes', 'a refused: 198.51.100.0/24 not pods|nodes'] },
   ])('$name', ({ given, then }) => { expect(decided(...given)).toEqual(then); });
