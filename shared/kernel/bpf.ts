@@ -195,6 +195,28 @@ export const testRun = (programFd: number, { data, ctx, repeat = 1 }: TestRun): 
   return { retval: bytes.bytes.readInt32LE(4), data: out.subarray(0, bytes.bytes.readUInt32LE(12)), durationNs: bytes.bytes.readUInt32LE(36) };
 };
 
+const LIVE_FRAMES = 1 << 1;
+const LIVE_BATCH = 64;
+/** Any signal of the process ends a run. */
+const LIVE_TRIES = 100;
+
+/** Runs an XDP program over live frames: what it passes enters the stack of the thread's namespace as if `ifindex` had received it. @returns nanoseconds for all of them */
+export const injectFrames = (programFd: number, { data, ifindex, count }: { readonly data: Uint8Array; readonly ifindex: number; readonly count: number }): number => {
+  const DATA_END = 4;
+  const INGRESS_IFINDEX = 12;
+  const context = Buffer.alloc(24);
+  context.writeUInt32LE(data.length, DATA_END);
+  context.writeUInt32LE(ifindex, INGRESS_IFINDEX);
+  const bytes = attr().u32(0, programFd).u32(8, data.length).pointer(16, data).u32(32, count).u32(40, context.length).pointer(48, context).u32(64, LIVE_FRAMES).u32(72, LIVE_BATCH);
+  for (let tries = 0; tries < LIVE_TRIES; tries += 1) {
+    const started = process.hrtime.bigint();
+    const result = tryCall(CMD.testRun, bytes);
+    if (result >= 0) return Number(process.hrtime.bigint() - started);
+    if (result !== -EINTR) throw kernelError('inject frames', -result);
+  }
+  throw kernelError('inject frames', EINTR);
+};
+
 /** Attach types of links and queries that Seine uses. */
 export const ATTACH = {
   connect4: 10, connect6: 11, sendmsg4: 14, sendmsg6: 15, recvmsg4: 19, recvmsg6: 20, getpeername4: 29, getpeername6: 30, tcxIngress: 46, tcxEgress: 47, iter: 28,

@@ -2,6 +2,7 @@
  * The lab plays the parts of a cluster that Seine is not: controllers, scheduler, service addresses, EndpointSlices. Manifests in, the
  * objects that an API server would hold out. Pure and deterministic: the same manifests give the same cluster.
  */
+import { POLICY_OBJECT_KINDS } from '@seine/events';
 import { digest, selects, type Labels, type Requirement } from '@seine/model';
 import { isObject, member, WORKLOAD_KINDS, FACT_KINDS, UNSUPPORTED_KINDS, type KubeObject, type PlainObject } from '@seine/objects';
 
@@ -13,6 +14,7 @@ export interface Expanded {
   readonly ignored: Readonly<Record<string, number>>;
 }
 
+const ENFORCED_KINDS: ReadonlySet<string> = new Set(['CiliumCIDRGroup', ...POLICY_OBJECT_KINDS]);
 const SERVICE_RANGE = '10.96';
 const SUFFIX_LENGTH = 5;
 const SUFFIX_LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
@@ -162,11 +164,13 @@ export const expand = (given: readonly KubeObject[], labNodes: readonly LabNode[
   const pods = schedule([...of('Pod'), ...workloads.flatMap((workload) => podsOf(workload, runners))], runners);
   const services = withServiceAddresses(of('Service'));
   const named = new Set(of('Namespace').map(({ name }) => name));
-  const implied = [...new Set([...pods, ...services, ...of('NetworkPolicy')].map(({ namespace }) => namespace))].filter((name) => name !== '' && !named.has(name)).sort();
+  /* Whatever is enforced as it stands: policies of every kind, and what they refer to. */
+  const enforced = given.filter(({ kind }) => ENFORCED_KINDS.has(kind));
+  const implied = [...new Set([...pods, ...services, ...enforced].map(({ namespace }) => namespace))].filter((name) => name !== '' && !named.has(name)).sort();
   return {
     ignored,
     objects: [
-      ...of('Namespace'), ...implied.map((name) => objectOf('Namespace', 'v1', '', name, {})), ...nodes, ...of('NetworkPolicy'),
+      ...of('Namespace'), ...implied.map((name) => objectOf('Namespace', 'v1', '', name, {})), ...nodes, ...enforced,
       ...given.filter(({ kind }) => UNSUPPORTED_KINDS.has(kind)), ...services, ...pods, ...of('EndpointSlice'),
     ],
   };

@@ -1,0 +1,95 @@
+/** A random case judged by everything that runs in Seine but time and kernel; and a disagreement made as small as it can be. */
+import { isRefused, parsePolicyObject, toObject, type KubeObject } from '@seine/objects';
+
+import { whole, type Whole } from '../../services/cli/whole.ts';
+import { naive, triedDenials, type Asked } from '../oracle/naive.mjs';
+import { KINDS, type Kind, type PropertyCase, type RawObject } from './generate.ts';
+
+/** A cluster, a question, and what the texts of the APIs answer. */
+export interface Kept { readonly name: string; readonly objects: readonly RawObject[]; readonly probe: Asked; readonly want: 'allow' | 'deny' }
+export interface Disagreement extends Kept { readonly got: string }
+
+export const clusterOf = (objects: readonly RawObject[]): Whole => {
+  const read = objects.map((raw) => toObject(raw));
+  return whole(read.filter((each): each is KubeObject => !isRefused(each)), [], read.filter(isRefused));
+};
+
+/** Kinds that have a parser. */
+export const spokenKinds = (): readonly Kind[] => KINDS.filter((kind) => {
+  const parsed = parsePolicyObject({ kind, namespace: kind === 'NetworkPolicy' || kind === 'CiliumNetworkPolicy' ? 'shop' : '', name: 'p', uid: 'u', spec: {} });
+  return parsed.ok || !parsed.refusals.some(({ message }) => message.includes('is not supported yet'));
+});
+
+/** What is refused must not be in a case: both sides would read another cluster. */
+export const refusals = ({ refused }: Whole): readonly string[] => refused.flatMap(({ key, data }) => data.refusals.map(({ message }) => `${key}: ${message}`));
+
+/** What Seine says, and how it differs from what is wanted; undefined where it does not. What no trial would deny must not be told as one. */
+export const differs = (cluster: Whole, objects: readonly RawObject[], probe: Asked, want: string): string | undefined => {
+  const { got, audit } = cluster.verdict(probe);
+  if (got !== want) return got;
+  return audit && !probe.to.startsWith('svc:') && triedDenials(objects, probe).length === 0 ? `${got}, told as a trial that would deny` : undefined;
+};
+
+export const judged = ({ name, objects, probes }: PropertyCase): { readonly cluster: Whole; readonly refused: readonly string[]; readonly disagreements: readonly Disagreement[] } => {
+  const cluster = clusterOf(objects);
+  const disagreements = probes.flatMap(({ want, ...probe }): readonly Disagreement[] => {
+    const got = differs(cluster, objects, probe, want);
+    return got === undefined ? [] : [{ name, objects, probe, want, got }];
+  });
+  return { cluster, refused: refusals(cluster), disagreements };
+};
+
+/** Everything that one step smaller than a value can be: one item or member less, at any depth. */
+const smaller = function* smaller(value: unknown): Generator<unknown> {
+  if (Array.isArray(value)) {
+    for (let index = 0; index < value.length; index += 1) yield value.toSpliced(index, 1);
+    for (let index = 0; index < value.length; index += 1) for (const item of smaller(value[index])) yield value.with(index, item);
+  } else if (typeof value === 'object' && value !== null) {
+    for (const [name, member] of Object.entries(value)) {
+      const { [name]: _gone, ...rest } = value as Readonly<Record<string, unknown>>;
+      yield rest;
+      for (const each of smaller(member)) yield { ...value, [name]: each };
+    }
+  }
+};
+
+/** One object less, or a policy that says less. Pods and nodes stay what they are: who is where must not become a guess. */
+const smallerClusters = function* smallerClusters(objects: readonly RawObject[]): Generator<readonly RawObject[]> {
+  for (let index = 0; index < objects.length; index += 1) yield objects.toSpliced(index, 1);
+  for (const [index, object] of objects.entries()) {
+    if (!(KINDS as readonly string[]).includes(object.kind)) continue;
+    for (const part of ['spec', 'specs']) for (const less of smaller(object[part])) yield objects.with(index, { ...object, [part]: less });
+  }
+};
+
+type Difference = Pick<Disagreement, 'want' | 'got'>;
+
+const difference = (objects: readonly RawObject[], probe: Asked): Difference | undefined => {
+  try {
+    const want = naive(objects, probe);
+    if (want === undefined) return undefined;
+    const cluster = clusterOf(objects);
+    if (cluster.refused.length > 0) return undefined;
+    const got = differs(cluster, objects, probe, want);
+    return got === undefined ? undefined : { want, got };
+  } catch {
+    /* What is left is no cluster. */
+    return undefined;
+  }
+};
+
+/** @param differently is it still wrong, and how */
+export const shrunk = (found: Disagreement, differently = difference): Disagreement => {
+  let best = found;
+  for (let again = true; again;) {
+    again = false;
+    for (const objects of smallerClusters(best.objects)) {
+      const still = differently(objects, best.probe);
+      if (still?.want !== best.want || still.got !== best.got) continue;
+      best = { ...best, objects };
+      again = true;
+      break;
+    }
+  }
+  return best;
+};
