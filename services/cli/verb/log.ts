@@ -1,14 +1,15 @@
 /** `seine log`: the record itself. */
 import { writeFileSync } from 'node:fs';
 
-import { exportLog, verifyChain, type Commit, type StoredCommit } from '@seine/bus';
+import { exportLog, toCommit, verifyChain, type Commit, type StoredCommit } from '@seine/bus';
 import { LANES, type Lane } from '@seine/events';
 
 import { labBus, openHistory } from '../history.ts';
+import { rederive, rederivedText } from '../rederive.ts';
 import { badInput, EXIT, readArgs, readInteger, readOutput, type Verb } from './verb.ts';
 
 const OPTIONS = {
-  name: { type: 'string' }, log: { type: 'string' }, file: { type: 'string', short: 'O' }, last: { type: 'string' }, lane: { type: 'string' }, follow: { type: 'boolean', short: 'f' }, output: { type: 'string', short: 'o' },
+  name: { type: 'string' }, log: { type: 'string' }, file: { type: 'string', short: 'O' }, last: { type: 'string' }, lane: { type: 'string' }, rederive: { type: 'boolean' }, follow: { type: 'boolean', short: 'f' }, output: { type: 'string', short: 'o' },
 } as const;
 
 const lanesOf = (text: string | undefined): readonly Lane[] => {
@@ -59,9 +60,11 @@ const verifyLog: Verb['run'] = async (args, io) => {
   for await (const commit of history.stored({ lanes: LANES })) commits.push(commit);
   await history.close();
   const verdict = verifyChain(commits);
+  /* A damaged log has no past to decide again. */
+  const rederived = values.rederive === true && verdict.ok ? await rederive(commits.map((stored) => toCommit(stored))) : [];
   const text = verdict.ok ? `${commits.length} commits: each names its predecessor's hash, none is missing\n` : `damaged: ${JSON.stringify(verdict)}\n`;
-  io.stdout(output === 'json' ? `${JSON.stringify({ ...verdict, commits: commits.length }, undefined, 2)}\n` : text);
-  return verdict.ok ? EXIT.yes : EXIT.no;
+  io.stdout(output === 'json' ? `${JSON.stringify({ ...verdict, commits: commits.length, ...(values.rederive === true ? { rederived } : {}) }, undefined, 2)}\n` : `${text}${rederived.map(rederivedText).join('')}`);
+  return verdict.ok && rederived.every(({ ok }) => ok) ? EXIT.yes : EXIT.no;
 };
 
 const VERBS: Readonly<Record<string, Verb['run']>> = { tail, export: exportTo, verify: verifyLog };
@@ -72,9 +75,11 @@ export const log: Verb = {
   usage: `
 seine log tail [-f] [--last N] [--lane fact|identity|ipam|policy|service|audit] [--name LAB | --log FILE] [-o jsonl]
 seine log export [-O FILE] [--name LAB]       one stored commit a line, bytes as stored
-seine log verify [--name LAB | --log FILE]    every lane's chain of hashes
+seine log verify [--name LAB | --log FILE] [--rederive] [-o json]
+                                              every lane's chain of hashes; --rederive decides the past again with this build
+                                              (under the roles' default settings) and compares byte for byte
 
-Exported files serve every verb that has --log. Exit: 0, 1 damaged (and where), 2 bad input, 3 no lab.`,
+Exported files serve every verb that has --log. Exit: 0, 1 damaged or decided otherwise (and where), 2 bad input, 3 no lab.`,
   run: async (args, io) => {
     const [name, ...rest] = args;
     const run = name !== undefined && Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;

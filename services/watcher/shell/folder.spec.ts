@@ -24,13 +24,41 @@ describe('a folder of manifests', () => {
     expect(warnings).toEqual(['Namespace//b stands twice: c.yaml:1 replaces b.yaml:1']);
   });
 
-  test('refuses a file that is being written, until it has been empty for a while; folders and links are no manifests', async () => {
+  test('refuses a file that is being written, until it has been empty for a while; folders are no manifests, nor are links to them', async () => {
     writeFileSync(join(folder, 'a.yaml'), '');
-    symlinkSync(folder, join(folder, 'link.yaml'));
+    mkdirSync(join(folder, 'c'));
+    symlinkSync('c', join(folder, 'link.yaml'));
     mkdirSync(join(folder, 'b.yaml'));
     expect((await readFolder(folder)).refused.map(({ object }) => object)).toEqual([{ kind: 'manifest', namespace: '', name: 'a.yaml' }]);
     utimesSync(join(folder, 'a.yaml'), 0, 0);
     expect(await readFolder(folder)).toEqual({ objects: [], refused: [], warnings: [] });
+  });
+
+  test('reads a mounted ConfigMap through its links, once, and as a whole when it changes', async () => {
+    for (const version of ['1', '2']) {
+      mkdirSync(join(folder, `..v${version}`));
+      writeFileSync(join(folder, `..v${version}`, 'a.yaml'), namespace(`n${version}`));
+    }
+    symlinkSync('..v1', join(folder, '..data'));
+    symlinkSync('..data/a.yaml', join(folder, 'a.yaml'));
+    const names = async (): Promise<unknown> => { const { objects, refused, warnings } = await readFolder(folder); return { names: objects.map(({ name }) => name), places: objects.map(({ place }) => place?.file), refused, warnings }; };
+    expect(await names()).toEqual({ names: ['n1'], places: ['a.yaml'], refused: [], warnings: [] });
+    const stop = new AbortController();
+    const changes = folderChanges(folder, stop.signal);
+    await changes.next();
+    const changed = changes.next();
+    symlinkSync('..v2', join(folder, '..new'));
+    renameSync(join(folder, '..new'), join(folder, '..data'));
+    await changed;
+    expect(await names()).toMatchObject({ names: ['n2'] });
+    stop.abort();
+  });
+
+  test.each([
+    { name: 'out of the folder', target: '/etc/hostname' }, { name: 'nowhere', target: 'gone.yaml' },
+  ])('refuses a link that leads $name, so that nothing vanishes meanwhile', async ({ target }) => {
+    symlinkSync(target, join(folder, 'link.yaml'));
+    expect((await readFolder(folder)).refused.map(({ object, refusals }) => [object.name, refusals[0]!.message])).toEqual([['link.yaml', 'link.yaml: a link that does not lead to a file of this folder']]);
   });
 
   test('tells of a file that is replaced by rename, again and again', async () => {

@@ -1,7 +1,7 @@
 /** A folder of manifests, watched: told again whenever something in it changed, and on a slow beat in case the kernel forgot to say so. */
 import { watch } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { join, relative, sep } from 'node:path';
 
 import { mergeObjects, parseManifests, type KubeObject, type RefusedObject } from '@seine/objects';
 
@@ -31,14 +31,31 @@ const readManifest = async (folder: string, path: string): Promise<Pick<FolderCo
   }
 };
 
-/** Files in name order. */
+const isHidden = (path: string): boolean => path.split(sep).some((part) => part.startsWith('.'));
+
+interface Manifests { readonly paths: readonly string[]; /** links that lead out of the folder, or nowhere */ readonly stray: readonly string[] }
+
+/** Files in name order. A link inside the folder is what it leads to: Kubernetes mounts a ConfigMap as links into a hidden folder, so that all of it changes at once. */
+const manifestsOf = async (folder: string): Promise<Manifests> => {
+  const home = await realpath(folder);
+  const entries = (await readdir(folder, { recursive: true, withFileTypes: true })).filter(({ name }) => MANIFEST.test(name))
+    .map((entry) => ({ entry, path: join(entry.parentPath, entry.name) })).filter(({ path }) => !isHidden(relative(folder, path)));
+  const [paths, stray]: [string[], string[]] = [[], []];
+  for (const { entry, path } of entries) {
+    if (entry.isFile()) { paths.push(path); continue; }
+    if (!entry.isSymbolicLink()) continue;
+    const target = await realpath(path).catch(() => undefined);
+    if (target === undefined || !target.startsWith(`${home}${sep}`)) stray.push(path);
+    else if ((await stat(target)).isFile()) paths.push(path);
+  }
+  return { paths: paths.sort(), stray: stray.sort() };
+};
+
 export const readFolder = async (folder: string): Promise<FolderContent> => {
-  const names = (await readdir(folder, { recursive: true, withFileTypes: true }))
-    .filter((entry) => entry.isFile() && MANIFEST.test(entry.name) && !entry.name.startsWith('.'))
-    .map((entry) => join(entry.parentPath, entry.name)).sort();
-  const parsed = await Promise.all(names.map((name) => readManifest(folder, name)));
+  const { paths, stray } = await manifestsOf(folder);
+  const parsed = await Promise.all(paths.map((path) => readManifest(folder, path)));
   const { objects, warnings } = mergeObjects(parsed.flatMap((each) => each.objects));
-  return { objects, refused: parsed.flatMap((each) => each.refused), warnings };
+  return { objects, refused: [...parsed.flatMap((each) => each.refused), ...stray.map((path) => unreadable(relative(folder, path), 'a link that does not lead to a file of this folder'))], warnings };
 };
 
 /** Yields once at the start, then after every change (changes that come together are one). Ends with the signal. */
