@@ -1,12 +1,13 @@
 /** The node's state → every row that its maps should hold. Pure: the same state gives the same rows, here and in a replay. */
-import { CIDR_IDENTITY_BASE, compareCodeUnits, digest, formatAddress, parsePrefix, PROTOCOL, RESERVED_IDENTITY } from '@seine/model';
+import { CIDR_IDENTITY_BASE, compareCodeUnits, digest, formatAddress, parsePrefix, RESERVED_IDENTITY } from '@seine/model';
 import { AddressFlag, echoOf, MAPS } from '@seine/layout';
 import type { LocalEndpoint } from '@seine/node';
 
 import type { DesiredRow } from './desired.ts';
 import { policiesKnown, type NodeState } from './fold.ts';
 import { insidePodRange, partiesOf, type KnownAddress } from './parties.ts';
-import { classRow, numberFor, policyRows, selectingPolicies, shapeRows, subjectPolicy, type PolicyRows, type Subject, type SubjectPolicy, type Tables } from './policy/index.ts';
+import { classRow, policyRows, selectingPolicies, shapeRows, subjectPolicy, type PolicyRows, type Subject, type SubjectPolicy, type Tables } from './policy/index.ts';
+import { servicesRows } from './service.rows.ts';
 
 /** Every host side veth has this MAC (bpf/layout/types.h). */
 export const HOST_MAC = '02:5e:1e:00:00:01';
@@ -44,33 +45,6 @@ const prefixRow = (text: string, identity: number): readonly DesiredRow[] => {
   }];
 };
 
-const protocolNumber = (name: keyof typeof PROTOCOL): number => PROTOCOL[name];
-
-/** Frontends point at a numbered, immutable set of slots: a change is a new set and one switched word. */
-const serviceRows = (state: Readonly<NodeState>, tables: Tables): readonly DesiredRow[] => {
-  const rows: DesiredRow[] = [];
-  const placed = new Set<number>();
-  const slices = new Map<string, (typeof state.slices extends Map<string, infer Slice> ? Slice : never)[]>();
-  for (const [, slice] of [...state.slices].sort(([a], [b]) => compareCodeUnits(a, b))) slices.set(slice.service, [...slices.get(slice.service) ?? [], slice]);
-  for (const [name, service] of [...state.services].sort(([a], [b]) => compareCodeUnits(a, b))) {
-    for (const frontend of service.frontends) {
-      const all = (slices.get(name) ?? []).flatMap(({ backends }) => backends).filter(({ portName, protocol }) => portName === frontend.portName && protocol === frontend.protocol);
-      const active = all.filter(({ state: condition }) => condition === 'active');
-      const serving = active.length > 0 ? active : all.filter(({ state: condition }) => condition === 'terminating');
-      const key = { address: frontend.address, port: frontend.port, protocol: protocolNumber(frontend.protocol) };
-      const slots = numberFor(tables.slots, `${frontend.address}/${frontend.port}/${frontend.protocol} ${serving.map(({ id }) => id).join(',')}`);
-      rows.push({ map: 'sn_frontend_01', key, value: { slots, echo: echoOf(MAPS.sn_frontend_01.key, key), count: serving.length, revnat: frontend.id } });
-      serving.forEach(({ id, address, port, protocol }, index) => {
-        rows.push({ map: 'sn_slot_01', key: { slots, index }, value: { value: id } });
-        if (placed.has(id)) return;
-        placed.add(id);
-        rows.push({ map: 'sn_backend_01', key: { value: id }, value: { address, port, protocol: protocolNumber(protocol) } });
-      });
-    }
-  }
-  return rows;
-};
-
 export interface NodeRows {
   readonly rows: readonly DesiredRow[];
   readonly subjects: readonly SubjectPolicy[];
@@ -98,7 +72,7 @@ export const nodeRows = (self: string, state: Readonly<NodeState>, local: readon
   return {
     subjects: policies, full,
     rows: [
-      ...shapeRows(), ...serviceRows(state, tables), ...rows,
+      ...shapeRows(), ...servicesRows(state, tables), ...rows,
       ...parties.prefixes.map(({ prefix, cidrClass }) => classRow(prefix, cidrClass, formatAddress)),
       ...[...state.podCidrs.values()].flat().flatMap((cidr) => prefixRow(cidr, RESERVED_IDENTITY.unknown)),
       ...parties.prefixes.filter(({ prefix }) => !insidePodRange(state, prefix)).map(({ prefix, cidrClass }): DesiredRow => ({
