@@ -1,10 +1,10 @@
 /** A node's state → what its kernel would say to one packet: the same rows, the same look-ups, in words. Pure. */
 import type { CompiledPolicy, CompiledRule } from '@seine/events';
 import {
-  emptyTables, endpointsOfLog, explain, indexRows, lookUp, nodeRows, partiesOf, type DirectionName, type Explanation, type NodeState, type RowIndex, type Subject, type Tables,
+  clusterFamilies, emptyTables, endpointsOfLog, explain, indexRows, lookUp, nodeRows, partiesOf, worldIdentity, type DirectionName, type Explanation, type NodeState, type RowIndex, type Subject, type Tables,
 } from '@seine/datapath-writer';
 import { Direction } from '@seine/layout';
-import { CIDR_IDENTITY_BASE, dropReasonName, parseAddress, parsePrefix, prefixContains, PROTOCOL, RESERVED_IDENTITY, reservedLabel } from '@seine/model';
+import { CIDR_IDENTITY_BASE, dropReasonName, familyOf, parseAddress, parsePrefix, prefixContains, PROTOCOL, RESERVED_IDENTITY, reservedLabel } from '@seine/model';
 import { resolveParty, type Party } from '@seine/lab';
 import { policyPartKey, type KubeObject } from '@seine/objects';
 
@@ -80,7 +80,7 @@ const backendOf = (state: Readonly<NodeState>, service: string, port: number, pr
   const frontend = state.services.get(service)?.frontends.find((candidate) => candidate.port === port && candidate.protocol === protocol);
   if (frontend === undefined) return undefined;
   const backends = [...state.slices.values()].filter((slice) => slice.service === service).flatMap((slice) => slice.backends)
-    .filter((backend) => backend.portName === frontend.portName && backend.protocol === protocol && backend.state === 'active');
+    .filter((backend) => backend.portName === frontend.portName && backend.protocol === protocol && backend.state === 'active' && familyOf(backend.address) === familyOf(frontend.address));
   return backends[0] ?? 'none';
 };
 
@@ -153,7 +153,7 @@ export const explainProbe = (state: Readonly<NodeState>, probe: VerdictProbe, { 
     const subject: Subject = { identity: self.identity, variant: self.variant, bindings: self.bindings, party: self };
     const bytes = parseAddress(other)!;
     const around = parties.prefixes.filter(({ prefix }) => prefixContains(prefix, bytes)).sort((a, b) => b.prefix.length - a.prefix.length)[0];
-    const outside = around === undefined ? RESERVED_IDENTITY.world : CIDR_IDENTITY_BASE + around.cidrClass;
+    const outside = around === undefined ? worldIdentity(clusterFamilies(state), familyOf(other)) : CIDR_IDENTITY_BASE + around.cidrClass;
     const peer = parties.addresses.find(({ address }) => address === other) ?? parties.kinds.find(({ identity }) => identity === outside)!; // the world is always there
     return explain({ subject, direction, policies, peer, peerName, protocol, port: destinationPort });
   };
@@ -171,6 +171,6 @@ export const labelsAt = (state: Readonly<NodeState>, address: string): { readonl
   const bound = state.addresses.get(address);
   if (bound !== undefined) return { identity: bound.identity, labels: state.identities.get(bound.identity) ?? [] };
   const isNode = [...state.nodes.values()].some(({ addresses }) => addresses.includes(address));
-  const identity = isNode ? RESERVED_IDENTITY['remote-node'] : RESERVED_IDENTITY.world;
+  const identity = isNode ? RESERVED_IDENTITY['remote-node'] : worldIdentity(clusterFamilies(state), familyOf(address));
   return { identity, labels: [reservedLabel(identity)!] };
 };

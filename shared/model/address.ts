@@ -59,6 +59,11 @@ export const parseAddress = (text: string): Uint8Array | undefined => {
 
 export const isV4 = (address: Uint8Array): boolean => V4_PREFIX.every((byte, index) => address[index] === byte);
 
+export type IpFamily = 4 | 6;
+
+/** Of an address, or of a prefix over addresses in text. */
+export const familyOf = (text: string): IpFamily => (text.includes(':') ? 6 : 4);
+
 const formatV6 = (bytes: Uint8Array): string => {
   const groups = Array.from({ length: 8 }, (_, index) => (bytes[2 * index]! << 8) | bytes[2 * index + 1]!);
   let best = { start: -1, length: 1 };

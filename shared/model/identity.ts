@@ -16,6 +16,9 @@ export const RESERVED_IDENTITY = {
   'remote-node': asIdentity(6),
   'kube-apiserver': asIdentity(7),
   ingress: asIdentity(8),
+  /** The world where both families are in use; `world` is the only one where there is one. */
+  'world-ipv4': asIdentity(9),
+  'world-ipv6': asIdentity(10),
 } as const;
 
 export type ReservedIdentityName = keyof typeof RESERVED_IDENTITY;

@@ -1,4 +1,4 @@
-import { formatAddress, isV4, parseAddress } from './address.ts';
+import { formatAddress, isV4, parseAddress, type IpFamily } from './address.ts';
 
 /** A prefix over mapped addresses: `length` is 0..128 (an IPv4 /24 is 120). Bits beyond the length are zero. */
 export interface Prefix {
@@ -27,8 +27,11 @@ export const parsePrefix = (text: string): Prefix | undefined => {
   return { address: maskAddress(address, length), length };
 };
 
+/** Of a prefix over mapped addresses. `::/0` and all that is wider than IPv4's part of the space are IPv6. */
+export const prefixFamily = ({ address, length }: Prefix): IpFamily => (isV4(address) && length >= 96 ? 4 : 6);
+
 export const formatPrefix = ({ address, length }: Prefix): string =>
-  isV4(address) && length >= 96 ? `${formatAddress(address)}/${length - 96}` : `${formatAddress(address)}/${length}`;
+  prefixFamily({ address, length }) === 4 ? `${formatAddress(address)}/${length - 96}` : `${formatAddress(address)}/${length}`;
 
 export const prefixContains = (outer: Prefix, address: Uint8Array): boolean => {
   const full = outer.length >> 3;

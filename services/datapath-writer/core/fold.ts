@@ -2,7 +2,7 @@
 import {
   EVENT_CATALOGUE, POLICY_KINDS, type CompiledBackends, type CompiledPolicy, type CompiledService, type EndpointData, type NodeData, type PodData, type SeineEvent,
 } from '@seine/events';
-import type { LabelSet } from '@seine/model';
+import { familyOf, type IpFamily, type LabelSet } from '@seine/model';
 
 /** The event behind a key's present state: what `verify` names. */
 export interface Origin { readonly seq: number; readonly type: string; readonly subject: string; readonly traceparent?: string }
@@ -29,6 +29,9 @@ export const emptyNodeState = (): NodeState => ({
   pods: new Map(), nodes: new Map(), endpoints: new Map(), identities: new Map(), podIdentities: new Map(), addresses: new Map(), podCidrs: new Map(),
   policies: new Map(), refusedPolicies: new Map(), services: new Map(), slices: new Map(), listed: new Set(), origins: new Map(),
 });
+
+/** Where a node is reached with packets of a family; undefined: it is not. */
+export const nodeAddress = (state: Readonly<NodeState>, node: string, family: IpFamily): string | undefined => state.nodes.get(node)?.addresses.find((address) => familyOf(address) === family);
 
 export const originKey = (noun: string, key: string): string => `${noun} ${key}`;
 

@@ -1,19 +1,24 @@
 /** The node's state → every row that its maps should hold. Pure: the same state gives the same rows, here and in a replay. */
-import { CIDR_IDENTITY_BASE, compareCodeUnits, digest, formatAddress, parsePrefix, RESERVED_IDENTITY } from '@seine/model';
+import { CIDR_IDENTITY_BASE, compareCodeUnits, digest, familyOf, formatAddress, formatPrefix, isV4, parseAddress, parsePrefix, RESERVED_IDENTITY, SeineError, type IpFamily } from '@seine/model';
 import { AddressFlag, echoOf, MAPS } from '@seine/layout';
 import type { LocalEndpoint } from '@seine/node';
 
 import type { DesiredRow } from './desired.ts';
-import { policiesKnown, type NodeState } from './fold.ts';
-import { insidePodRange, partiesOf, type KnownAddress } from './parties.ts';
+import { nodeAddress, policiesKnown, type NodeState } from './fold.ts';
+import { clusterFamilies, insidePodRange, partiesOf, worldIdentity, type KnownAddress } from './parties.ts';
 import { classRow, policyRows, selectingPolicies, shapeRows, subjectPolicy, type PolicyRows, type Subject, type SubjectPolicy, type Tables } from './policy/index.ts';
 import { servicesRows } from './service.rows.ts';
 
 /** Every host side veth has this MAC (bpf/layout/types.h). */
 export const HOST_MAC = '02:5e:1e:00:00:01';
 
-/** A pod's MAC from its address: nothing to remember. */
-export const podMac = (address: string): string => `0a:58:${address.split('.').map((part) => Number(part).toString(16).padStart(2, '0')).join(':')}`;
+/** A pod's MAC from its first address, IPv4's bytes or a digest of IPv6's: nothing to remember. */
+export const podMac = ([first]: readonly string[]): string => {
+  const bytes = first === undefined ? undefined : parseAddress(first);
+  if (first === undefined || bytes === undefined) throw new SeineError('SEINE_ADDRESS_INVALID', `${first ?? 'no address'}: expected the address of a pod`);
+  const hex = isV4(bytes) ? [...bytes.subarray(12)].map((byte) => byte.toString(16).padStart(2, '0')).join('') : digest(first).slice(-8);
+  return `0a:58:${hex.replace(/(..)(?!$)/g, '$1:')}`;
+};
 
 /** `sn` and 12 hex digits: the same name in the log and in the kernel. */
 export const hostInterfaceName = (pod: string, uid: string): string => `sn${digest(`${pod} ${uid}`).slice(0, 12)}`;
@@ -24,17 +29,19 @@ const endpointRow = (endpoint: LocalEndpoint, known: KnownAddress): DesiredRow =
     map: 'sn_endpoint_01', key,
     value: {
       identity: known.identity, echo: echoOf(MAPS.sn_endpoint_01.key, key), ifindex: endpoint.ifindex, endpointId: endpoint.endpointId, variant: known.variant,
-      podMac: podMac(known.address), hostMac: HOST_MAC, flags: AddressFlag.IN_CLUSTER,
+      podMac: podMac(endpoint.addresses), hostMac: HOST_MAC, flags: AddressFlag.IN_CLUSTER,
     },
   };
 };
 
 const ipcacheRow = (known: KnownAddress, self: string, state: Readonly<NodeState>): DesiredRow => {
   const key = { address: known.address };
-  const tunnel = known.pod === undefined || known.node === self ? '::' : state.nodes.get(known.node)?.addresses[0] ?? '::';
+  const tunnel = known.pod === undefined || known.node === self ? '::' : nodeAddress(state, known.node, familyOf(known.address)) ?? '::';
   const flags = AddressFlag.IN_CLUSTER | (known.pod === undefined ? AddressFlag.HOST : 0);
   return { map: 'sn_ipcache_01', key, value: { identity: known.identity, echo: echoOf(MAPS.sn_ipcache_01.key, key), tunnel, variant: known.variant, flags } };
 };
+
+const ALL_OF = { 4: '0.0.0.0/0', 6: '::/0' } as const satisfies Record<IpFamily, string>;
 
 const prefixRow = (text: string, identity: number): readonly DesiredRow[] => {
   const prefix = parsePrefix(text);
@@ -43,6 +50,12 @@ const prefixRow = (text: string, identity: number): readonly DesiredRow[] => {
     map: 'sn_ipprefix_01', key: { prefixLength: prefix.length, address: formatAddress(prefix.address) },
     value: { identity, echo: 0, tunnel: '::', variant: 0, flags: 0 },
   }];
+};
+
+/** With both families in use the world is two, and the longest prefix tells them apart; where policies mention all of a family, theirs stands. */
+const worldRows = (state: Readonly<NodeState>, mentioned: ReadonlySet<string>): readonly DesiredRow[] => {
+  const families = clusterFamilies(state);
+  return families.length < 2 ? [] : families.filter((family) => !mentioned.has(ALL_OF[family])).flatMap((family) => prefixRow(ALL_OF[family], worldIdentity(families, family)));
 };
 
 export interface NodeRows {
@@ -75,6 +88,7 @@ export const nodeRows = (self: string, state: Readonly<NodeState>, local: readon
       ...shapeRows(), ...servicesRows(state, tables), ...rows,
       ...parties.prefixes.map(({ prefix, cidrClass }) => classRow(prefix, cidrClass, formatAddress)),
       ...[...state.podCidrs.values()].flat().flatMap((cidr) => prefixRow(cidr, RESERVED_IDENTITY.unknown)),
+      ...worldRows(state, new Set(parties.prefixes.map(({ prefix }) => formatPrefix(prefix)))),
       ...parties.prefixes.filter(({ prefix }) => !insidePodRange(state, prefix)).map(({ prefix, cidrClass }): DesiredRow => ({
         map: 'sn_ipprefix_01', key: { prefixLength: prefix.length, address: formatAddress(prefix.address) },
         value: { identity: CIDR_IDENTITY_BASE + cidrClass, echo: 0, tunnel: '::', variant: 0, flags: 0 },

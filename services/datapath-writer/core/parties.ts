@@ -1,8 +1,8 @@
 /** Who is behind every address that the cluster knows, as rows need it. Pure. */
 import type { CompiledPolicy, Peer } from '@seine/events';
 import {
-  CIDR_IDENTITY_BASE, compareCodeUnits, formatPrefix, NODE_IDENTITY_BASE, parseAddress, parsePrefix, prefixContains, prefixCovers, PROTOCOL, RESERVED_IDENTITY,
-  type Prefix, type ReservedIdentityName,
+  CIDR_IDENTITY_BASE, compareCodeUnits, familyOf, formatPrefix, NODE_IDENTITY_BASE, parseAddress, parsePrefix, prefixContains, prefixCovers, prefixFamily, PROTOCOL, RESERVED_IDENTITY,
+  type IpFamily, type Prefix, type ReservedIdentityName,
 } from '@seine/model';
 
 import type { NodeState } from './fold.ts';
@@ -71,7 +71,22 @@ export const mentionsOf = (state: Readonly<NodeState>): Mentions => {
 /** Bound addresses of the log, and those of the node's own table that the log does not have yet. */
 export interface OwnAddress { readonly address: string; readonly pod: string; readonly uid: string }
 
-const WORLD: PeerKind = { identity: RESERVED_IDENTITY.world, variant: 0, bindings: NO_BINDINGS, cidrClass: 0, prefix: undefined, view: undefined, reserved: ['world'], nodeLabels: undefined };
+const OUTSIDE = { variant: 0, bindings: NO_BINDINGS, cidrClass: 0, prefix: undefined, view: undefined, nodeLabels: undefined } as const;
+const WORLD_LABEL = { 4: 'world-ipv4', 6: 'world-ipv6' } as const satisfies Record<IpFamily, ReservedIdentityName>;
+
+/** The families that the cluster uses: those of its pod ranges and of its nodes. */
+export const clusterFamilies = (state: Readonly<NodeState>): readonly IpFamily[] => {
+  const families = new Set<IpFamily>();
+  for (const cidrs of state.podCidrs.values()) for (const cidr of cidrs) families.add(familyOf(cidr));
+  for (const { addresses } of state.nodes.values()) for (const address of addresses) families.add(familyOf(address));
+  return ([4, 6] as const).filter((family) => families.has(family));
+};
+
+/** What is nobody's and in no prefix: one identity for each family where both are in use, else one for all (contracts.md 2.2). */
+export const worldIdentity = (families: readonly IpFamily[], family: IpFamily): number => (families.length > 1 ? RESERVED_IDENTITY[WORLD_LABEL[family]] : RESERVED_IDENTITY.world);
+
+const worldKinds = (families: readonly IpFamily[]): readonly PeerKind[] =>
+  (families.length > 1 ? families : [families[0] ?? 4]).map((family) => ({ ...OUTSIDE, identity: worldIdentity(families, family), reserved: ['world', WORLD_LABEL[family]] }));
 
 export const partiesOf = (state: Readonly<NodeState>, self: string, own: readonly OwnAddress[], tables: Tables): Parties => {
   const { names: mentioned, prefixes: mentionedPrefixes, nodesByLabel } = mentionsOf(state);
@@ -123,12 +138,12 @@ export const partiesOf = (state: Readonly<NodeState>, self: string, own: readonl
   }
   const addresses = [...byAddress.values()].sort((a, b) => compareCodeUnits(a.address, b.address));
 
-  const kinds = new Map<string, PeerKind>([['2/0/0', WORLD]]);
+  const kinds = new Map<string, PeerKind>(worldKinds(clusterFamilies(state)).map((kind) => [`${kind.identity}/0/0`, kind]));
   for (const known of addresses) kinds.set(`${known.identity}/${known.variant}/${known.cidrClass}`, known);
   for (const { prefix, cidrClass } of prefixes) {
     const identity = CIDR_IDENTITY_BASE + cidrClass;
     const isApiServer = apiServers.size > 0 && [...apiServers].some((address) => { const whole = parsePrefix(address); return whole !== undefined && prefixCovers(prefix, whole) && prefix.length === whole.length; });
-    kinds.set(`${identity}/0/0`, { ...WORLD, identity, prefix, reserved: isApiServer ? ['kube-apiserver', 'world'] : ['world'] });
+    kinds.set(`${identity}/0/0`, { ...OUTSIDE, identity, prefix, reserved: [...(isApiServer ? ['kube-apiserver' as const] : []), 'world', WORLD_LABEL[prefixFamily(prefix)]] });
   }
   return { addresses, prefixes, kinds: [...kinds.values()] };
 };

@@ -1,7 +1,7 @@
 /** A Service's frontends and backends → rows. Each Service's rows depend on that Service and its slices alone. Pure. */
 import type { CompiledBackends, CompiledService } from '@seine/events';
 import { echoOf, MAPS } from '@seine/layout';
-import { compareCodeUnits, PROTOCOL } from '@seine/model';
+import { compareCodeUnits, familyOf, PROTOCOL } from '@seine/model';
 
 import type { DesiredRow } from './desired.ts';
 import type { NodeState } from './fold.ts';
@@ -16,7 +16,7 @@ export const serviceRows = (service: CompiledService, slices: readonly CompiledB
   const placed = new Set<number>();
   const all = slices.flatMap(({ backends }) => backends);
   for (const frontend of service.frontends) {
-    const offered = all.filter(({ portName, protocol }) => portName === frontend.portName && protocol === frontend.protocol);
+    const offered = all.filter(({ address, portName, protocol }) => portName === frontend.portName && protocol === frontend.protocol && familyOf(address) === familyOf(frontend.address));
     const active = offered.filter(({ state }) => state === 'active');
     const serving = active.length > 0 ? active : offered.filter(({ state }) => state === 'terminating');
     const key = { address: frontend.address, port: frontend.port, protocol: PROTOCOL[frontend.protocol] };

@@ -254,7 +254,7 @@ export const createWriter = (ports: WriterPorts) => {
   };
 
   const resultOf = (endpoint: LocalEndpoint, version: string): unknown => cniResult({
-    version, hostInterface: endpoint.hostInterface, hostMac: HOST_MAC, podInterface: endpoint.podInterface, podMac: podMac(endpoint.addresses[0]!), netns: endpoint.netns,
+    version, hostInterface: endpoint.hostInterface, hostMac: HOST_MAC, podInterface: endpoint.podInterface, podMac: podMac(endpoint.addresses), netns: endpoint.netns,
     address: endpoint.addresses[0]!, mtu: ports.mtu,
   });
 
@@ -288,7 +288,7 @@ export const createWriter = (ports: WriterPorts) => {
     const spent: Record<string, number> = {};
     const spend = (what: string): void => { spent[what] = Math.round((performance.now() - startMs) * 10) / 10; };
     try {
-      const { ifindex } = await loader.call<Plumbed>('plumb', { netns: call.netns, podInterface: call.podInterface, hostInterface, address, podMac: podMac(address), mtu: ports.mtu });
+      const { ifindex } = await loader.call<Plumbed>('plumb', { netns: call.netns, podInterface: call.podInterface, hostInterface, address, podMac: podMac([address]), mtu: ports.mtu });
       spend('wiredMs');
       try {
         await waitFor(() => state.podIdentities.get(call.pod)?.uid === call.uid, ports.identityPatienceMs,

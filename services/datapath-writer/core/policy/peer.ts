@@ -1,6 +1,6 @@
 /** Who stands on the other side, and which rules mean them. Pure. */
 import type { CidrPeer, EntityPeer, LabelsPeer, Peer, PodsPeer, PolicySubject } from '@seine/events';
-import { isV4, NAMESPACE_LABEL, NAMESPACE_LABELS_PREFIX, parseLabel, parsePrefix, prefixCovers, RESERVED_IDENTITY, selects, selectsBy, type Labels, type LabelSet, type Prefix, type ReservedIdentityName } from '@seine/model';
+import { NAMESPACE_LABEL, NAMESPACE_LABELS_PREFIX, parseLabel, parsePrefix, prefixCovers, RESERVED_IDENTITY, selects, selectsBy, type Labels, type LabelSet, type Prefix, type ReservedIdentityName } from '@seine/model';
 
 /** What selectors see of a pod's identity. */
 export interface IdentityView {
@@ -31,7 +31,7 @@ export interface Party {
   readonly identity: number;
   /** Of pods only. */
   readonly view: IdentityView | undefined;
-  /** `host`, `remote-node`, `kube-apiserver`, `world`, …: several where a node runs an API server. None for pods. */
+  /** `host`, `remote-node`, `kube-apiserver`, `world`, …: several where a node runs an API server; the world has its family beside it. None for pods. */
   readonly reserved: readonly ReservedIdentityName[];
   /** Of nodes only. */
   readonly nodeLabels: Labels | undefined;
@@ -77,16 +77,11 @@ const cidrMatcher = (peer: CidrPeer): Matcher => {
     !(notPods && (view !== undefined || reserved.includes('unmanaged'))) && !(notNodes && nodeLabels !== undefined) && !holes.some((hole) => prefixCovers(hole, prefix));
 };
 
-/** Until nodes have IPv6, the world without a prefix is that of IPv4. */
-const isOfV4 = (prefix: Prefix | undefined): boolean => prefix === undefined || (isV4(prefix.address) && prefix.length >= 96);
-
 const entityMatcher = ({ entity }: EntityPeer): Matcher => {
   switch (entity) {
     case 'all': return () => true;
     case 'none': return () => false;
     case 'cluster': case 'cluster-mesh': return ({ identity, reserved }) => identity !== RESERVED_IDENTITY.unknown && !reserved.includes('world');
-    case 'world-ipv4': return ({ reserved, prefix }) => reserved.includes('world') && isOfV4(prefix);
-    case 'world-ipv6': return ({ reserved, prefix }) => reserved.includes('world') && !isOfV4(prefix);
     default: return ({ reserved }) => reserved.includes(entity);
   }
 };
