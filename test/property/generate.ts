@@ -55,6 +55,8 @@ const podSelectorOf = (random: Random, prefix = ''): Selector => oneOf<Selector>
   () => ({ matchLabels: { [`${prefix}app`]: random.pick(APPS) } }), () => ({ matchLabels: { [`${prefix}app`]: random.pick(APPS) } }), () => ({ matchLabels: { [`${prefix}tier`]: random.pick(TIERS) } }),
   () => ({}), () => ({ matchExpressions: [expressionOf(random, `${prefix}app`, APPS)] }), () => ({ matchLabels: { [`${prefix}app`]: random.pick(APPS) }, matchExpressions: [expressionOf(random, `${prefix}tier`, TIERS)] }),
 ]);
+/** Whom a policy is for: everybody, more often than a peer is. */
+const subjectSelectorOf = (random: Random, prefix = ''): Selector => (random.chance(0.3) ? {} : podSelectorOf(random, prefix));
 const namespaceSelectorOf = (random: Random): Selector => oneOf<Selector>(random, [
   () => ({}), () => ({ matchLabels: { team: random.pick(TEAMS) } }), () => ({ matchLabels: { 'kubernetes.io/metadata.name': random.pick(NAMESPACES) } }),
   () => ({ matchExpressions: [expressionOf(random, 'team', TEAMS)] }), () => ({ matchExpressions: [expressionOf(random, 'kubernetes.io/metadata.name', NAMESPACES)] }),
@@ -97,7 +99,7 @@ const networkSpec = (maker: Maker): unknown => {
   const { random } = maker;
   const rules = (peers: 'from' | 'to'): unknown => (random.chance(0.12) ? noted(maker, 'no rules', []) : listOf(random, 2, () => networkRule(maker, peers)));
   return {
-    podSelector: podSelectorOf(random), ...(random.chance(0.75) ? { ingress: rules('from') } : {}), ...(random.chance(0.5) ? { egress: rules('to') } : {}),
+    podSelector: subjectSelectorOf(random), ...(random.chance(0.75) ? { ingress: rules('from') } : {}), ...(random.chance(0.5) ? { egress: rules('to') } : {}),
     ...(random.chance(0.5) ? { policyTypes: random.pick([['Ingress'], ['Egress'], ['Ingress', 'Egress']]) } : {}),
   };
 };
@@ -242,7 +244,7 @@ const withoutL7 = (isHost: boolean, rule: unknown): unknown => {
 };
 const endpointSubject = (maker: Maker): Readonly<Record<string, unknown>> => {
   const { random } = maker;
-  return { endpointSelector: random.chance(0.15) ? noted(maker, 'subject by service account', { matchLabels: { 'k8s:io.cilium.k8s.policy.serviceaccount': random.pick(ACCOUNTS) } }) : podSelectorOf(random, random.pick(['', '', 'k8s:', 'any:'])) };
+  return { endpointSelector: random.chance(0.15) ? noted(maker, 'subject by service account', { matchLabels: { 'k8s:io.cilium.k8s.policy.serviceaccount': random.pick(ACCOUNTS) } }) : subjectSelectorOf(random, random.pick(['', '', 'k8s:', 'any:'])) };
 };
 const clusterwideSubject = (maker: Maker): Readonly<Record<string, unknown>> => {
   const { random } = maker;
@@ -259,13 +261,14 @@ const VERSIONS: Readonly<Record<Kind, string>> = {
   NetworkPolicy: 'networking.k8s.io/v1', CiliumNetworkPolicy: 'cilium.io/v2', CiliumClusterwideNetworkPolicy: 'cilium.io/v2', ClusterNetworkPolicy: 'policy.networking.k8s.io/v1alpha2',
 };
 
-const policyOf = (random: Random, kind: Kind, serial: number, note: (feature: string) => void): RawObject => {
+/** A namespaced policy stands where pods are. */
+const policyOf = (random: Random, kind: Kind, serial: number, pods: readonly RawObject[], note: (feature: string) => void): RawObject => {
   const maker: Maker = { random, note: (feature) => { note(`${kind}: ${feature}`); } };
   const isNamespaced = kind === 'NetworkPolicy' || kind === 'CiliumNetworkPolicy';
   maker.note('any');
   const tried = random.chance(0.08) ? { annotations: noted(maker, 'audit', { 'seine.network/audit': 'true' }) } : {};
   const body = kind === 'NetworkPolicy' ? { spec: networkSpec(maker) } : kind === 'ClusterNetworkPolicy' ? { spec: clusterSpec(maker, serial) } : ciliumBody(maker, kind);
-  return { apiVersion: VERSIONS[kind], kind, metadata: { name: `p${serial}`, ...(isNamespaced ? { namespace: random.pick(NAMESPACES) } : {}), ...tried }, ...body };
+  return { apiVersion: VERSIONS[kind], kind, metadata: { name: `p${serial}`, ...(isNamespaced ? { namespace: random.pick(pods).metadata.namespace ?? '' } : {}), ...tried }, ...body };
 };
 
 /* The cluster around them */
@@ -347,7 +350,8 @@ export const caseOf = (seed: number, index: number, { kinds = KINDS, probes: cou
   const random = randomOf(Math.imul(seed, 1_000_003) + index);
   const features = new Set<string>();
   const cluster = clusterOf(random);
-  const policies = Array.from({ length: 2 + random.below(4) }, (_, serial) => policyOf(random, random.pick(kinds), serial, (feature) => { features.add(feature); }));
+  const pods = cluster.filter(({ kind }) => kind === 'Pod');
+  const policies = Array.from({ length: 3 + random.below(4) }, (_, serial) => policyOf(random, random.pick(kinds), serial, pods, (feature) => { features.add(feature); }));
   const objects = [...cluster, ...policies];
   const mentioned = mentionedPorts(policies);
   const probes: Answered[] = [];

@@ -63,8 +63,10 @@ const smallerClusters = function* smallerClusters(objects: readonly RawObject[])
 };
 
 type Difference = Pick<Disagreement, 'want' | 'got'>;
+/** Is something of Seine still wrong about this probe, and how. */
+export type Differently = (objects: readonly RawObject[], probe: Asked) => Difference | undefined;
 
-const difference = (objects: readonly RawObject[], probe: Asked): Difference | undefined => {
+const difference: Differently = (objects, probe) => {
   try {
     const want = naive(objects, probe);
     if (want === undefined) return undefined;
@@ -78,8 +80,7 @@ const difference = (objects: readonly RawObject[], probe: Asked): Difference | u
   }
 };
 
-/** @param differently is it still wrong, and how */
-export const shrunk = (found: Disagreement, differently = difference): Disagreement => {
+export const shrunk = (found: Disagreement, differently: Differently = difference): Disagreement => {
   let best = found;
   for (let again = true; again;) {
     again = false;

@@ -7,9 +7,9 @@ import { Datapath, openInterfaces } from '../../bpf/test/datapath.ts';
 import { openProbe, type Question } from '../../bpf/test/probe.ts';
 import { endsOf } from '../../services/cli/verdict.ts';
 import type { Whole } from '../../services/cli/whole.ts';
-import type { Asked } from '../oracle/naive.mjs';
+import { naive, type Asked } from '../oracle/naive.mjs';
 import type { PropertyCase } from './generate.ts';
-import type { Disagreement } from './judge.ts';
+import { clusterOf, type Differently, type Disagreement } from './judge.ts';
 
 const POLICY_MAPS: readonly MapName[] = ['sn_subject_01', 'sn_peer_01', 'sn_row_01', 'sn_shape_01', 'sn_class_01'];
 const ROOM = Object.fromEntries(POLICY_MAPS.filter((name) => MAPS[name].type !== 'array').map((name) => [name, 16_384]));
@@ -47,6 +47,8 @@ const questionOf = (view: NodeView, direction: number, own: string, other: strin
 
 export interface Kernel {
   readonly ask: (cluster: Whole, made: PropertyCase) => { readonly answers: number; readonly disagreements: readonly Disagreement[] };
+  /** For `shrunk`: is the kernel still wrong about this probe. */
+  readonly differently: Differently;
   readonly close: () => void;
 }
 
@@ -77,29 +79,41 @@ export const openKernel = (): Kernel => {
       for (const { map, key } of rows) if (MAPS[map].type !== 'array') datapath.remove(map, key as KeyRow<MapName>);
     }
   };
+  const ask: Kernel['ask'] = (cluster, { name, objects, probes }) => {
+    const denied = new Set<number>();
+    const sides = probes.flatMap((probe, index): readonly Side[] => {
+      const found = sidesOf(cluster, probe, index);
+      if (found !== 'denied') return found;
+      denied.add(index);
+      return [];
+    });
+    for (const node of new Set(sides.map((side) => side.node))) {
+      const view = viewOf(cluster, node);
+      const asked = sides.filter((side) => side.node === node)
+        .flatMap((side) => { const question = questionOf(view, side.direction, side.own, side.other, side.protocol, side.port); return question === undefined ? [] : [{ side, question }]; });
+      if (asked.length === 0) continue;
+      const answers = withRows(view, () => program.ask(asked.map(({ question }) => question)));
+      answers.forEach(({ verdict }, index) => { if (verdict !== Verdict.ALLOW && verdict !== Verdict.AUDIT) denied.add(asked[index]!.side.probe); });
+    }
+    const disagreements = probes.flatMap(({ want, ...probe }, index): readonly Disagreement[] => {
+      const got = denied.has(index) ? 'deny' : 'allow';
+      return got === want ? [] : [{ name, objects, probe, want, got: `kernel: ${got}` }];
+    });
+    return { answers: probes.length, disagreements };
+  };
+  const differently: Differently = (objects, probe) => {
+    try {
+      const want = naive(objects, probe);
+      const cluster = clusterOf(objects);
+      if (want === undefined || cluster.refused.length > 0) return undefined;
+      return ask(cluster, { name: '', objects, probes: [{ ...probe, want }], features: [] }).disagreements[0];
+    } catch {
+      /* What is left is no cluster. */
+      return undefined;
+    }
+  };
   return {
-    ask: (cluster, { name, objects, probes }) => {
-      const denied = new Set<number>();
-      const sides = probes.flatMap((probe, index): readonly Side[] => {
-        const found = sidesOf(cluster, probe, index);
-        if (found !== 'denied') return found;
-        denied.add(index);
-        return [];
-      });
-      for (const node of new Set(sides.map((side) => side.node))) {
-        const view = viewOf(cluster, node);
-        const asked = sides.filter((side) => side.node === node)
-          .flatMap((side) => { const question = questionOf(view, side.direction, side.own, side.other, side.protocol, side.port); return question === undefined ? [] : [{ side, question }]; });
-        if (asked.length === 0) continue;
-        const answers = withRows(view, () => program.ask(asked.map(({ question }) => question)));
-        answers.forEach(({ verdict }, index) => { if (verdict !== Verdict.ALLOW && verdict !== Verdict.AUDIT) denied.add(asked[index]!.side.probe); });
-      }
-      const disagreements = probes.flatMap(({ want, ...probe }, index): readonly Disagreement[] => {
-        const got = denied.has(index) ? 'deny' : 'allow';
-        return got === want ? [] : [{ name, objects, probe, want, got: `kernel: ${got}` }];
-      });
-      return { answers: probes.length, disagreements };
-    },
+    ask, differently,
     close: () => { program.close(); datapath.close(); interfaces.close(); },
   };
 };

@@ -9,6 +9,9 @@ import { Datapath, openInterfaces, type Interfaces } from '../../bpf/test/datapa
 import { openProbe, type Question } from '../../bpf/test/probe.ts';
 import { randomOf } from '../oracle/mutate.mjs';
 import { clusters } from './clusters.ts';
+import { caseOf } from './generate.ts';
+import { clusterOf } from './judge.ts';
+import { openKernel, type Kernel } from './kernel.ts';
 
 const POLICY_MAPS: readonly MapName[] = ['sn_subject_01', 'sn_peer_01', 'sn_row_01', 'sn_shape_01', 'sn_class_01'];
 const ROOM = Object.fromEntries(POLICY_MAPS.filter((name) => MAPS[name].type !== 'array').map((name) => [name, 16_384]));
@@ -51,5 +54,18 @@ describe('the look-up in the kernel and in TypeScript', () => {
       probe.close();
       datapath.close();
     }
+  });
+});
+
+describe('policies of every kind in real maps', () => {
+  let kernel: Kernel;
+  beforeAll(() => { kernel = openKernel(); });
+  afterAll(() => { kernel.close(); });
+
+  test('the kernel says what the texts of the APIs say, for 250 random clusters', () => {
+    const cases = Array.from({ length: 250 }, (_, index) => caseOf(8, index));
+    const found = cases.map((made) => kernel.ask(clusterOf(made.objects), made));
+    expect(found.reduce((sum, { answers }) => sum + answers, 0)).toBeGreaterThan(1800);
+    expect(found.flatMap(({ disagreements }) => disagreements)).toEqual([]);
   });
 });
