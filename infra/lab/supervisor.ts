@@ -11,7 +11,7 @@ import { connectBus, createLog, type Bus } from '@seine/bus';
 import { createCgroup, moveToNetns } from '@seine/kernel';
 import { parsePrefix, prefixContains, parseAddress, SeineError } from '@seine/model';
 import { persistentUnix, serveUnix, SOCKET, type Handler, type LocalEndpoint, type NodeStatus, type PersistentUnix } from '@seine/node';
-import { LINES_ANNOTATION, objectKey, SOURCE_ANNOTATION, type KubeObject } from '@seine/objects';
+import { LINES_ANNOTATION, objectKey, settingsEnv, SOURCE_ANNOTATION, type KubeObject, type Settings } from '@seine/objects';
 
 import { expand, labNodes, nodeOf, podAddress, withEndpointSlices } from './core/index.ts';
 import { createKubelet, podShape, wantsPod } from './shell/kubelet.ts';
@@ -22,7 +22,7 @@ import { createProcesses, rssBytes } from './shell/processes.ts';
 import { takeDown } from './shell/takedown.ts';
 import { buildWires, HUB_ADDRESS, setExternalRoutes } from './shell/wires.ts';
 
-interface Order { readonly lab: string; readonly nodes: number; readonly repair: boolean; readonly offload: boolean; readonly ctSize?: number; /** CNI ADDs at the same time. */ readonly atOnce?: number }
+interface Order { readonly lab: string; readonly nodes: number; readonly repair: boolean; readonly offload: boolean; readonly ctSize?: number; /** CNI ADDs at the same time. */ readonly atOnce?: number; readonly settings?: string }
 
 const order = JSON.parse(process.argv[2] ?? '{}') as Order; // written by `seine lab up`
 const places = placesOf(order.lab);
@@ -76,9 +76,10 @@ const health = (host: string): { readonly url: string; readonly env: Readonly<Re
   port += 1;
   return { url: `http://${host}:${port}`, env: { SEINE_HEALTH_HOST: host, SEINE_HEALTH_PORT: String(port) } };
 };
+const settings = settingsEnv(JSON.parse(order.settings ?? '{}') as Settings); // as the order was written
 for (const role of DECIDING) {
   const { url, env: healthEnv } = health(HUB_ADDRESS);
-  processes.start({ role, node: undefined, netns: places.hub, command: main(role), health: url, env: env({ ...healthEnv, SEINE_MANIFESTS: places.objects, SEINE_STATE_DIR: join(places.state, role) }) });
+  processes.start({ role, node: undefined, netns: places.hub, command: main(role), health: url, env: env({ ...healthEnv, ...(role === 'watcher' ? settings : {}), SEINE_MANIFESTS: places.objects, SEINE_STATE_DIR: join(places.state, role) }) });
 }
 const podHosts = new Map<string | undefined, PersistentUnix>();
 const startPodHost = (node: string | undefined, netns: string): void => {

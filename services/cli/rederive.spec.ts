@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 
 import type { DecidedCommit, Lane, SeineEvent } from '@seine/events';
 import { labNodes } from '@seine/lab';
-import { isRefused, toObject, type KubeObject } from '@seine/objects';
+import { isRefused, toObject, type KubeObject, type Settings } from '@seine/objects';
 
 import { rederive, rederivedText } from './rederive.ts';
 import { whole } from './whole.ts';
@@ -18,8 +18,8 @@ const LANES_OF: readonly (readonly [Lane, RegExp])[] = [
 ];
 
 /** A log whose facts came in one commit, and which each lane answered in one. */
-const logOf = (change: (event: SeineEvent) => SeineEvent = (event) => event): readonly DecidedCommit[] => {
-  const { events } = whole(OBJECTS, labNodes(2));
+const logOf = (change: (event: SeineEvent) => SeineEvent = (event) => event, settings: Settings = {}): readonly DecidedCommit[] => {
+  const { events } = whole(OBJECTS, labNodes(2), [], settings);
   const laneOf = ({ type }: SeineEvent): Lane => LANES_OF.find(([, types]) => types.test(type))?.[0] ?? 'fact';
   return (['fact', ...LANES_OF.map(([lane]) => lane)] as const).map((lane, index) =>
     ({ seq: index + 1, lane, seen: lane === 'fact' ? 0 : 1, events: events.filter((event) => laneOf(event) === lane).map((event) => (lane === 'fact' ? event : change(event))) }));
@@ -30,6 +30,11 @@ describe('the past decided again', () => {
     const found = await rederive(logOf());
     expect(found.map(({ lane, ok }) => ({ lane, ok }))).toEqual(LANES_OF.map(([lane]) => ({ lane, ok: true })));
     expect(found.every((each) => each.ok && each.decisions > 0)).toBe(true);
+  });
+
+  test('comes to them whatever the settings were: the log holds them', async () => {
+    const found = await rederive(logOf(undefined, { 'policy-enforcement-mode': 'always', 'policy-cidr-match-mode': 'nodes' }));
+    expect(found.map(({ lane, ok }) => ({ lane, ok }))).toEqual(LANES_OF.map(([lane]) => ({ lane, ok: true })));
   });
 
   test('names the first decision that this build would not make', async () => {

@@ -5,7 +5,7 @@ import { DEFAULT_BLOCK_LENGTH, DEFAULT_POD_CIDR, ipamDecider } from '@seine/ipam
 import { policyDecider } from '@seine/policy-compiler';
 import { serviceDecider } from '@seine/service-compiler';
 
-/** Every lane of decisions, as its role decides under its default settings; each reads the fact lane and its own. */
+/** Every lane of decisions, as its role decides; each reads the fact lane and its own. */
 const rederivations = () => [
   { lane: 'identity', ...createRederivation(identityDecider, 'identity') },
   { lane: 'ipam', ...createRederivation(ipamDecider(DEFAULT_POD_CIDR, DEFAULT_BLOCK_LENGTH), 'ipam') },

@@ -11,7 +11,7 @@ import { identityDecider } from '@seine/identity-allocator';
 import { DEFAULT_BLOCK_LENGTH, DEFAULT_POD_CIDR, ipamDecider } from '@seine/ipam';
 import { assignAddresses, endpointSlices, expand, isHostNetwork, nodeOf, podAddress, type LabNode } from '@seine/lab';
 import { hostInterfaceName, emptyNodeState, evolveNode, type NodeState } from '@seine/datapath-writer';
-import type { KubeObject, RefusedObject } from '@seine/objects';
+import type { KubeObject, RefusedObject, Settings } from '@seine/objects';
 import { policyDecider } from '@seine/policy-compiler';
 import { serviceDecider } from '@seine/service-compiler';
 import { diffFacts, emptyKnown } from '@seine/watcher';
@@ -44,14 +44,14 @@ const endpointFacts = (objects: readonly KubeObject[]): readonly FactEvent[] => 
 
 const decide = <State>(decider: Decider<State>, facts: readonly SeineEvent[]): readonly SeineEvent[] => decideAll(decider, decider.initialState(), facts);
 
-export const whole = (given: readonly KubeObject[], nodes: readonly LabNode[], refusedBefore: readonly RefusedObject[] = []): Whole => {
+export const whole = (given: readonly KubeObject[], nodes: readonly LabNode[], refusedBefore: readonly RefusedObject[] = [], settings: Settings = {}): Whole => {
   const expanded = expand(given, nodes);
   const addressed = assignAddresses(expanded.objects, nodes);
   const own = addressed.filter(({ kind }) => kind === 'EndpointSlice');
   const slices = own.length > 0 ? [] : endpointSlices(addressed.filter(({ kind }) => kind === 'Service'), addressed.filter(({ kind }) => kind === 'Pod'));
   const objects = [...addressed, ...slices];
 
-  const facts = [...diffFacts(emptyKnown(), { objects, refused: refusedBefore }, TIME, () => ''), ...endpointFacts(objects)];
+  const facts = [...diffFacts(emptyKnown(), { objects, refused: refusedBefore, settings }, TIME, () => ''), ...endpointFacts(objects)];
   const decisions = [
     ...decide(identityDecider, facts), ...decide(ipamDecider(DEFAULT_POD_CIDR, DEFAULT_BLOCK_LENGTH), facts), ...decide(policyDecider(), facts), ...decide(serviceDecider, facts),
   ];

@@ -4,7 +4,6 @@ import { Container } from 'inversify';
 import type { Bus } from '@seine/bus';
 import { runDecider, runRole } from '@seine/role';
 
-import { POLICY_COMPILER_FIELDS, policyOptions } from './config.ts';
 import { policyDecider } from './core/index.ts';
 
 const BUS = Symbol.for('Bus');
@@ -12,11 +11,11 @@ const DECIDER = Symbol.for('Decider');
 
 await runRole({
   name: 'policy-compiler',
-  config: POLICY_COMPILER_FIELDS,
+  config: {},
   start: async (role) => {
     const container = new Container({ defaultScope: 'Singleton' });
     container.bind<Bus>(BUS).toConstantValue(await role.connectBus());
-    container.bind(DECIDER).toResolvedValue(() => policyDecider(policyOptions(role.config.cidrMatchMode)));
+    container.bind(DECIDER).toResolvedValue(() => policyDecider());
     await runDecider(role, { bus: container.get<Bus>(BUS), lane: 'policy', inputs: ['fact'], decider: container.get<ReturnType<typeof policyDecider>>(DECIDER) });
   },
 });

@@ -16,7 +16,8 @@ await runRole({
     const container = new Container({ defaultScope: 'Singleton' });
     container.bind<WatcherPorts['bus']>(BUS).toConstantValue(await role.connectBus());
     container.bind<WatcherPorts>(PORTS).toResolvedValue((bus: WatcherPorts['bus']): WatcherPorts => ({
-      bus, folder: role.config.manifests, instance: `${role.config.instance}/${role.name}`, log: role.log, metrics: role.metrics(WATCHER_METRICS), now: () => new Date(),
+      bus, folder: role.config.manifests, settings: { 'policy-enforcement-mode': role.config.enforcementMode, 'policy-cidr-match-mode': role.config.cidrMatchMode },
+      instance: `${role.config.instance}/${role.name}`, log: role.log, metrics: role.metrics(WATCHER_METRICS), now: () => new Date(),
     }), [BUS]);
     const caughtUp = Promise.withResolvers<void>();
     role.background('watcher', (signal) => serveWatcher(container.get<WatcherPorts>(PORTS), signal, caughtUp.resolve));

@@ -52,6 +52,7 @@ export const GroupPeer = Type.Object({
     labels: Type.Optional(SelectorSchema),
     /** of a CiliumCIDRGroup: taken from each of its prefixes */
     except: Type.Optional(Type.Array(Type.String())),
+    /** of addresses: of a CiliumCIDRGroup, and of a Service without a selector */
     not: CidrPeer.properties.not,
   }),
   members: Type.Array(Type.Union([PodsPeer, LabelsPeer, CidrPeer])),

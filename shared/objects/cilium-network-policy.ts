@@ -11,8 +11,9 @@ import { namesInit, readPlainLabels, readSubjectLabels } from './cilium-labels.t
 import { peerMembers, readPeers, type ReadPeers, type RuleAction } from './cilium-peers.ts';
 import { readAuthentication, readPorts } from './cilium-ports.ts';
 import { isDnsSubdomain } from './names.ts';
-import type { ParsedPolicies, PolicyOptions, PolicySource } from './policy.ts';
+import type { ParsedPolicies, PolicySource } from './policy.ts';
 import { faults, isObject, listAt, member, objectAt, onlyMembers, type Faults, type PlainObject } from './refusal.ts';
+import type { PolicyOptions } from './settings.ts';
 
 const SECTIONS = [
   { name: 'ingress', direction: 'ingress', action: 'allow' }, { name: 'ingressDeny', direction: 'ingress', action: 'deny' },

@@ -91,8 +91,8 @@ const namespaceAt = (found: Faults, field: string, value: unknown): { readonly n
   return {};
 };
 
-/** A service without a namespace is one of any namespace. */
-const readService: Reader = ({ found }, field, value) => {
+/** A service without a namespace is one of any namespace. The addresses of one without a selector are meant as CIDRs are: whoever may write slices names no pods by it. */
+const readService: Reader = ({ found, cidrNot }, field, value) => {
   const item = isObject(value) ? value : {};
   onlyMembers(found, field, item, ['k8sService', 'k8sServiceSelector']);
   const [byName, bySelector] = [member(item, 'k8sService') ?? undefined, member(item, 'k8sServiceSelector') ?? undefined];
@@ -102,14 +102,14 @@ const readService: Reader = ({ found }, field, value) => {
     const service = objectAt(found, inner, bySelector);
     onlyMembers(found, inner, service, ['selector', 'namespace']);
     const labels = readPlainLabels(found, `${inner}.selector`, member(service, 'selector'), ['k8s', 'any']);
-    return { type: 'group', ref: { kind: 'Service', ...namespaceAt(found, `${inner}.namespace`, member(service, 'namespace')), labels }, members: [] };
+    return { type: 'group', ref: { kind: 'Service', ...namespaceAt(found, `${inner}.namespace`, member(service, 'namespace')), labels, not: cidrNot }, members: [] };
   }
   const inner = `${field}.k8sService`;
   const service = objectAt(found, inner, byName);
   onlyMembers(found, inner, service, ['serviceName', 'namespace']);
   const name = member(service, 'serviceName');
   const namespace = namespaceAt(found, `${inner}.namespace`, member(service, 'namespace'));
-  if (typeof name === 'string' && isDnsLabel(name)) return { type: 'group', ref: { kind: 'Service', ...namespace, name }, members: [] };
+  if (typeof name === 'string' && isDnsLabel(name)) return { type: 'group', ref: { kind: 'Service', ...namespace, name, not: cidrNot }, members: [] };
   found.refuse(`${inner}.serviceName`, name, 'the name of a Service: a DNS label of at most 63 of [a-z0-9-]');
   return undefined;
 };

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 
 import { parseClusterNetworkPolicy } from './cluster-network-policy.ts';
-import { DEFAULT_POLICY_OPTIONS } from './policy.ts';
+import { DEFAULT_POLICY_OPTIONS } from './settings.ts';
 
 const parse = (spec: unknown, more: { readonly name?: string; readonly specs?: unknown; readonly audit?: boolean; readonly lines?: Readonly<Record<string, number>> } = {}) =>
   parseClusterNetworkPolicy({ kind: 'ClusterNetworkPolicy', namespace: '', name: 'p', uid: 'u', spec, ...more }, DEFAULT_POLICY_OPTIONS);

@@ -11,8 +11,9 @@ import type { CompiledRule, Peer, PodsPeer, PortItem } from '@seine/events';
 import { formatPrefix, parsePrefix, prefixCovers, PROTOCOL } from '@seine/model';
 
 import { isDnsSubdomain, isPortName, readSelector } from './names.ts';
-import type { ParsedPolicies, PolicyOptions, PolicySource } from './policy.ts';
+import type { ParsedPolicies, PolicySource } from './policy.ts';
 import { faults, isObject, listAt, member, onlyMembers, type Faults, type PlainObject } from './refusal.ts';
+import type { PolicyOptions } from './settings.ts';
 
 const TIERS = { Admin: 'admin', Baseline: 'baseline' } as const;
 const ACTIONS = { Accept: 'allow', Deny: 'deny', Pass: 'pass' } as const;

@@ -4,3 +4,4 @@ export * from './network-policy.ts';
 export * from './object.ts';
 export * from './refusal.ts';
 export * from './policy.ts';
+export * from './settings.ts';

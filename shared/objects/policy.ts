@@ -1,9 +1,10 @@
 /** Policy objects of every kind → compiled policies, or every reason why not: the one door that watcher, policy-compiler and `check` use. Pure. */
-import type { CidrPeer, CompiledPolicy, PolicyObjectKind, Refusal } from '@seine/events';
+import type { CompiledPolicy, PolicyObjectKind, Refusal } from '@seine/events';
 
 import { parseCiliumNetworkPolicy } from './cilium-network-policy.ts';
 import { parseClusterNetworkPolicy } from './cluster-network-policy.ts';
 import { parseNetworkPolicy } from './network-policy.ts';
+import { DEFAULT_POLICY_OPTIONS, type PolicyOptions } from './settings.ts';
 
 export interface PolicySource {
   readonly kind: PolicyObjectKind;
@@ -16,12 +17,6 @@ export interface PolicySource {
   readonly audit?: boolean | undefined;
   readonly lines?: Readonly<Record<string, number>> | undefined;
 }
-
-export interface PolicyOptions {
-  /** In-cluster addresses that Cilium's CIDR rules do not mean; the setting `policy-cidr-match-mode` takes kinds away. */
-  readonly cidrNot: NonNullable<CidrPeer['not']>;
-}
-export const DEFAULT_POLICY_OPTIONS: PolicyOptions = { cidrNot: ['pods', 'nodes'] };
 
 /** One policy for each spec of the object: `specs` make several. */
 export type ParsedPolicies = { readonly ok: true; readonly policies: readonly CompiledPolicy[] } | { readonly ok: false; readonly refusals: readonly Refusal[] };

@@ -59,40 +59,41 @@ const entityMeets = (entity, party, labels) => {
   }
 };
 
-/** CIDR rules mean addresses outside the cluster: no pod's, no node's. */
-const cidrMeets = (cidr, except, party) => party.pod === undefined && party.nodeObject === undefined &&
+/** CIDR rules mean addresses outside the cluster: no pod's, no node's, unless the setting `policy-cidr-match-mode` names their kind. */
+const cidrMeets = (cidr, except, party, also = []) => (party.pod === undefined || also.includes('pods')) && (party.nodeObject === undefined || also.includes('nodes')) &&
   insideCidr(party.address, cidr) && !(except ?? []).some((hole) => insideCidr(party.address, hole));
 
-const cidrSetMeets = (objects, { cidr, cidrGroupRef, cidrGroupSelector, except }, party) => {
-  if (cidr !== undefined) return cidrMeets(cidr, except, party);
+const cidrSetMeets = (objects, { cidr, cidrGroupRef, cidrGroupSelector, except }, party, also) => {
+  if (cidr !== undefined) return cidrMeets(cidr, except, party, also);
   return ofKind(objects, 'CiliumCIDRGroup')
     .filter((group) => (cidrGroupRef !== undefined ? group.metadata.name === cidrGroupRef : selectorMeets(cidrGroupSelector, labelsOf(group))))
-    .some((group) => group.spec.externalCIDRs.some((each) => cidrMeets(each, except, party)));
+    .some((group) => group.spec.externalCIDRs.some((each) => cidrMeets(each, except, party, also)));
 };
 
 /** A Service with a selector means the pods that it selects; one without, the addresses of its slices as CIDRs. */
-const serviceMeets = (objects, { k8sService, k8sServiceSelector }, party) => ofKind(objects, 'Service').filter((service) => {
+const serviceMeets = (objects, { k8sService, k8sServiceSelector }, party, also) => ofKind(objects, 'Service').filter((service) => {
   const { namespace } = k8sService ?? k8sServiceSelector;
   if (namespace !== undefined && namespace !== namespaceOf(service)) return false;
   return k8sService !== undefined ? service.metadata.name === k8sService.serviceName : selectorMeets(k8sServiceSelector.selector, labelsOf(service));
 }).some((service) => {
   const { selector } = service.spec;
   if (selector !== undefined) return party.pod !== undefined && namespaceOf(party.pod) === namespaceOf(service) && selectorMeets({ matchLabels: selector }, labelsOf(party.pod));
-  return slicesOfService(objects, namespaceOf(service), service.metadata.name).some(({ endpoints }) => endpoints.some(({ addresses }) => addresses.some((address) => cidrMeets(`${address}/32`, [], party))));
+  return slicesOfService(objects, namespaceOf(service), service.metadata.name).some(({ endpoints }) => endpoints.some(({ addresses }) => addresses.some((address) => cidrMeets(`${address}/32`, [], party, also))));
 });
 
 /** Peers of a rule: absent means anybody where the rule says ports, and nobody where it says nothing at all. */
-const peersMeet = (objects, policy, question, rule) => {
+const peersMeet = (objects, policy, question, rule, settings) => {
+  const also = (settings['policy-cidr-match-mode'] ?? '').split(',');
   const { direction, other } = question;
   const of = (name) => rule[`${direction === 'ingress' ? 'from' : 'to'}${name}`];
   const labels = labelsOfParty(objects, other, question.own.node);
   const lists = [
     [of('Endpoints'), (selector) => endpointMeets(policy, selector, labels)],
     [of('Entities'), (entity) => entityMeets(entity, other, labels)],
-    [of('CIDR'), (cidr) => cidrMeets(cidr, [], other)],
-    [of('CIDRSet'), (item) => cidrSetMeets(objects, item, other)],
+    [of('CIDR'), (cidr) => cidrMeets(cidr, [], other, also)],
+    [of('CIDRSet'), (item) => cidrSetMeets(objects, item, other, also)],
     [of('Nodes'), (selector) => other.nodeObject !== undefined && labelSelectorMeets(selector, Object.fromEntries(Object.entries(labelsOf(other.nodeObject)).map(([key, value]) => [`k8s:${key}`, value])))],
-    [of('Services'), (item) => serviceMeets(objects, item, other)],
+    [of('Services'), (item) => serviceMeets(objects, item, other, also)],
     [of('FQDNs'), () => false],
   ].filter(([list]) => list !== undefined);
   if (lists.length === 0) return rule.toPorts !== undefined || rule.icmps !== undefined;
@@ -123,8 +124,8 @@ const portsSay = (rule, target, asked) => {
   return rule.toPorts.filter(({ ports }) => ports.some((item) => portMeets(item, target, asked))).map((item) => (hasL7(item) ? 'withheld' : 'allow'));
 };
 
-const ruleSays = (objects, policy, question, rule) => {
-  if (!peersMeet(objects, policy, question, rule)) return [];
+const ruleSays = (objects, policy, question, rule, settings) => {
+  if (!peersMeet(objects, policy, question, rule, settings)) return [];
   const said = portsSay(rule, question.target, question);
   const mode = rule.authentication?.mode ?? 'disabled';
   return mode === 'disabled' ? said : said.map(() => 'withheld');
@@ -138,13 +139,13 @@ const selectsOwn = (objects, policy, spec, own) => {
 };
 
 /** @returns of each spec that selects `own`: does it isolate in this direction, and what its rules say */
-export const ciliumPolicies = (objects, question) => [...ofKind(objects, 'CiliumNetworkPolicy'), ...ofKind(objects, 'CiliumClusterwideNetworkPolicy')].flatMap((policy) =>
+export const ciliumPolicies = (objects, question, settings) => [...ofKind(objects, 'CiliumNetworkPolicy'), ...ofKind(objects, 'CiliumClusterwideNetworkPolicy')].flatMap((policy) =>
   [...(policy.spec === undefined ? [] : [policy.spec]), ...(policy.specs ?? [])].filter((spec) => selectsOwn(objects, policy, spec, question.own)).map((spec) => {
     const { direction } = question;
     const rules = spec[direction] ?? [];
     const denies = spec[`${direction}Deny`] ?? [];
     return {
       policy, isolates: spec.enableDefaultDeny?.[direction] ?? rules.length + denies.length > 0,
-      says: [...rules.flatMap((rule) => ruleSays(objects, policy, question, rule)), ...denies.flatMap((rule) => ruleSays(objects, policy, question, rule).map(() => 'deny'))],
+      says: [...rules.flatMap((rule) => ruleSays(objects, policy, question, rule, settings)), ...denies.flatMap((rule) => ruleSays(objects, policy, question, rule, settings).map(() => 'deny'))],
     };
   }));

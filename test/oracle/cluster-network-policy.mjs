@@ -33,17 +33,19 @@ const actionOf = (objects, question, rule) => {
   return rule.action;
 };
 
-/** @returns 'Accept', 'Deny', 'Pass', or undefined where no rule of the tier matches. Lower priority first, then the rules in the order written. */
+/**
+ * @returns 'Accept', 'Deny', 'Pass', or undefined where no rule of the tier matches. Lower priority first, then the rules in the order written.
+ * 'any of them' where policies of one priority say different things: the text leaves it to the implementation.
+ */
 export const tierDecision = (objects, question, tier, counts) => {
   const { own, direction } = question;
   if (own.pod === undefined) return undefined;
   const policies = ofKind(objects, 'ClusterNetworkPolicy').filter((policy) => policy.spec.tier === tier && counts(policy) &&
     podMeets(objects, policy.spec.subject.pods ?? { namespaceSelector: policy.spec.subject.namespaces }, own.pod));
-  for (const policy of policies.sort((a, b) => a.spec.priority - b.spec.priority)) {
-    for (const rule of policy.spec[direction] ?? []) {
-      const action = actionOf(objects, question, rule);
-      if (action !== undefined) return action;
-    }
+  const sayOf = (policy) => (policy.spec[direction] ?? []).map((rule) => actionOf(objects, question, rule)).find((action) => action !== undefined);
+  for (const priority of [...new Set(policies.map((policy) => policy.spec.priority))].sort((a, b) => a - b)) {
+    const said = new Set(policies.filter((policy) => policy.spec.priority === priority).map(sayOf).filter((action) => action !== undefined));
+    if (said.size > 0) return said.size === 1 ? [...said][0] : 'any of them';
   }
   return undefined;
 };

@@ -43,7 +43,7 @@ const addressOfNode = (node) => node.status.addresses.find(({ type }) => type ==
 
 /** `pod` where a pod has the address, `nodeObject` where a node has it, neither where nobody of the cluster does. `node` is where it is. */
 const atAddress = (objects, address) => {
-  const pod = ofKind(objects, 'Pod').find((candidate) => candidate.status.podIP === address && candidate.spec.hostNetwork !== true);
+  const pod = ofKind(objects, 'Pod').find((candidate) => candidate.status.podIP === address && candidate.spec.hostNetwork !== true && !['Succeeded', 'Failed'].includes(candidate.status.phase));
   if (pod !== undefined) return { address, pod, node: pod.spec.nodeName };
   const nodeObject = ofKind(objects, 'Node').find((candidate) => addressOfNode(candidate) === address);
   return { address, nodeObject, node: nodeObject?.metadata.name };

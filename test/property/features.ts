@@ -8,9 +8,11 @@ const CILIUM = [
   'authentication', 'subject by service account',
 ] as const;
 
-export const FEATURES: Readonly<Record<Kind, readonly string[]>> = {
+export const FEATURES: Readonly<Record<Kind | 'Settings' | 'Cluster', readonly string[]>> = {
+  Cluster: ['audited namespace', 'pod of the host network', 'finished pod'],
+  Settings: ['mode default', 'mode always', 'mode never', 'CIDRs mean neither', 'CIDRs mean nodes', 'CIDRs mean pods', 'CIDRs mean pods,nodes'],
   NetworkPolicy: ['any', 'audit', 'pods', 'namespaces', 'namespaces and pods', 'ipBlock', 'any peer', 'empty peers', 'no rules', 'port number', 'port range', 'port name', 'protocol alone'],
-  ClusterNetworkPolicy: ['any', 'audit', 'Admin', 'Baseline', 'Accept', 'Deny', 'Pass', 'namespaces', 'pods', 'nodes', 'networks', 'domain names', 'unknown peer', 'port number', 'port range', 'port name'],
+  ClusterNetworkPolicy: ['any', 'audit', 'priority', 'Admin', 'Baseline', 'Accept', 'Deny', 'Pass', 'namespaces', 'pods', 'nodes', 'networks', 'domain names', 'unknown peer', 'port number', 'port range', 'port name'],
   CiliumNetworkPolicy: CILIUM,
   CiliumClusterwideNetworkPolicy: [...CILIUM, 'node selector'],
 };
@@ -19,7 +21,7 @@ const LEAST_SHARE = 0.01;
 
 /** @param kinds those that were made */
 export const rareFeatures = (counts: ReadonlyMap<string, number>, cases: number, kinds: readonly Kind[]): readonly string[] =>
-  kinds.flatMap((kind) => FEATURES[kind].filter((feature) => (counts.get(`${kind}: ${feature}`) ?? 0) < cases * LEAST_SHARE).map((feature) => `${kind}: ${feature} (${counts.get(`${kind}: ${feature}`) ?? 0} of ${cases})`));
+  ([...kinds, 'Settings', 'Cluster'] as const).flatMap((kind) => FEATURES[kind].filter((feature) => (counts.get(`${kind}: ${feature}`) ?? 0) < cases * LEAST_SHARE).map((feature) => `${kind}: ${feature} (${counts.get(`${kind}: ${feature}`) ?? 0} of ${cases})`));
 
 export const countsByKind = (counts: ReadonlyMap<string, number>): Readonly<Record<string, Readonly<Record<string, number>>>> => {
   const byKind: Record<string, Record<string, number>> = {};

@@ -2,6 +2,8 @@
  * Random clusters with policies of every kind, and questions about them. The same seed, the same cases. Each case names the features that it
  * holds, so that a run can say that none of them is rare.
  */
+import type { Settings } from '@seine/objects';
+
 import { randomOf } from '../oracle/mutate.mjs';
 import { naive, type Asked } from '../oracle/naive.mjs';
 
@@ -9,11 +11,14 @@ export type Random = ReturnType<typeof randomOf>;
 export type Labels = Readonly<Record<string, string>>;
 export type RawObject = { readonly kind: string; readonly metadata: { readonly name: string; readonly namespace?: string; readonly labels?: Labels; readonly annotations?: Labels } } & Readonly<Record<string, unknown>>;
 export type Answered = Asked & { readonly want: 'allow' | 'deny' };
-export interface PropertyCase { readonly name: string; readonly objects: readonly RawObject[]; readonly probes: readonly Answered[]; readonly features: readonly string[] }
+/** What the texts of the APIs say it about: objects, and the settings of their cluster. */
+export interface Given { readonly objects: readonly RawObject[]; readonly settings: Settings }
+export interface PropertyCase extends Given { readonly name: string; readonly probes: readonly Answered[]; readonly features: readonly string[] }
 
 export const KINDS = ['NetworkPolicy', 'CiliumNetworkPolicy', 'CiliumClusterwideNetworkPolicy', 'ClusterNetworkPolicy'] as const;
 export type Kind = (typeof KINDS)[number];
 
+const AUDIT = 'seine.network/audit';
 const NODES = [
   { name: 'n1', address: '192.168.50.1', labels: { 'kubernetes.io/hostname': 'n1', pool: 'plain', zone: 'a' } },
   { name: 'n2', address: '192.168.50.2', labels: { 'kubernetes.io/hostname': 'n2', pool: 'gpu', zone: 'b' } },
@@ -30,8 +35,8 @@ const OUTSIDE = ['203.0.113.7', '203.0.113.200', '198.51.100.9', '192.168.50.200
 const API_SERVERS = [['192.168.50.100'], ['192.168.50.1'], ['192.168.50.1', '192.168.50.100']] as const;
 const CIDRS = ['0.0.0.0/0', '203.0.113.0/24', '203.0.113.0/25', '198.51.100.0/24', '192.168.50.0/24', '192.168.50.100/32', '10.244.0.0/16', '10.244.1.0/24', '10.244.1.10/31', '10.0.0.0/8', '::/0'] as const;
 const HOLES: Readonly<Record<string, readonly string[]>> = {
-  '0.0.0.0/0': ['10.0.0.0/8', '203.0.113.0/25', '192.168.50.0/24'], '203.0.113.0/24': ['203.0.113.0/29', '203.0.113.200/32'], '192.168.50.0/24': ['192.168.50.200/32', '192.168.50.2/32'],
-  '10.244.0.0/16': ['10.244.2.0/24', '10.244.1.12/30'], '10.0.0.0/8': ['10.244.1.0/24'],
+  '0.0.0.0/0': ['10.0.0.0/8', '203.0.113.0/25', '192.168.50.0/24'], '203.0.113.0/24': ['203.0.113.0/29', '203.0.113.200/32', '203.0.113.0/25'], '192.168.50.0/24': ['192.168.50.200/32', '192.168.50.2/32'],
+  '10.244.0.0/16': ['10.244.2.0/24', '10.244.1.0/24', '10.244.1.10/31', '10.244.1.12/30'], '10.244.1.0/24': ['10.244.1.10/32', '10.244.1.8/29'], '10.0.0.0/8': ['10.244.1.0/24'],
 };
 
 const listOf = <T>(random: Random, most: number, make: () => T): T[] => Array.from({ length: 1 + random.below(most) }, make);
@@ -66,7 +71,7 @@ const nodeSelectorOf = (random: Random, prefix = ''): Selector => oneOf<Selector
 ]);
 const blockOf = (random: Random): { readonly cidr: string; readonly except?: readonly string[] } => {
   const cidr = random.pick(CIDRS);
-  return HOLES[cidr] !== undefined && random.chance(0.5) ? { cidr, except: [random.pick(HOLES[cidr])] } : { cidr };
+  return HOLES[cidr] !== undefined && random.chance(0.6) ? { cidr, except: [...new Set(listOf(random, 2, () => random.pick(HOLES[cidr]!)))] } : { cidr };
 };
 
 const rangeOf = (random: Random): { readonly port: number; readonly endPort: number } => {
@@ -138,8 +143,7 @@ const clusterSpec = (maker: Maker, serial: number): unknown => {
   const tier = random.pick(['Admin', 'Baseline']);
   maker.note(tier);
   return {
-    /* Two policies of one priority may be applied in any order: nobody can be right about them. */
-    tier, priority: random.below(10) * 100 + serial,
+    tier, priority: noted(maker, 'priority', random.chance(0.3) ? 7 : random.below(10) * 100 + serial),
     subject: random.chance(0.5) ? { namespaces: namespaceSelectorOf(random) } : { pods: namespacedPods(random) },
     ...(random.chance(0.7) ? { ingress: listOf(random, 2, () => clusterRule(maker, 'ingress')) } : {}), ...(random.chance(0.6) ? { egress: listOf(random, 2, () => clusterRule(maker, 'egress')) } : {}),
   };
@@ -174,8 +178,8 @@ const cidrSetOf = (maker: Maker): unknown => {
 };
 const serviceOf = (maker: Maker): unknown => {
   const { random } = maker;
-  const namespace = random.chance(0.7) ? { namespace: random.pick(['shop', 'pay']) } : {};
-  return random.chance(0.6) ? noted(maker, 'Service by name', { k8sService: { serviceName: random.pick(['web', 'db', 'outside']), ...namespace } }) :
+  const namespace = random.chance(0.7) ? { namespace: random.pick(['shop', 'pay', 'default']) } : {};
+  return random.chance(0.6) ? noted(maker, 'Service by name', { k8sService: { serviceName: random.pick(['web', 'db', 'outside', 'kubernetes']), ...namespace } }) :
     noted(maker, 'Service by labels', { k8sServiceSelector: { selector: { matchLabels: { kind: random.pick(['inner', 'outer']) } }, ...namespace } });
 };
 type Section = 'ingress' | 'egress' | 'ingressDeny' | 'egressDeny';
@@ -200,7 +204,7 @@ const ciliumPort = (maker: Maker): unknown => {
   const { port, endPort } = rangeOf(random);
   return oneOf<unknown>(random, [
     () => noted(maker, 'port number', { port: String(port), ...protocol }), () => noted(maker, 'port number', { port: String(port), ...protocol }), () => noted(maker, 'port range', { port: String(port), endPort, ...protocol }),
-    () => noted(maker, 'port name', { port: random.pick(PORT_NAMES), ...protocol }), () => noted(maker, 'port 0', { port: '0', protocol: random.pick(['TCP', 'UDP', 'SCTP']) }),
+    () => noted(maker, 'port name', { port: random.pick(PORT_NAMES), ...protocol, ...(random.chance(0.2) ? { endPort } : {}) }), () => noted(maker, 'port 0', { port: '0', protocol: random.pick(['TCP', 'UDP', 'SCTP']) }),
   ]);
 };
 const ciliumPorts = (maker: Maker, section: Section, needed: boolean): Readonly<Record<string, unknown>> => {
@@ -209,7 +213,7 @@ const ciliumPorts = (maker: Maker, section: Section, needed: boolean): Readonly<
   const isAllow = !section.endsWith('Deny');
   if (kind >= 5) return {};
   if (kind === 4) {
-    return { icmps: [{ fields: listOf(random, 2, () => noted(maker, 'ICMP', { ...(random.chance(0.5) ? {} : { family: random.pick(['IPv4', 'IPv4', 'IPv6']) }), type: random.pick([8, 0, 3, 'EchoRequest', 'EchoReply', 'DestinationUnreachable']) })) }] };
+    return { icmps: [{ fields: listOf(random, 2, () => noted(maker, 'ICMP', { ...(random.chance(0.5) ? {} : { family: random.pick(['IPv4', 'IPv4', 'IPv6']) }), type: random.pick([8, 0, 3, 11, '8', 'EchoRequest', 'EchoReply', 'DestinationUnreachable', 'TimeExceeded']) })) }] };
   }
   const plain = { toPorts: [{ ports: listOf(random, 2, () => ciliumPort(maker)) }] };
   if (kind > 0 || !isAllow) return plain;
@@ -266,7 +270,7 @@ const policyOf = (random: Random, kind: Kind, serial: number, pods: readonly Raw
   const maker: Maker = { random, note: (feature) => { note(`${kind}: ${feature}`); } };
   const isNamespaced = kind === 'NetworkPolicy' || kind === 'CiliumNetworkPolicy';
   maker.note('any');
-  const tried = random.chance(0.08) ? { annotations: noted(maker, 'audit', { 'seine.network/audit': 'true' }) } : {};
+  const tried = random.chance(0.08) ? { annotations: noted(maker, 'audit', { [AUDIT]: 'true' }) } : {};
   const body = kind === 'NetworkPolicy' ? { spec: networkSpec(maker) } : kind === 'ClusterNetworkPolicy' ? { spec: clusterSpec(maker, serial) } : ciliumBody(maker, kind);
   return { apiVersion: VERSIONS[kind], kind, metadata: { name: `p${serial}`, ...(isNamespaced ? { namespace: random.pick(pods).metadata.namespace ?? '' } : {}), ...tried }, ...body };
 };
@@ -285,6 +289,17 @@ const podsOf = (random: Random): readonly RawObject[] => Array.from({ length: 6 
   };
 });
 
+const addressOf = (pod: RawObject): string => (pod['status'] as { readonly podIP: string }).podIP; // made here
+
+/** Pods that policies do not mean: one that is its node, and one that is finished, whose address another has by now. */
+const othersOf = (random: Random, pods: readonly RawObject[], note: (feature: string) => void): readonly RawObject[] => {
+  const pod = (name: string, spec: object, status: object): RawObject => ({ apiVersion: 'v1', kind: 'Pod', metadata: { namespace: random.pick(NAMESPACES), name, labels: { app: random.pick(APPS) } }, spec: { nodeName: 'n1', containers: [], ...spec }, status });
+  const made: RawObject[] = [];
+  if (random.chance(0.2)) { note('Cluster: pod of the host network'); made.push(pod('agent', { hostNetwork: true }, { podIP: NODES[0].address })); }
+  if (random.chance(0.2)) { note('Cluster: finished pod'); made.push(pod('done', {}, { podIP: addressOf(random.pick(pods)), phase: random.pick(['Succeeded', 'Failed']) })); }
+  return made;
+};
+
 const service = (namespace: string, name: string, kind: string, selector: Labels | undefined, index: number): RawObject => ({
   apiVersion: 'v1', kind: 'Service', metadata: { namespace, name, labels: { kind } }, spec: { clusterIP: `10.96.0.${10 + index}`, ...(selector === undefined ? {} : { selector }), ports: [{ port: 80, targetPort: 8080, protocol: 'TCP' }] },
 });
@@ -293,7 +308,6 @@ const slice = (namespace: string, name: string, port: number, addresses: readonl
   ports: [{ name: '', port, protocol: 'TCP' }],
   endpoints: addresses.map(({ address, pod }) => ({ addresses: [address], conditions: { ready: true }, ...(pod === undefined ? {} : { targetRef: { kind: 'Pod', namespace: pod.metadata.namespace, name: pod.metadata.name } }) })),
 });
-const addressOf = (pod: RawObject): string => (pod['status'] as { readonly podIP: string }).podIP; // made above
 const labelsOf = (object: RawObject): Labels => object.metadata.labels ?? {};
 
 const servicesOf = (random: Random, pods: readonly RawObject[]): readonly RawObject[] => {
@@ -310,15 +324,24 @@ const servicesOf = (random: Random, pods: readonly RawObject[]): readonly RawObj
   ];
 };
 
-const clusterOf = (random: Random): readonly RawObject[] => {
+const clusterOf = (random: Random, note: (feature: string) => void): readonly RawObject[] => {
   const pods = podsOf(random);
+  const noteAudit = (): Labels => { note('Cluster: audited namespace'); return { [AUDIT]: 'true' }; };
   return [
-    ...NAMESPACES.map((name): RawObject => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels: random.chance(0.2) ? {} : { team: random.pick(TEAMS) } } })),
+    ...NAMESPACES.map((name): RawObject => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels: random.chance(0.2) ? {} : { team: random.pick(TEAMS) }, ...(random.chance(0.05) ? { annotations: noteAudit() } : {}) } })),
     ...NODES.map(({ name, address, labels }): RawObject => ({ apiVersion: 'v1', kind: 'Node', metadata: { name, labels }, status: { addresses: [{ type: 'InternalIP', address }] } })),
     { apiVersion: 'cilium.io/v2', kind: 'CiliumCIDRGroup', metadata: { name: 'partners', labels: { trust: 'low' } }, spec: { externalCIDRs: ['203.0.113.0/24', '192.168.50.200'] } },
     { apiVersion: 'cilium.io/v2', kind: 'CiliumCIDRGroup', metadata: { name: 'offices', labels: { trust: 'high' } }, spec: { externalCIDRs: random.pick([['198.51.100.0/24'], ['198.51.100.0/28', '203.0.113.128/25']]) } },
-    ...pods, ...servicesOf(random, pods),
+    ...pods, ...othersOf(random, pods, note), ...servicesOf(random, pods),
   ];
+};
+
+const settingsOf = (random: Random, note: (feature: string) => void): Settings => {
+  const mode = random.chance(0.86) ? 'default' : random.pick(['always', 'always', 'never']);
+  const match = random.chance(0.7) ? '' : random.pick(['nodes', 'pods', 'pods,nodes']);
+  note(`Settings: mode ${mode}`);
+  note(`Settings: CIDRs mean ${match === '' ? 'neither' : match}`);
+  return { ...(mode === 'default' ? {} : { 'policy-enforcement-mode': mode }), ...(match === '' ? {} : { 'policy-cidr-match-mode': match }) };
 };
 
 /** Numbers that policies mention: anything else is nearly always judged alike. */
@@ -327,19 +350,19 @@ const mentionedPorts = (policies: readonly RawObject[]): readonly number[] =>
 
 const probeOf = (random: Random, objects: readonly RawObject[], mentioned: readonly number[]): Asked => {
   const nameOf = ({ metadata }: RawObject): string => `${metadata.namespace}/${metadata.name}`;
-  const pods = objects.filter(({ kind }) => kind === 'Pod');
+  const pods = objects.filter((object) => object.kind === 'Pod' && (object['status'] as { readonly phase?: string }).phase === undefined);
   const pod = nameOf(random.pick(pods));
   const node = `node:${random.pick(NODES).name}`;
   const protocol = random.pick(['TCP', 'TCP', 'TCP', 'UDP', 'SCTP', 'ICMP']);
   const port = Math.min(65535, (mentioned.length > 0 && random.chance(0.7) ? random.pick(mentioned) : random.pick(PORTS)) + (random.chance(0.15) ? 1 : 0));
-  const asked = protocol === 'ICMP' ? { protocol, icmp: { type: random.pick([8, 8, 0, 3]), code: random.pick([0, 0, 1]) } } : { protocol, port };
-  switch (random.below(10)) {
+  const asked = protocol === 'ICMP' ? { protocol, icmp: { type: random.pick([8, 8, 0, 3, 11]), code: random.pick([0, 0, 1, 255]) } } : { protocol, port };
+  switch (random.below(12)) {
     case 0: return { from: random.pick(OUTSIDE), to: pod, ...asked };
     case 1: case 2: return { from: pod, to: random.pick(OUTSIDE), ...asked };
     case 3: return { from: node, to: pod, ...asked };
     case 4: return { from: pod, to: random.chance(0.8) ? node : pod, ...asked };
-    case 5: return random.chance(0.4) ? { from: random.pick(OUTSIDE), to: node, ...asked } : random.chance(0.5) ? { from: node, to: random.pick(OUTSIDE), ...asked } : { from: node, to: `node:${random.pick(NODES).name}`, ...asked };
-    case 6: return { from: pod, to: `svc:${random.pick(['shop', 'pay'])}/${random.pick(['web', 'db'])}`, protocol: 'TCP', port: 80 };
+    case 5: case 6: return random.chance(0.3) ? { from: random.pick(OUTSIDE), to: node, ...asked } : random.chance(0.5) ? { from: node, to: random.pick(OUTSIDE), ...asked } : { from: node, to: `node:${random.pick(NODES).name}`, ...asked };
+    case 7: return { from: pod, to: `svc:${random.pick(['shop', 'pay'])}/${random.pick(['web', 'db'])}`, protocol: 'TCP', port: 80 };
     default: return { from: pod, to: nameOf(random.pick(pods)), ...asked };
   }
 };
@@ -349,16 +372,18 @@ export interface CaseOptions { readonly kinds?: readonly Kind[]; readonly probes
 export const caseOf = (seed: number, index: number, { kinds = KINDS, probes: count = 8 }: CaseOptions = {}): PropertyCase => {
   const random = randomOf(Math.imul(seed, 1_000_003) + index);
   const features = new Set<string>();
-  const cluster = clusterOf(random);
+  const note = (feature: string): void => { features.add(feature); };
+  const cluster = clusterOf(random, note);
   const pods = cluster.filter(({ kind }) => kind === 'Pod');
-  const policies = Array.from({ length: 3 + random.below(4) }, (_, serial) => policyOf(random, random.pick(kinds), serial, pods, (feature) => { features.add(feature); }));
+  const policies = Array.from({ length: 3 + random.below(4) }, (_, serial) => policyOf(random, random.pick(kinds), serial, pods, note));
   const objects = [...cluster, ...policies];
+  const settings = settingsOf(random, note);
   const mentioned = mentionedPorts(policies);
   const probes: Answered[] = [];
   for (let tries = 0; probes.length < count && tries < count * 4; tries += 1) {
     const probe = probeOf(random, objects, mentioned);
-    const want = naive(objects, probe);
+    const want = naive(objects, probe, { settings });
     if (want !== undefined) probes.push({ ...probe, want });
   }
-  return { name: `seed ${seed} case ${index}`, objects, probes, features: [...features] };
+  return { name: `seed ${seed} case ${index}`, objects, settings, probes, features: [...features] };
 };

@@ -3,15 +3,15 @@ import { isRefused, parsePolicyObject, toObject, type KubeObject } from '@seine/
 
 import { whole, type Whole } from '../../services/cli/whole.ts';
 import { naive, triedDenials, type Asked } from '../oracle/naive.mjs';
-import { KINDS, type Kind, type PropertyCase, type RawObject } from './generate.ts';
+import { KINDS, type Given, type Kind, type PropertyCase } from './generate.ts';
 
 /** A cluster, a question, and what the texts of the APIs answer. */
-export interface Kept { readonly name: string; readonly objects: readonly RawObject[]; readonly probe: Asked; readonly want: 'allow' | 'deny' }
+export interface Kept extends Given { readonly name: string; readonly probe: Asked; readonly want: 'allow' | 'deny' }
 export interface Disagreement extends Kept { readonly got: string }
 
-export const clusterOf = (objects: readonly RawObject[]): Whole => {
+export const clusterOf = ({ objects, settings }: Given): Whole => {
   const read = objects.map((raw) => toObject(raw));
-  return whole(read.filter((each): each is KubeObject => !isRefused(each)), [], read.filter(isRefused));
+  return whole(read.filter((each): each is KubeObject => !isRefused(each)), [], read.filter(isRefused), settings);
 };
 
 /** Kinds that have a parser. */
@@ -24,17 +24,17 @@ export const spokenKinds = (): readonly Kind[] => KINDS.filter((kind) => {
 export const refusals = ({ refused }: Whole): readonly string[] => refused.flatMap(({ key, data }) => data.refusals.map(({ message }) => `${key}: ${message}`));
 
 /** What Seine says, and how it differs from what is wanted; undefined where it does not. What no trial would deny must not be told as one. */
-export const differs = (cluster: Whole, objects: readonly RawObject[], probe: Asked, want: string): string | undefined => {
+export const differs = (cluster: Whole, { objects, settings }: Given, probe: Asked, want: string): string | undefined => {
   const { got, audit } = cluster.verdict(probe);
   if (got !== want) return got;
-  return audit && !probe.to.startsWith('svc:') && triedDenials(objects, probe).length === 0 ? `${got}, told as a trial that would deny` : undefined;
+  return audit && !probe.to.startsWith('svc:') && triedDenials(objects, probe, settings).length === 0 ? `${got}, told as a trial that would deny` : undefined;
 };
 
-export const judged = ({ name, objects, probes }: PropertyCase): { readonly cluster: Whole; readonly refused: readonly string[]; readonly disagreements: readonly Disagreement[] } => {
-  const cluster = clusterOf(objects);
+export const judged = ({ name, objects, settings, probes }: PropertyCase): { readonly cluster: Whole; readonly refused: readonly string[]; readonly disagreements: readonly Disagreement[] } => {
+  const cluster = clusterOf({ objects, settings });
   const disagreements = probes.flatMap(({ want, ...probe }): readonly Disagreement[] => {
-    const got = differs(cluster, objects, probe, want);
-    return got === undefined ? [] : [{ name, objects, probe, want, got }];
+    const got = differs(cluster, { objects, settings }, probe, want);
+    return got === undefined ? [] : [{ name, objects, settings, probe, want, got }];
   });
   return { cluster, refused: refusals(cluster), disagreements };
 };
@@ -53,26 +53,27 @@ const smaller = function* smaller(value: unknown): Generator<unknown> {
   }
 };
 
-/** One object less, or a policy that says less. Pods and nodes stay what they are: who is where must not become a guess. */
-const smallerClusters = function* smallerClusters(objects: readonly RawObject[]): Generator<readonly RawObject[]> {
-  for (let index = 0; index < objects.length; index += 1) yield objects.toSpliced(index, 1);
+/** One object or setting less, or a policy that says less. Pods and nodes stay what they are: who is where must not become a guess. */
+const smallerClusters = function* smallerClusters({ objects, settings }: Given): Generator<Given> {
+  for (let index = 0; index < objects.length; index += 1) yield { objects: objects.toSpliced(index, 1), settings };
+  for (const less of smaller(settings)) yield { objects, settings: less as Given['settings'] }; // a member less
   for (const [index, object] of objects.entries()) {
     if (!(KINDS as readonly string[]).includes(object.kind)) continue;
-    for (const part of ['spec', 'specs']) for (const less of smaller(object[part])) yield objects.with(index, { ...object, [part]: less });
+    for (const part of ['spec', 'specs']) for (const less of smaller(object[part])) yield { objects: objects.with(index, { ...object, [part]: less }), settings };
   }
 };
 
 type Difference = Pick<Disagreement, 'want' | 'got'>;
 /** Is something of Seine still wrong about this probe, and how. */
-export type Differently = (objects: readonly RawObject[], probe: Asked) => Difference | undefined;
+export type Differently = (given: Given, probe: Asked) => Difference | undefined;
 
-const difference: Differently = (objects, probe) => {
+const difference: Differently = (given, probe) => {
   try {
-    const want = naive(objects, probe);
+    const want = naive(given.objects, probe, given);
     if (want === undefined) return undefined;
-    const cluster = clusterOf(objects);
+    const cluster = clusterOf(given);
     if (cluster.refused.length > 0) return undefined;
-    const got = differs(cluster, objects, probe, want);
+    const got = differs(cluster, given, probe, want);
     return got === undefined ? undefined : { want, got };
   } catch {
     /* What is left is no cluster. */
@@ -84,10 +85,10 @@ export const shrunk = (found: Disagreement, differently: Differently = differenc
   let best = found;
   for (let again = true; again;) {
     again = false;
-    for (const objects of smallerClusters(best.objects)) {
-      const still = differently(objects, best.probe);
+    for (const given of smallerClusters(best)) {
+      const still = differently(given, best.probe);
       if (still?.want !== best.want || still.got !== best.got) continue;
-      best = { ...best, objects };
+      best = { ...best, ...given };
       again = true;
       break;
     }

@@ -79,7 +79,7 @@ export const openKernel = (): Kernel => {
       for (const { map, key } of rows) if (MAPS[map].type !== 'array') datapath.remove(map, key as KeyRow<MapName>);
     }
   };
-  const ask: Kernel['ask'] = (cluster, { name, objects, probes }) => {
+  const ask: Kernel['ask'] = (cluster, { name, objects, settings, probes }) => {
     const denied = new Set<number>();
     const sides = probes.flatMap((probe, index): readonly Side[] => {
       const found = sidesOf(cluster, probe, index);
@@ -97,16 +97,16 @@ export const openKernel = (): Kernel => {
     }
     const disagreements = probes.flatMap(({ want, ...probe }, index): readonly Disagreement[] => {
       const got = denied.has(index) ? 'deny' : 'allow';
-      return got === want ? [] : [{ name, objects, probe, want, got: `kernel: ${got}` }];
+      return got === want ? [] : [{ name, objects, settings, probe, want, got: `kernel: ${got}` }];
     });
     return { answers: probes.length, disagreements };
   };
-  const differently: Differently = (objects, probe) => {
+  const differently: Differently = (given, probe) => {
     try {
-      const want = naive(objects, probe);
-      const cluster = clusterOf(objects);
+      const want = naive(given.objects, probe, given);
+      const cluster = clusterOf(given);
       if (want === undefined || cluster.refused.length > 0) return undefined;
-      return ask(cluster, { name: '', objects, probes: [{ ...probe, want }], features: [] }).disagreements[0];
+      return ask(cluster, { name: '', ...given, probes: [{ ...probe, want }], features: [] }).disagreements[0];
     } catch {
       /* What is left is no cluster. */
       return undefined;

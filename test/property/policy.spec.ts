@@ -39,7 +39,7 @@ describe('random clusters and what a literal reading of NetworkPolicy says of th
   test.each([
     'an empty list of peers is nobody', 'an empty list of ports is no port', 'the holes of an ipBlock are inside', 'endPort is forgotten',
   ])('notices when one sentence is read wrongly: %s', (defect) => {
-    const noticed = shops.flatMap(({ made, cluster }) => made.probes.filter((probe) => naive(made.objects, probe, defect) !== cluster.verdict(probe).got));
+    const noticed = shops.flatMap(({ made, cluster }) => made.probes.filter((probe) => naive(made.objects, probe, { defect }) !== cluster.verdict(probe).got));
     expect(noticed).not.toEqual([]);
   });
 });
@@ -66,6 +66,6 @@ describe('random clusters with policies of every kind and what the texts of the 
 
 test('what a run found and kept is right now', () => {
   const kept = (existsSync(KEPT) ? readdirSync(KEPT) : []).map((file) => ({ file, ...(JSON.parse(readFileSync(new URL(file, KEPT), 'utf8')) as Kept) })); // written by run.ts
-  const wrong = kept.filter(({ objects, probe, want }) => naive(objects, probe) !== want || differs(clusterOf(objects), objects, probe, want) !== undefined);
+  const wrong = kept.filter(({ want, ...each }) => naive(each.objects, each.probe, each) !== want || differs(clusterOf(each), each, each.probe, want) !== undefined);
   expect(wrong.map(({ file }) => file)).toEqual([]);
 });

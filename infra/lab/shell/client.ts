@@ -9,7 +9,7 @@ import { connectUnix, SOCKET, type UnixClient } from '@seine/node';
 import { makePlaces, nodeBinary, placesOf, PROJECT, type Places } from './places.ts';
 import { takeDown } from './takedown.ts';
 
-export interface UpOptions { readonly nodes?: number; readonly repair?: boolean; readonly offload?: boolean; readonly ctSize?: number; readonly atOnce?: number }
+export interface UpOptions { readonly nodes?: number; readonly repair?: boolean; readonly offload?: boolean; readonly ctSize?: number; readonly atOnce?: number; /** JSON of settings of the cluster */ readonly settings?: string }
 const DEFAULTS: UpOptions = { nodes: 2, repair: true, offload: false };
 
 /** @throws SEINE_PEER_UNREACHABLE saying how to start one */

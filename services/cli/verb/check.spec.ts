@@ -47,11 +47,27 @@ describe('seine check', () => {
     { name: 'a name that nobody has', args: ['-f', SHOP, 'shop/nobody', 'shop/carts', '80'], want: 'shop/nobody: no pod or workload' },
     { name: 'a port that is none', args: ['-f', SHOP, 'shop/carts', 'shop/carts-db', '99999'], want: 'expected a number from 1 to 65535' },
     { name: 'an option that is none', args: ['--frobnicate'], want: 'frobnicate' },
+    { name: 'a setting that nobody has', args: ['--set', 'mode=always', '-f', SHOP], want: '--set mode=always: expected NAME=VALUE, NAME one of policy-enforcement-mode, policy-cidr-match-mode' },
+    { name: 'a value that no setting has', args: ['--set', 'policy-enforcement-mode=sometimes', '-f', SHOP], want: 'expected one of default, always, never' },
     { name: 'a folder that is not there', args: ['-f', '/nowhere'], want: '/nowhere: no such file or folder' },
   ])('refuses $name with one sentence and exit 2', async ({ args, want }) => {
     const { code, err } = await run(...args);
     expect(code).toBe(2);
     expect(err).toContain(want);
+  });
+
+  test.each([
+    { mode: 'default', open: 'allow', closed: 'deny', own: 'allow' },
+    { mode: 'always', open: 'deny', closed: 'deny', own: 'allow' },
+    { mode: 'never', open: 'allow', closed: 'allow', own: 'allow' },
+  ])('judges a cluster whose policies are enforced $mode', async ({ mode, open, closed, own }) => {
+    const pod = (name: string): object => ({ apiVersion: 'v1', kind: 'Pod', metadata: { namespace: 'a', name, labels: { app: name } }, spec: { nodeName: 'n1', containers: [] } });
+    writeFileSync(join(folder, 'mode.jsonl'), JSON.stringify({
+      objects: [pod('free'), pod('shut'), { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { namespace: 'a', name: 'p' }, spec: { podSelector: { matchLabels: { app: 'shut' } }, ingress: [] } }],
+      probes: [{ from: 'external', to: 'a/free', port: 80 }, { from: 'external', to: 'a/shut', port: 80 }, { from: 'node:n1', to: 'a/free', port: 80 }],
+    }));
+    const { out } = await run('--batch', join(folder, 'mode.jsonl'), '--set', `policy-enforcement-mode=${mode}`);
+    expect((JSON.parse(out) as { readonly probes: readonly { readonly got: string }[] }).probes.map(({ got }) => got)).toEqual([open, closed, own]);
   });
 
   test('refuses a policy kind that it cannot judge, visibly', async () => {

@@ -8,10 +8,10 @@ import { probeTable } from '../print/probes.ts';
 import { structured } from '../print/structured.ts';
 import { probeOfWords, readCases, readProbes, rejections, type Probe, type Rejection } from '../probes.ts';
 import { whole, type Whole } from '../whole.ts';
-import { badInput, EXIT, readArgs, readInteger, readOutput, type Verb } from './verb.ts';
+import { badInput, EXIT, readArgs, readInteger, readOutput, readSettings, type Verb } from './verb.ts';
 
 const OPTIONS = {
-  file: { type: 'string', short: 'f', multiple: true }, recursive: { type: 'boolean', short: 'R' }, probes: { type: 'string' }, batch: { type: 'string' }, nodes: { type: 'string' }, output: { type: 'string', short: 'o' },
+  file: { type: 'string', short: 'f', multiple: true }, recursive: { type: 'boolean', short: 'R' }, probes: { type: 'string' }, batch: { type: 'string' }, nodes: { type: 'string' }, set: { type: 'string', multiple: true }, output: { type: 'string', short: 'o' },
 } as const;
 
 const judge = (probe: Probe, cluster: Whole) => {
@@ -52,15 +52,18 @@ seine check -f FILE|DIR|-… [-R] --probes FILE.json [-o json]
 seine check -f FILE|DIR|-… [-R]               only says what is refused
 seine check --batch FILE.jsonl                one case a line → one result a line
 
+--set NAME=VALUE      a setting of the cluster: policy-enforcement-mode=default|always|never, policy-cidr-match-mode=nodes,pods
+
 The same parser, compiler and rows as the running system, and the kernel's look-up in TypeScript.
 Exit: 0 all as wanted, 1 a probe differs, 2 bad input or something refused.`,
   run: async (args, io) => {
     const { values, positionals } = readArgs(args, OPTIONS);
     const nodes = labNodes(readInteger('--nodes', values.nodes ?? '2', { min: 1, max: 1000 }));
+    const settings = readSettings(values.set);
     if (values.batch !== undefined) {
       let different = 0;
       for (const { name, objects, refused, probes } of readCases(values.batch)) {
-        const cluster = whole(objects, nodesOf(objects, nodes));
+        const cluster = whole(objects, nodesOf(objects, nodes), [], settings);
         const found = report(probes, cluster);
         if (found.mismatched > 0) different += 1;
         io.stdout(`${JSON.stringify({ name, pass: found.mismatched === 0, probes: found.probes, rejected: rejected(cluster, refused) })}\n`);
@@ -71,7 +74,7 @@ Exit: 0 all as wanted, 1 a probe differs, 2 bad input or something refused.`,
     if (values.file === undefined) throw badInput('-f: nothing: expected manifests to judge');
     const given = readManifests(values.file, values.recursive === true);
     const probes = values.probes !== undefined ? readProbes(values.probes) : positionals.length > 0 ? [probeOfWords(positionals)] : [];
-    const cluster = whole(given.objects, nodes);
+    const cluster = whole(given.objects, nodes, [], settings);
     const refusals = rejected(cluster, given.refused);
     for (const warning of given.warnings) io.stderr(`warning: ${warning}\n`);
     for (const { kind, namespace, name, message } of refusals) io.stderr(`refused: ${kind} ${namespace === '' ? '' : `${namespace}/`}${name}: ${message}\n`);

@@ -9,7 +9,7 @@ import type { KubeObject } from '@seine/objects';
 import { readManifests, type Given } from '../manifests.ts';
 import { structured } from '../print/structured.ts';
 import { table } from '../print/table.ts';
-import { badInput, EXIT, readArgs, readDuration, readInteger, readOutput, type Io, type Verb } from './verb.ts';
+import { badInput, EXIT, readArgs, readDuration, readInteger, readOutput, readSettings, type Io, type Verb } from './verb.ts';
 
 export interface Converged {
   readonly seq: number; readonly policySeq: number; readonly attached: number; readonly failed: readonly string[]; readonly ms: number; readonly warnings: readonly string[];
@@ -25,7 +25,7 @@ interface LabStatus {
 
 const OPTIONS = {
   name: { type: 'string' }, file: { type: 'string', short: 'f', multiple: true }, recursive: { type: 'boolean', short: 'R' }, nodes: { type: 'string' }, 'no-repair': { type: 'boolean' },
-  offload: { type: 'boolean' }, wait: { type: 'boolean' }, timeout: { type: 'string' }, all: { type: 'boolean' }, node: { type: 'string' }, output: { type: 'string', short: 'o' }, 'ct-size': { type: 'string' }, 'at-once': { type: 'string' },
+  offload: { type: 'boolean' }, wait: { type: 'boolean' }, timeout: { type: 'string' }, all: { type: 'boolean' }, node: { type: 'string' }, output: { type: 'string', short: 'o' }, 'ct-size': { type: 'string' }, 'at-once': { type: 'string' }, set: { type: 'string', multiple: true },
 } as const;
 
 /** Says what was refused, ignored and doubled; a refusal is exit 2, everything else applied. */
@@ -57,6 +57,7 @@ const up: Verb['run'] = async (args, io) => {
   const { client, existed } = await startLab(name, {
     ...(values.nodes === undefined ? {} : { nodes: readInteger('--nodes', values.nodes, { min: 1, max: 20 }) }), ...(values['no-repair'] === true ? { repair: false } : {}),
     ...(values.offload === true ? { offload: true } : {}), ...(values['at-once'] === undefined ? {} : { atOnce: readInteger('--at-once', values['at-once'], { min: 1, max: 64 }) }),
+    ...(values.set === undefined ? {} : { settings: JSON.stringify(readSettings(values.set)) }),
     ...(values['ct-size'] === undefined ? {} : { ctSize: readInteger('--ct-size', values['ct-size'], { min: 1024, max: 1_048_576 }) }),
   });
   if (existed) io.stderr(`lab ${name} was up already; applying to it\n`);
@@ -161,13 +162,14 @@ export const lab: Verb = {
   name: 'lab',
   summary: 'a cluster on this machine: up, down, status, apply, delete, exec, kill',
   usage: `
-seine lab up [-f FILE|DIR|-]… [-R] [--nodes N] [--name LAB] [--no-repair] [--offload] [--ct-size N] [--at-once N] [--wait]
+seine lab up [-f FILE|DIR|-]… [-R] [--nodes N] [--name LAB] [--no-repair] [--offload] [--ct-size N] [--at-once N] [--set NAME=VALUE]… [--wait]
 seine lab down [--name LAB | --all]           seine lab status [-o json]
 seine lab apply -f …                          seine lab delete -f …
 seine lab exec POD|node:N|external -- CMD     seine lab kill ROLE [--node N]
 
 A cluster of network namespaces: real BPF, real packets, every process of Seine for real. LAB is 'lab' unless named.
 up returns when every pod is attached and every node enforces (--wait is the default). --no-repair: drift is reported, not repaired. --at-once: pods attached at the same time.
+--set: a setting of the cluster (seine check --help names them).
 Exit: 0 done, 1 not all attached, 2 bad input (what was good is applied), 3 no such lab or not in time.`,
   run: async (args, io) => {
     const [name, ...rest] = args;

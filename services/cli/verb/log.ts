@@ -77,7 +77,7 @@ seine log tail [-f] [--last N] [--lane fact|identity|ipam|policy|service|audit] 
 seine log export [-O FILE] [--name LAB]       one stored commit a line, bytes as stored
 seine log verify [--name LAB | --log FILE] [--rederive] [-o json]
                                               every lane's chain of hashes; --rederive decides the past again with this build
-                                              (under the roles' default settings) and compares byte for byte
+                                              (its settings are in it) and compares byte for byte
 
 Exported files serve every verb that has --log. Exit: 0, 1 damaged or decided otherwise (and where), 2 bad input, 3 no lab.`,
   run: async (args, io) => {

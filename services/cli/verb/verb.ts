@@ -2,6 +2,7 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 
 import { SeineError } from '@seine/model';
+import { isSettingName, SETTING_NAMES, SETTINGS, type Settings } from '@seine/objects';
 
 export interface Io {
   readonly stdout: (text: string) => void;
@@ -62,6 +63,15 @@ export const readInteger = (option: string, value: string, { min, max }: { reado
   if (!(number >= min && number <= max)) throw badInput(`${option} ${value}: expected a whole number from ${min} to ${max}`);
   return number;
 };
+
+/** `--set policy-enforcement-mode=always` */
+export const readSettings = (given: readonly string[] = []): Settings => Object.fromEntries(given.map((text) => {
+  const [name, value] = [text.slice(0, Math.max(text.indexOf('='), 0)), text.slice(text.indexOf('=') + 1)];
+  if (!isSettingName(name)) throw badInput(`--set ${text}: expected NAME=VALUE, NAME one of ${SETTING_NAMES.join(', ')}`);
+  const normal = SETTINGS[name].normal(value);
+  if (normal === undefined) throw badInput(`--set ${text}: expected ${SETTINGS[name].expected}`);
+  return [name, normal];
+}));
 
 /** `500ms`, `30s`, `5m`, `2h`, `7d` → milliseconds. */
 export const readDuration = (option: string, value: string): number => {

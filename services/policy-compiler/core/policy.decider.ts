@@ -5,8 +5,11 @@
 import {
   EVENT_BYTES_MAX, eventSizeBytes, POLICY_OBJECT_KINDS, type CompiledPolicy, type CompiledRule, type Decider, type ObjectRef, type PolicyObjectData, type PolicyObjectKind, type Refusal, type SeineEvent,
 } from '@seine/events';
-import { DEFAULT_POLICY_OPTIONS, objectKey, parsePolicyObject, policyPartKey, type ParsedPolicies, type PolicyOptions } from '@seine/objects';
+import {
+  DEFAULT_POLICY_OPTIONS, enforcementModeOf, objectKey, parsePolicyObject, policyOptionsOf, policyPartKey, type EnforcementMode, type ParsedPolicies, type PolicyOptions,
+} from '@seine/objects';
 
+import { ALWAYS_KEY, ALWAYS_POLICY, NOT_ENFORCED } from './enforcement.ts';
 import { noReferences, referencesOf, setCidrGroup, setReferences, setService, setSlice, withMembers, type References } from './references.ts';
 
 interface Source { readonly object: ObjectRef & { readonly kind: PolicyObjectKind }; readonly data: PolicyObjectData }
@@ -20,6 +23,8 @@ export interface PolicyState {
   readonly sourcesByNamespace: Map<string, Set<string>>;
   readonly references: References;
   readonly auditedNamespaces: Set<string>;
+  enforcement: EnforcementMode;
+  options: PolicyOptions;
   /** Object keys that the last input concerns, beside its own. */
   concerned: readonly string[];
 }
@@ -96,6 +101,14 @@ const setNamespaceAudit = (draft: PolicyState, namespace: string, audit: boolean
   return [...draft.sourcesByNamespace.get(namespace) ?? []];
 };
 
+/** @returns object keys of the policies that mean something else now: all, or none */
+const setSetting = (draft: PolicyState, name: string, value: string): readonly string[] => {
+  const [former, formerNot] = [draft.enforcement, draft.options.cidrNot.join()];
+  if (name === 'policy-enforcement-mode') draft.enforcement = enforcementModeOf(value);
+  if (name === 'policy-cidr-match-mode') draft.options = policyOptionsOf(value);
+  return former === draft.enforcement && formerNot === draft.options.cidrNot.join() ? [] : [...draft.sources.keys()];
+};
+
 const evolveOwn = (draft: PolicyState, event: SeineEvent): void => {
   switch (event.type) {
     case 'policy.compiled.v1':
@@ -113,13 +126,16 @@ const evolveOwn = (draft: PolicyState, event: SeineEvent): void => {
   }
 };
 
-export const policyDecider = (options: PolicyOptions = DEFAULT_POLICY_OPTIONS): Decider<PolicyState> => {
-  /** Each fact is parsed once: what it is asked for twice is the same. */
-  const parses = new WeakMap<PolicyObjectData, ParsedPolicies>();
-  const parsed = ({ object, data }: Source): ParsedPolicies => {
-    const known = parses.get(data) ?? parsePolicyObject({ ...object, uid: data.uid, spec: data.spec, specs: data.specs, audit: data.audit, lines: data.lines }, options);
-    parses.set(data, known);
-    return known;
+export const policyDecider = (): Decider<PolicyState> => {
+  /** Each fact is parsed once under the same options: what it is asked for twice is the same. */
+  const parses = new WeakMap<PolicyObjectData, { readonly cidrNot: string; readonly result: ParsedPolicies }>();
+  const parsed = ({ object, data }: Source, options: PolicyOptions): ParsedPolicies => {
+    const known = parses.get(data);
+    const cidrNot = options.cidrNot.join();
+    if (known?.cidrNot === cidrNot) return known.result;
+    const result = parsePolicyObject({ ...object, uid: data.uid, spec: data.spec, specs: data.specs, audit: data.audit, lines: data.lines }, options);
+    parses.set(data, { cidrNot, result });
+    return result;
   };
 
   const evolveObject = (draft: PolicyState, ref: Source['object'], event: SeineEvent): void => {
@@ -131,7 +147,7 @@ export const policyDecider = (options: PolicyOptions = DEFAULT_POLICY_OPTIONS): 
     }
     const source = { object: ref, data: event.data as PolicyObjectData }; // every observed policy kind has this data
     setSource(draft, source, ref);
-    const result = parsed(source);
+    const result = parsed(source, draft.options);
     setReferences(draft.references, factUser(key), result.ok ? result.policies.flatMap(referencesOf) : []);
   };
 
@@ -144,6 +160,7 @@ export const policyDecider = (options: PolicyOptions = DEFAULT_POLICY_OPTIONS): 
       case 'endpointslice.observed.v1': return setSlice(draft.references, event.key, event.data).map(userObject);
       case 'endpointslice.vanished.v1': return setSlice(draft.references, event.key, undefined).map(userObject);
       case 'namespace.observed.v1': return setNamespaceAudit(draft, event.key, event.data.audit === true);
+      case 'setting.observed.v1': return setSetting(draft, event.key, event.data.value);
       case 'namespace.vanished.v1': return setNamespaceAudit(draft, event.key, false);
       default: return [];
     }
@@ -161,6 +178,15 @@ export const policyDecider = (options: PolicyOptions = DEFAULT_POLICY_OPTIONS): 
     return bytes <= LARGEST_BYTES ? event : { type: 'policy.refused.v1', key, ...head, data: { object, refusals: [tooLarge(bytes)], standing: withoutGroups(whole) } };
   };
 
+  /** What the mode adds to the policies that people wrote: before they change, where it isolates; after, where it does no longer. */
+  const always = (state: Readonly<PolicyState>, head: Head): { readonly first: readonly SeineEvent[]; readonly last: readonly SeineEvent[] } => {
+    const [has, wants] = [state.events.has(ALWAYS_KEY), state.enforcement === 'always'];
+    return {
+      first: wants && !has ? [{ type: 'policy.compiled.v1', key: ALWAYS_KEY, ...head, data: ALWAYS_POLICY }] : [],
+      last: has && !wants ? [{ type: 'policy.removed.v1', key: ALWAYS_KEY, ...head, data: { object: ALWAYS_POLICY.object } }] : [],
+    };
+  };
+
   /** A policy that stops compiling does not open its subjects: isolation, deny rules and withheld ones stay, allow rules go. */
   const refused = (state: Readonly<PolicyState>, { object, data }: Source, refusals: readonly Refusal[], key: string, head: Head): SeineEvent => {
     const former = policyOf(state.events.get(key));
@@ -171,11 +197,15 @@ export const policyDecider = (options: PolicyOptions = DEFAULT_POLICY_OPTIONS): 
     return referencesOf(standing).length === 0 || eventSizeBytes(event) <= LARGEST_BYTES ? event : { ...event, data: { ...event.data, standing: withoutGroups(standing) } };
   };
 
+  const notEnforced = (object: ObjectRef, result: ParsedPolicies, key: string, head: Head): readonly SeineEvent[] =>
+    (result.ok ? result.policies.map((_, part) => policyPartKey(key, part)) : [key]).map((each) => ({ type: 'policy.refused.v1', key: each, ...head, data: { object, refusals: result.ok ? [NOT_ENFORCED] : [...result.refusals] } }));
+
   const decideObject = (state: Readonly<PolicyState>, key: string, object: ObjectRef, head: Head): readonly SeineEvent[] => {
     const formerKeys = partKeys(key, state.events);
     const source = state.sources.get(key);
-    const result = source === undefined ? undefined : parsed(source);
+    const result = source === undefined ? undefined : parsed(source, state.options);
     const events = source === undefined || result === undefined ? [] :
+      state.enforcement === 'never' ? notEnforced(object, result, key, head) :
       result.ok ? result.policies.map((policy, part) => compiled(state, source, policy, policyPartKey(key, part), head)) :
         (formerKeys.length === 0 ? [key] : formerKeys).map((each) => refused(state, source, result.refusals, each, head));
     const removed = formerKeys.slice(events.length).toReversed().map((each): SeineEvent => ({ type: 'policy.removed.v1', key: each, ...head, data: { object } }));
@@ -183,7 +213,7 @@ export const policyDecider = (options: PolicyOptions = DEFAULT_POLICY_OPTIONS): 
   };
 
   return {
-    initialState: () => ({ events: new Map(), sources: new Map(), sourcesByNamespace: new Map(), references: noReferences(), auditedNamespaces: new Set(), concerned: [] }),
+    initialState: () => ({ events: new Map(), sources: new Map(), sourcesByNamespace: new Map(), references: noReferences(), auditedNamespaces: new Set(), enforcement: 'default', options: DEFAULT_POLICY_OPTIONS, concerned: [] }),
     evolve: (draft, event) => {
       if (event.type.startsWith('policy.')) { evolveOwn(draft, event); return; }
       const ref = policyObject(event);
@@ -194,10 +224,12 @@ export const policyDecider = (options: PolicyOptions = DEFAULT_POLICY_OPTIONS): 
       const head = { time: input.time, ...(input.traceparent === undefined ? {} : { traceparent: input.traceparent }) };
       const ref = policyObject(input);
       if (ref !== undefined) return decideObject(state, objectKey(ref), ref, head);
-      return state.concerned.flatMap((key) => {
+      const { first, last } = always(state, head);
+      const concerned = state.concerned.flatMap((key) => {
         const source = state.sources.get(key);
         return source === undefined ? [] : decideObject(state, key, source.object, head);
       });
+      return [...first, ...concerned, ...last];
     },
   };
 };

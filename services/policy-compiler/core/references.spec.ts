@@ -23,6 +23,8 @@ const slice = (key: string, of: string, ...addresses: readonly string[]): SeineE
 const noSlice = (key: string): SeineEvent => ({ type: 'endpointslice.vanished.v1', key, time, data: { uid: key } });
 const namespace = (name: string, audit?: boolean): SeineEvent => ({ type: 'namespace.observed.v1', key: name, time, data: { uid: name, labels: {}, ...(audit === undefined ? {} : { audit }) } });
 
+const setting = (key: string, value: string): SeineEvent => ({ type: 'setting.observed.v1', key, time, data: { value } });
+
 const toGroup = { endpointSelector: {}, egress: [{ toCIDRSet: [{ cidrGroupRef: 'partners', except: ['10.1.0.0/16'] }] }] };
 const toGroups = { endpointSelector: {}, egress: [{ toCIDRSet: [{ cidrGroupSelector: { matchLabels: { of: 'partners' } } }] }] };
 const toService = { endpointSelector: {}, egress: [{ toServices: [{ k8sService: { serviceName: 'db', namespace: 'data' } }] }] };
@@ -42,7 +44,7 @@ const said = (event: SeineEvent): string => {
   const key = event.key.replace('CiliumNetworkPolicy/shop/', '');
   switch (event.type) {
     case 'policy.compiled.v1': return `${key}${event.data.audit ? ' audited' : ''}: ${membersText(event.data)}`;
-    case 'policy.refused.v1': return `${key} refused: ${event.data.standing === undefined ? 'nothing stands' : membersText(event.data.standing)}`;
+    case 'policy.refused.v1': return event.data.refusals.some(({ field }) => field === 'policy-enforcement-mode') ? `${key} not enforced${event.data.standing === undefined ? '' : ', and something stands'}` : `${key} refused: ${event.data.standing === undefined ? 'nothing stands' : membersText(event.data.standing)}`;
     default: return `${key} gone`;
   }
 };
@@ -64,9 +66,9 @@ describe('what a policy refers to', () => {
     { name: 'a service is the pods that it selects, in its namespace', given: [service('data/db', { app: 'db', zone: 'a' }), policy('a', toService)], then: ['a: pods of data with app|zone'] },
     { name: 'a service of that name elsewhere is not meant', given: [service('shop/db', { app: 'db' }), policy('a', toService)], then: ['a: nobody'] },
     { name: 'slices of a service with a selector say nothing more', given: [service('data/db', { app: 'db' }), policy('a', toService), slice('data/db-1', 'db', '192.0.2.7')], then: ['a: pods of data with app'] },
-    { name: 'a service without a selector is the addresses of its slices, whoever has them', given: [policy('a', toService), slice('data/db-1', 'db', '192.0.2.8', '192.0.2.7'), service('data/db'), slice('data/db-2', 'db', '192.0.2.9'), noSlice('data/db-1')],
-      then: ['a: nobody', 'a: 192.0.2.7/32 or 192.0.2.8/32', 'a: 192.0.2.7/32 or 192.0.2.8/32 or 192.0.2.9/32', 'a: 192.0.2.9/32'] },
-    { name: 'a slice that goes over to another service leaves the first', given: [service('data/db'), slice('data/db-1', 'db', '192.0.2.7'), policy('a', toService), slice('data/db-1', 'other', '192.0.2.7')], then: ['a: 192.0.2.7/32', 'a: nobody'] },
+    { name: 'a service without a selector is the addresses of its slices, those outside of the cluster', given: [policy('a', toService), slice('data/db-1', 'db', '192.0.2.8', '192.0.2.7'), service('data/db'), slice('data/db-2', 'db', '192.0.2.9'), noSlice('data/db-1')],
+      then: ['a: nobody', 'a: 192.0.2.7/32 not pods|nodes or 192.0.2.8/32 not pods|nodes', 'a: 192.0.2.7/32 not pods|nodes or 192.0.2.8/32 not pods|nodes or 192.0.2.9/32 not pods|nodes', 'a: 192.0.2.9/32 not pods|nodes'] },
+    { name: 'a slice that goes over to another service leaves the first', given: [service('data/db'), slice('data/db-1', 'db', '192.0.2.7'), policy('a', toService), slice('data/db-1', 'other', '192.0.2.7')], then: ['a: 192.0.2.7/32 not pods|nodes', 'a: nobody'] },
     { name: 'services by label, in every namespace', given: [policy('a', toServices), service('data/db', { app: 'db' }, { tier: 'db' }), service('more/db', { app: 'x' }, { tier: 'db' }), noService('data/db')],
       then: ['a: nobody', 'a: pods of data with app', 'a: pods of data with app or pods of more with app', 'a: pods of more with app'] },
     { name: 'each of several specs follows its own', given: [policy('a', plain, { specs: [toGroup] }), group('partners', ['192.0.2.0/24'])], then: ['a: entity', 'a/1: nobody', 'a/1: 192.0.2.0/24 not pods|nodes'] },
@@ -92,9 +94,34 @@ describe('audited namespaces', () => {
   ])('$name', ({ given, then }) => { expect(decided(...given)).toEqual(then); });
 });
 
+describe('settings', () => {
+  const ALWAYS = 'Seine//policy-enforcement-mode: ';
+  const mode = (value: string): SeineEvent => setting('policy-enforcement-mode', value);
+  const match = (value: string): SeineEvent => setting('policy-cidr-match-mode', value);
+  const toCidr = { endpointSelector: {}, egress: [{ toCIDR: ['192.0.2.0/24'] }] };
+  test.each<{ name: string; given: readonly SeineEvent[]; then: readonly string[] }>([
+    { name: 'always: one more policy stands, once', given: [mode('always'), mode('always'), policy('a', plain)], then: [ALWAYS, 'a: entity'] },
+    { name: 'no longer always: it goes', given: [mode('always'), policy('a', plain), mode('default')], then: [ALWAYS, 'a: entity', 'Seine//policy-enforcement-mode gone'] },
+    { name: 'never: every policy says that it is not enforced, those of before and those to come', given: [policy('a', plain), mode('never'), policy('b', denyGroup), group('partners', ['192.0.2.0/24'])], then: ['a: entity', 'a not enforced', 'b not enforced'] },
+    { name: 'never, then default: all are in force', given: [mode('never'), policy('a', plain), mode('default')], then: ['a not enforced', 'a: entity'] },
+    { name: 'always, then never: nothing is enforced', given: [mode('always'), policy('a', plain), mode('never')], then: [ALWAYS, 'a: entity', 'a not enforced', 'Seine//policy-enforcement-mode gone'] },
+    { name: 'a policy that goes while nothing is enforced is gone', given: [mode('never'), policy('a', plain, { specs: [plain] }), noPolicy('a'), mode('default')], then: ['a not enforced', 'a/1 not enforced', 'a/1 gone', 'a gone'] },
+    { name: 'what does not compile says why, whatever the mode', given: [mode('never'), policy('a', { nothing: 1 })], then: ['a refused: nothing stands'] },
+    { name: 'CIDR rules mean nodes from now on, and no longer', given: [policy('a', toCidr), policy('b', plain), match('nodes'), match('nodes'), match('')], then: ['a: 192.0.2.0/24 not pods|nodes', 'b: entity', 'a: 192.0.2.0/24 not pods', 'a: 192.0.2.0/24 not pods|nodes'] },
+    { name: 'addresses of a service without a selector are CIDRs too', given: [match('nodes'), service('data/db'), slice('data/db-1', 'db', '192.0.2.7'), policy('a', toService)], then: ['a: 192.0.2.7/32 not pods'] },
+    { name: 'CIDR rules mean everybody, in groups too', given: [match('pods,nodes'), group('partners', ['192.0.2.0/24']), policy('a', toGroup)], then: ['a: 192.0.2.0/24 not '] },
+    { name: 'a setting that this build does not know changes nothing', given: [policy('a', plain), setting('policy-deny-response', 'icmp')], then: ['a: entity'] },
+  ])('$name', ({ given, then }) => { expect(decided(...given)).toEqual(then); });
+
+  test('the policy of always isolates every pod both ways, and no node', () => {
+    expect(decideAll(policyDecider, policyDecider.initialState(), [mode('always')])).toMatchObject([{ key: 'Seine//policy-enforcement-mode', data: { subject: { type: 'pods', namespaces: [], pods: [] }, isolates: { ingress: true, egress: true }, audit: false, rules: [] } }]);
+  });
+});
+
 const FACTS: readonly SeineEvent[] = [
   policy('a', toGroup), policy('a', denyGroup), policy('a', { nothing: 1 }), noPolicy('a'), policy('b', toGroups), policy('c', toService), policy('d', toServices, { specs: [plain] }), group('partners', ['192.0.2.0/24'], { of: 'partners' }),
   group('partners', ['10.0.0.0/8']), noGroup('partners'), service('data/db'), service('data/db', { app: 'db' }, { tier: 'db' }), noService('data/db'), slice('data/db-1', 'db', '192.0.2.7'), noSlice('data/db-1'), namespace('shop', true), namespace('shop'),
+  setting('policy-enforcement-mode', 'always'), setting('policy-enforcement-mode', 'never'), setting('policy-enforcement-mode', 'default'), setting('policy-cidr-match-mode', 'nodes'), setting('policy-cidr-match-mode', ''),
 ];
 /** Whom each policy allows and isolates at the end; what stands for a refused one depends on what was before. */
 const outcome = (facts: readonly SeineEvent[]): unknown => {

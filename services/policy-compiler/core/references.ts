@@ -46,11 +46,11 @@ const hasSelector = ({ selector }: ServiceData): boolean => selector !== undefin
 const namespaceOf = (key: string): string => key.slice(0, key.indexOf('/'));
 const nameOf = (key: string): string => key.slice(key.indexOf('/') + 1);
 
-/** The pods that a service selects; of one without a selector the addresses of its slices, whoever has them. */
-const serviceMembers = (references: References, key: string, service: ServiceData): readonly Member[] => {
+/** The pods that a service selects; of one without a selector the addresses of its slices, as CIDRs. */
+const serviceMembers = (references: References, key: string, service: ServiceData, { not }: Reference): readonly Member[] => {
   if (hasSelector(service)) return [{ type: 'pods', namespace: namespaceOf(key), pods: asSelector(service.selector ?? {}) }];
   const addresses = [...references.slicesByService.get(key) ?? []].flatMap((slice) => references.slices.get(slice)?.endpoints.flatMap((endpoint) => endpoint.addresses) ?? []);
-  return sorted(addresses).map((address) => ({ type: 'cidr', cidr: `${address}/${address.includes(':') ? 128 : 32}`, except: [] }));
+  return sorted(addresses).map((address) => ({ type: 'cidr', cidr: `${address}/${address.includes(':') ? 128 : 32}`, except: [], ...(not === undefined ? {} : { not }) }));
 };
 
 const isMeant = (reference: Reference, kind: Reference['kind'], key: string, labels: Labels): boolean => {
@@ -68,7 +68,7 @@ const keysMeant = (reference: Reference, objects: ReadonlyMap<string, { readonly
 
 const membersOf = (references: References, reference: Reference): readonly Member[] =>
   reference.kind === 'CiliumCIDRGroup' ? keysMeant(reference, references.cidrGroups).flatMap((key) => cidrMembers(references.cidrGroups.get(key)!, reference)) : // keys of that map
-    keysMeant(reference, references.services).flatMap((key) => serviceMembers(references, key, references.services.get(key)!)); // likewise
+    keysMeant(reference, references.services).flatMap((key) => serviceMembers(references, key, references.services.get(key)!, reference)); // likewise
 
 /** The policy with the members of its groups as they are now. */
 export const withMembers = (policy: CompiledPolicy, references: References): CompiledPolicy => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 
-import { parseManifests, toObject, type KubeObject } from '@seine/objects';
+import { parseManifests, toObject, type KubeObject, type Settings } from '@seine/objects';
 
 import { diffFacts, emptyKnown, evolveKnown, WATCHED_KINDS, type Known } from './diff.ts';
 
@@ -21,6 +21,18 @@ describe('what changed', () => {
     expect(step(emptyKnown(), [GOOD, namespace])).toEqual(WATCHED_KINDS.flatMap((kind) => [
       ...(kind === 'Namespace' ? ['namespace.observed.v1 shop'] : kind === 'NetworkPolicy' ? ['networkpolicy.observed.v1 shop/p'] : []), `kind.listed.v1 ${kind}`,
     ]));
+  });
+  test('settings come before every object; their defaults are none', () => {
+    const known = emptyKnown();
+    const settle = (settings: Settings): readonly string[] => {
+      const facts = diffFacts(known, { objects: [namespace], refused: [], settings }, TIME, () => '');
+      for (const fact of facts) evolveKnown(known, fact);
+      return facts.flatMap((fact, index) => (fact.type === 'setting.observed.v1' ? [`${index}: ${fact.key} = ${fact.data.value}`] : []));
+    };
+    expect(settle({ 'policy-enforcement-mode': 'default' })).toEqual([]);
+    expect(settle({ 'policy-enforcement-mode': 'always', 'policy-cidr-match-mode': 'nodes' })).toEqual(['0: policy-enforcement-mode = always', '1: policy-cidr-match-mode = nodes']);
+    expect(settle({ 'policy-enforcement-mode': 'always', 'policy-cidr-match-mode': 'nodes' })).toEqual([]);
+    expect(settle({ 'policy-cidr-match-mode': 'nodes' })).toEqual(['0: policy-enforcement-mode = default']);
   });
   test('nothing new is no fact', () => {
     const known = emptyKnown();

@@ -1,6 +1,6 @@
 /** What the watcher knows × what it sees now → facts: only where the state changed. Pure. */
 import type { FactEvent, SeineEvent } from '@seine/events';
-import { objectKey, refOf, type KubeObject, type RefusedObject } from '@seine/objects';
+import { objectKey, refOf, SETTING_NAMES, SETTINGS, type KubeObject, type RefusedObject, type Settings } from '@seine/objects';
 
 import { refusedFact, toFact } from './to-fact.ts';
 
@@ -42,7 +42,14 @@ const sameData = (a: { readonly data: unknown }, b: { readonly data: unknown }):
 const vanished = (type: string, fact: FactEvent, time: string): FactEvent =>
   ({ type: `${type}.vanished.v1`, key: fact.key, time, data: { uid: (fact.data as { readonly uid: string }).uid } }) as FactEvent; // holds: every watched kind has a uid and a vanished fact
 
-export interface Seen { readonly objects: readonly KubeObject[]; readonly refused: readonly RefusedObject[] }
+export interface Seen { readonly objects: readonly KubeObject[]; readonly refused: readonly RefusedObject[]; /** Absent: as they were. */ readonly settings?: Settings | undefined }
+
+/** Before every object: nobody is judged under one setting and then another. A setting that was never said is its default. */
+const settingFacts = (known: Known, settings: Settings, time: string, traceOf: () => string): readonly FactEvent[] => SETTING_NAMES.flatMap((name): readonly FactEvent[] => {
+  const former = known.facts.get(`setting/${name}`);
+  const value = settings[name] ?? SETTINGS[name].fallback;
+  return value === (former?.type === 'setting.observed.v1' ? former.data.value : SETTINGS[name].fallback) ? [] : [{ type: 'setting.observed.v1', key: name, time, traceparent: traceOf(), data: { value } }];
+});
 
 /**
  * @param now what the source holds: all of it
@@ -53,7 +60,7 @@ export interface Seen { readonly objects: readonly KubeObject[]; readonly refuse
  * While something cannot even be read as an object nothing vanishes: what is missing may stand there, and a policy that vanished would open its pods.
  */
 export const diffFacts = (known: Known, now: Seen, time: string, traceOf: () => string): readonly FactEvent[] => {
-  const facts: FactEvent[] = [];
+  const facts: FactEvent[] = now.settings === undefined ? [] : [...settingFacts(known, now.settings, time, traceOf)];
   const stays = new Set<string>();
   const refusals = new Map<string, FactEvent>();
   const byKind = new Map<string, FactEvent[]>(WATCHED_KINDS.map((kind) => [kind, []]));

@@ -8,6 +8,7 @@
 import type { Bus, LaneWriter } from '@seine/bus';
 import type { FactEvent } from '@seine/events';
 import { isSeineError } from '@seine/model';
+import type { Settings } from '@seine/objects';
 import { newTraceparent, type Logger, type MetricDefinitions, type Metrics } from '@seine/role';
 
 import { admitReport, diffFacts, emptyKnown, evolveKnown, parseReport, positionFact, type NodeReport } from '../core/index.ts';
@@ -23,6 +24,7 @@ export const WATCHER_METRICS = {
 export interface WatcherPorts {
   readonly bus: Bus;
   readonly folder: string;
+  readonly settings: Settings;
   readonly instance: string;
   readonly log: Logger;
   readonly metrics: Metrics<typeof WATCHER_METRICS>;
@@ -30,7 +32,7 @@ export interface WatcherPorts {
 }
 
 /** One term as the lane's writer; returns when the lane is lost or the signal aborts. */
-const serveTerm = async ({ bus, folder, instance, log, metrics, now }: WatcherPorts, hostSignal: AbortSignal, caughtUp: () => void): Promise<void> => {
+const serveTerm = async ({ bus, folder, settings, instance, log, metrics, now }: WatcherPorts, hostSignal: AbortSignal, caughtUp: () => void): Promise<void> => {
   const ended = new AbortController();
   const signal = AbortSignal.any([hostSignal, ended.signal]);
   const known = emptyKnown();
@@ -53,7 +55,7 @@ const serveTerm = async ({ bus, folder, instance, log, metrics, now }: WatcherPo
       folderDirty = false;
       const content = await readFolder(folder);
       for (const warning of content.warnings) if (!warned.has(warning)) { warned.add(warning); log.warn('an object stands twice', { warning }); }
-      facts.push(...diffFacts(known, content, time, newTraceparent));
+      facts.push(...diffFacts(known, { ...content, settings }, time, newTraceparent));
       for (const fact of facts) if (fact.type === 'object.refused.v1') log.warn('an object was refused', { object: fact.key, reasons: fact.data.refusals.map(({ message }) => message) });
     }
     for (const fact of facts) evolveKnown(known, fact);

@@ -128,6 +128,11 @@ export const ciliumcidrgroupVanished = defineEvent({
   lane: 'fact', type: 'ciliumcidrgroup.vanished.v1', key: '<name>', summary: 'A CiliumCIDRGroup is gone.', data: Vanished, gone: true,
 });
 
+/** Settings that change verdicts: a replay needs nobody's environment. Absent: its default. */
+export const settingObserved = defineEvent({
+  lane: 'fact', type: 'setting.observed.v1', key: '<setting>', summary: 'A setting of the whole cluster, as the watcher was given it.', data: Type.Object({ value: Type.String() }),
+});
+
 /** Admitted by the watcher from a node's report. */
 export const endpointObserved = defineEvent({
   lane: 'fact', type: 'endpoint.observed.v1', key: '<namespace>/<pod>', summary: "A pod's attachment, as its node reported it.",
@@ -167,7 +172,7 @@ export const FACTS = [
   endpointsliceObserved, endpointsliceVanished, networkpolicyObserved, networkpolicyVanished, ciliumnetworkpolicyObserved, ciliumnetworkpolicyVanished,
   ciliumclusterwidenetworkpolicyObserved, ciliumclusterwidenetworkpolicyVanished, clusternetworkpolicyObserved, clusternetworkpolicyVanished,
   ciliumcidrgroupObserved, ciliumcidrgroupVanished, endpointObserved, endpointVanished,
-  nodepositionObserved, kindListed, objectRefused, refusalVanished,
+  nodepositionObserved, settingObserved, kindListed, objectRefused, refusalVanished,
 ] as const;
 
 export type FactEvent = EventOfEach<(typeof FACTS)[number]>;
