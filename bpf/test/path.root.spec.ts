@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { writeFileSync } from 'node:fs';
 
 import {
-  addressAdd, clsactAdd, closeFd, createNetns, deleteNetns, filterReplace, inNetns, linkUp, listenOn, neighbourReplace, netnsPath, openFd, openNetlink,
+  addressAdd, ATTACH, clsactAdd, closeFd, createNetns, deleteNetns, filterReplace, inNetns, linkCreate, linkUp, listenOn, neighbourReplace, netnsPath, openFd, openNetlink,
   openPacketSocket, openSocket, receiveFrom, receivePacket, routeReplace, sendTo, startConnect, tcpState, vethAdd,
 } from '@seine/kernel';
 import { Direction, Reason, Verdict } from '@seine/layout';
@@ -135,6 +135,29 @@ describe('TCP connects', () => {
     keep(pods.db.inside(() => listenOn(DB.address, 5432)));
     expect(await connects(pods.web, DB.address, 5432, 200)).toBe(false);
     closed.close();
+  });
+});
+
+describe('with a link at TCX in front of the filter', () => {
+  let links: readonly number[] = [];
+  beforeEach(() => {
+    links = node.inside(() => [interfaces.a, interfaces.b].flatMap((index) => [linkCreate(datapath.fd('stub_from_pod'), index, ATTACH.tcxIngress), linkCreate(datapath.fd('stub_to_pod'), index, ATTACH.tcxEgress)]));
+  });
+  afterEach(() => { links.forEach(closeFd); });
+  const sendAndCount = async (from: Place, to: typeof DB, address: string): Promise<{ readonly arrived: boolean; readonly forwarded: readonly bigint[]; readonly denied: readonly bigint[] }> => {
+    const server = keep(pods.db.inside(() => openSocket({ type: 'datagram', address: to.address, port: 53 })));
+    sendTo(keep(from.inside(() => openSocket({ type: 'datagram', address }))), Buffer.from('one'), to.address, 53);
+    const arrived = await receives(server, 500) !== undefined;
+    const both = (reason: number): readonly bigint[] => [Direction.EGRESS, Direction.INGRESS].map((direction) => datapath.count(direction, reason).packets);
+    return { arrived, forwarded: both(0), denied: both(Reason.POLICY) };
+  };
+  test.each([
+    { name: 'a packet from pod to pod is judged once', from: () => pods.web, source: WEB.address, denies: false, want: { arrived: true, forwarded: [1n, 0n], denied: [0n, 0n] } },
+    { name: 'a packet from the node is judged once', from: () => node, source: NODE, denies: false, want: { arrived: true, forwarded: [0n, 1n], denied: [0n, 0n] } },
+    { name: 'a packet that is denied is counted once', from: () => pods.web, source: WEB.address, denies: true, want: { arrived: false, forwarded: [0n, 0n], denied: [0n, 1n] } },
+  ])('$name', async ({ from, source, denies, want }) => {
+    if (denies) datapath.closed(301, Direction.INGRESS);
+    expect(await sendAndCount(from(), DB, source)).toEqual(want);
   });
 });
 

@@ -24,11 +24,13 @@ await runRole({
     const { runDir, stateDir, node, cluster, mtu, repair, cniSocket } = role.config;
     const container = new Container({ defaultScope: 'Singleton' });
     container.bind<Bus>(BUS).toConstantValue(await role.connectBus());
-    container.bind<PersistentUnix>(LOADER).toResolvedValue(() => persistentUnix(join(runDir, SOCKET.loader), role.signal));
+    let touched = (): void => {};
+    container.bind<PersistentUnix>(LOADER).toResolvedValue(() => persistentUnix(join(runDir, SOCKET.loader), role.signal, () => { touched(); }, (loader) => { void loader.call('watch').catch(() => {}); }));
     container.bind<Store>(STORE).toResolvedValue(() => openStore(stateDir));
     container.bind<Writer>(WRITER).toResolvedValue((bus: Bus, loader: PersistentUnix, store: Store) =>
       createWriter({ node, cluster, bus, loader, store, mtu, repair, identityPatienceMs: IDENTITY_PATIENCE_MS, log: role.log, metrics: role.metrics(WRITER_METRICS) }), [BUS, LOADER, STORE]);
     const writer = container.get<Writer>(WRITER);
+    touched = writer.touched;
     await writer.adoptInterfaces();
     role.background('log', writer.followLog);
     role.background('beat', writer.beat);

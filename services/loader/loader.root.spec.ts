@@ -1,13 +1,16 @@
 /** The loader as a process, in a namespace of its own, on the real kernel: what it wires, writes, keeps over kill -9, and puts back. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 
-import { cgroupRoot, createCgroup, createNetns, deleteNetns, filterDelete, inNetnsAt, linkDelete, netnsPath, openNetlink, removeCgroup, vethAdd, type Netlink } from '@seine/kernel';
+import {
+  addressAdd, ATTACH, BPF_F_BEFORE, cgroupRoot, closeFd, createCgroup, createNetns, deleteNetns, filterDelete, inNetnsAt, linkCreate, linkDelete, linkDetach, linkUp, loadObject, netnsPath, openNetlink,
+  openSocket, pinned, programInfo, queryPrograms, receiveFrom, removeCgroup, sendTo, vethAdd, type LoadedObject, type Netlink,
+} from '@seine/kernel';
 import { echoOf, MAPS } from '@seine/layout';
 import { connectUnix, type Applied, type Attachment, type Hello, type MapEntry, type Plumbed, type UnixClient } from '@seine/node';
 import { eventually } from '@seine/testkit';
@@ -91,6 +94,115 @@ describe('a pod\'s wire', () => {
   });
 });
 
+/** Pods of no policy are closed (203): what arrives has passed no program of Seine's. */
+describe('a pod that is closed', () => {
+  const ADDRESS = '10.244.1.2';
+  const NODE = '192.168.7.1';
+  const inNode = <T>(act: () => T): T => inNetnsAt(netnsPath(NAME), act);
+  let foreign: LoadedObject;
+  let foreignId: number;
+  let index: number;
+  let links: number[] = [];
+  let sender: number;
+  let receiver: number;
+  const standing = () => inNode(() => [ATTACH.tcxIngress, ATTACH.tcxEgress].map((hook) => queryPrograms(index, hook)!));
+  const firstAgain = async (): Promise<void> => { await eventually(async () => (await attachments()).length === 0); };
+  /** One datagram from the node to the pod, and whether the pod has it. */
+  const arrives = async (): Promise<boolean> => {
+    const text = Buffer.from(`${process.hrtime.bigint()}`);
+    expect(sendTo(sender, text, ADDRESS, 53)).toBeUndefined();
+    const end = performance.now() + 100;
+    do {
+      for (let got = receiveFrom(receiver, Buffer.alloc(64)); got !== undefined; got = receiveFrom(receiver, Buffer.alloc(64))) if (got.data.equals(text)) return true;
+      await new Promise((resolve) => { setTimeout(resolve, 5); });
+    } while (performance.now() < end);
+    return false;
+  };
+  const standInFront = (): void => { links.push(inNode(() => linkCreate(foreign.programFd('foreign_ok'), index, ATTACH.tcxEgress, BPF_F_BEFORE))); };
+  beforeAll(async () => {
+    foreign = loadObject('bpf/build/foreign.o');
+    foreignId = programInfo(foreign.programFd('foreign_ok')).id;
+    index = netlink.linkIndex(POD)!;
+    netlink.transact([linkUp(1), addressAdd({ index: 1, address: NODE, length: 32 })]);
+    sender = inNode(() => openSocket({ type: 'datagram', address: NODE }));
+    receiver = inNetnsAt(netnsPath(`${NAME}-pod`), () => openSocket({ type: 'datagram', address: ADDRESS, port: 53 }));
+    await eventually(() => standing().every((ids) => ids.length === 1));
+  });
+  afterEach(async () => {
+    links.forEach(closeFd);
+    links = [];
+    netlink.transact([filterDelete(index, 'egress')]);
+    await client.call('reattach', { interfaces: [POD] });
+    await firstAgain();
+  });
+  afterAll(() => {
+    closeFd(sender);
+    closeFd(receiver);
+    foreign.close();
+  });
+
+  test('has links at TCX beside its filters, and hears nothing', async () => {
+    expect(standing()).toEqual([[expect.any(Number)], [expect.any(Number)]]);
+    expect(standing().map(([id]) => id)).toEqual((['ingress', 'egress'] as const).map((direction) => netlink.filterProgram(index, direction)));
+    expect(await arrives()).toBe(false);
+  });
+  test('stays closed behind a foreign program at TCX that says OK to everything, once it is put back in front', async () => {
+    standInFront();
+    expect(await arrives()).toBe(true); // that is the danger: neither link nor filter was asked
+    const ours = netlink.filterProgram(index, 'egress')!;
+    expect(await attachments()).toEqual([{ hook: `${POD} tcx egress`, want: `program ${ours} first`, have: `programs ${foreignId}, ${ours}` }]);
+    expect(await client.call('reattach', { interfaces: [POD] })).toEqual([`tcx links of ${POD}`]);
+    await firstAgain();
+    expect(standing()[1]).toEqual([ours, foreignId]);
+    expect(await arrives()).toBe(false);
+  });
+  test('stays closed where such a program came first, while nobody of ours was there', async () => {
+    await kill();
+    for (const direction of ['ingress', 'egress']) rmSync(join(PINS, `tcx_${POD}_${direction}`));
+    await eventually(() => standing().every((ids) => ids.length === 0));
+    standInFront();
+    await start();
+    expect(await attachments()).toEqual([{ hook: `${POD} tcx egress`, want: expect.any(String), have: `programs ${foreignId}` }]);
+    await client.call('reattach', { interfaces: [POD] });
+    await firstAgain();
+    expect(await arrives()).toBe(false);
+  }, 60_000);
+  test('stays closed without its qdisc, by its links alone', async () => {
+    execFileSync('nsenter', [`--net=${netnsPath(NAME)}`, 'tc', 'qdisc', 'del', 'dev', POD, 'clsact']);
+    expect(await arrives()).toBe(false);
+    expect((await attachments()).map(({ hook }) => hook)).toEqual([`${POD} tc ingress`, `${POD} tc egress`]);
+  });
+  test('stays closed without its links, by its filters alone', async () => {
+    for (const direction of ['ingress', 'egress']) {
+      const link = pinned(join(PINS, `tcx_${POD}_${direction}`))!;
+      await linkDetach(link);
+      closeFd(link);
+    }
+    expect(standing()).toEqual([[], []]);
+    expect(await arrives()).toBe(false);
+    expect((await attachments()).map(({ hook, have }) => [hook, have])).toEqual([[`${POD} tcx ingress`, 'nothing'], [`${POD} tcx egress`, 'nothing']]);
+  });
+  test('and whoever touches its programs is told of at once, others\' and Seine\'s own changes are not', async () => {
+    const told: string[] = [];
+    const watcher = await connectUnix(join(directory, 'loader.sock'), (name) => { told.push(name); });
+    await watcher.call('watch');
+    netlink.transact([vethAdd({ near: { name: 'other' }, far: { name: 'otherp' } }), linkDelete('other')]);
+    await client.call('plumb', { netns: netnsPath(`${NAME}-pod`), podInterface: 'eth1', hostInterface: 'sn000000000001', address: '10.244.1.9', podMac: '0a:58:0a:f4:01:09', mtu: 1400 });
+    await client.call('unplumb', { hostInterface: 'sn000000000001' });
+    await watcher.call('hello');
+    expect(told).toEqual([]);
+    netlink.transact([filterDelete(index, 'egress')]);
+    await eventually(() => told.includes('touched'));
+    watcher.close();
+  });
+  test('and a foreign filter that came in front of Seine\'s is found, and moved behind it', async () => {
+    execFileSync('nsenter', [`--net=${netnsPath(NAME)}`, 'tc', 'filter', 'add', 'dev', POD, 'egress', 'prio', '1', 'handle', '7', 'bpf', 'da', 'obj', 'bpf/build/foreign.o', 'sec', 'tc']);
+    expect(await attachments()).toEqual([{ hook: `${POD} tc egress`, want: expect.any(String), have: expect.stringMatching(/^\d+$/) }]);
+    expect(await client.call('reattach', { interfaces: [POD] })).toEqual([`filters of ${POD}`]);
+    expect(await attachments()).toEqual([]);
+  });
+});
+
 describe('the uplink', () => {
   const rows = async (): Promise<readonly unknown[]> => (await dump('sn_uplink_01')).map(({ key }) => key['value']);
   test('has its programs and its row from the start', async () => {
@@ -110,8 +222,8 @@ describe('the uplink', () => {
     expect(await attachments()).toContainEqual({ hook: `${UPLINK} tc ingress`, want: expect.any(String), have: 'no such interface' });
     netlink.transact([vethAdd({ near: { name: UPLINK }, far: { name: 'far0' } })]);
     expect(await attachments()).toContainEqual({ hook: `uplink ${UPLINK}`, want: `a row for interface ${netlink.linkIndex(UPLINK)!}`, have: 'nothing' });
-    expect(await client.call('reattach', { interfaces: [POD] })).toEqual([`uplink ${former}, no more`, `filters of ${UPLINK}`, `uplink ${UPLINK}`]);
-    expect(await attachments()).toEqual([]);
+    expect(await client.call('reattach', { interfaces: [POD] })).toEqual([`uplink ${former}, no more`, `filters of ${UPLINK}`, `uplink ${UPLINK}`, `tcx links of ${UPLINK}`]);
+    await eventually(async () => (await attachments()).length === 0);
   });
   test('that the next process is not given loses row and filters', async () => {
     const index = netlink.linkIndex(UPLINK)!;

@@ -21,7 +21,7 @@ await runRole({
     const { pinRoot, bpfDir, cgroup, ctSize, uplinks, runDir } = role.config;
     const container = new Container({ defaultScope: 'Singleton' });
     container.bind<NodeObjects>(OBJECTS).toResolvedValue(() => openObjects({ pinRoot, bpfDir, cgroup, ctSize }));
-    container.bind<Loader>(LOADER).toResolvedValue((objects: NodeObjects) => createLoader(objects, uplinks, role.log, role.metrics(LOADER_METRICS)), [OBJECTS]);
+    container.bind<Loader>(LOADER).toResolvedValue((objects: NodeObjects) => createLoader({ objects, pinRoot, uplinks, log: role.log, metrics: role.metrics(LOADER_METRICS) }), [OBJECTS]);
     const loader = container.get<Loader>(LOADER);
     role.onStop('loader', loader.stop);
     const server = await serveUnix(join(runDir, SOCKET.loader), loader.handle);

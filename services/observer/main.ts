@@ -1,5 +1,6 @@
 // loader ──► samples ──► observer ──► flows (bus, unix socket)          writer ──► names
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 
 import { Container } from 'inversify';
 
@@ -29,10 +30,7 @@ await runRole({
     role.background('samples', async (signal) => {
       while (!signal.aborted) {
         await loader.call('samples').catch(() => {});
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, 250);
-          signal.addEventListener('abort', () => { clearTimeout(timer); resolve(); }, { once: true });
-        });
+        await pause(250, undefined, { signal }).catch(() => {}); // aborted: the loop ends
       }
     });
     const server = await serveUnix(join(runDir, SOCKET.observer), observer.handle);

@@ -9,7 +9,7 @@ import type { Entries, MapHandle, MapKernel, MapSpec } from './port.ts';
 const CMD = {
   mapCreate: 0, lookup: 1, update: 2, delete: 3, nextKey: 4, objPin: 6, objGet: 7, testRun: 10, progNextId: 11,
   progFdById: 13, mapFdById: 14, info: 15, query: 16, lookupBatch: 24, updateBatch: 26, deleteBatch: 27,
-  linkCreate: 28, linkUpdate: 29, iterCreate: 33, mapNextId: 12, linkNextId: 31, linkFdById: 30,
+  linkCreate: 28, linkUpdate: 29, iterCreate: 33, linkDetach: 34, mapNextId: 12, linkNextId: 31, linkFdById: 30,
 } as const;
 
 const MAP_TYPES = ['unspec', 'hash', 'array', 'prog_array', 'perf_event_array', 'percpu_hash', 'percpu_array', 'stack_trace', 'cgroup_array', 'lru_hash',
@@ -223,18 +223,31 @@ export const ATTACH = {
 } as const;
 export type AttachType = (typeof ATTACH)[keyof typeof ATTACH];
 
-const BPF_F_BEFORE = 1 << 3;
+/** Before all others at a TCX hook. */
+export const BPF_F_BEFORE = 1 << 3;
 
-/** A link on a cgroup directory (its fd), an interface (its index; before all others), synchronous. */
-export const linkCreate = (programFd: number, targetFd: number, attachType: AttachType): number =>
-  call(CMD.linkCreate, 'attach', attr().u32(0, programFd).u32(4, targetFd).u32(8, attachType));
+/** A link on a cgroup directory (its fd) or at a TCX hook (an interface's index), synchronous. */
+export const linkCreate = (programFd: number, target: number, attachType: AttachType, flags = 0): number =>
+  call(CMD.linkCreate, 'attach', attr().u32(0, programFd).u32(4, target).u32(8, attachType).u32(12, flags));
 
-/** A TCX link before all others; waits for RCU, so on a pool thread. The interface index is of the process's own namespace. */
+/** For calls that wait for RCU: on a pool thread, which lives in the process's own namespace. @returns the result or -errno */
+const tryCallAsync = async (command: number, attribute: Attr): Promise<number> => {
+  const result = await syscallAsync('bpf', command, addressOf(attribute.bytes), ATTR_SIZE);
+  void attribute.bytes; // referenced until the kernel is done with it
+  return result;
+};
+
+/** A TCX link before all others. @throws SEINE_KERNEL_EEXIST where the program stands at that hook already, at whatever place */
 export const tcxLinkFirst = async (programFd: number, ifindex: number, attachType: AttachType): Promise<number> => {
-  const bytes = attr().u32(0, programFd).u32(4, ifindex).u32(8, attachType).u32(12, BPF_F_BEFORE);
-  const result = await syscallAsync('bpf', CMD.linkCreate, addressOf(bytes.bytes), ATTR_SIZE);
+  const result = await tryCallAsync(CMD.linkCreate, attr().u32(0, programFd).u32(4, ifindex).u32(8, attachType).u32(12, BPF_F_BEFORE));
   if (result < 0) throw kernelError('attach tcx', -result);
   return result;
+};
+
+/** Takes a link's program off; the link itself stays, and does nothing any more. One that was taken off already is no error. */
+export const linkDetach = async (linkFd: number): Promise<void> => {
+  const result = await tryCallAsync(CMD.linkDetach, attr().u32(0, linkFd));
+  if (result < 0) throw kernelError('detach', -result);
 };
 
 export const linkUpdate = (linkFd: number, programFd: number): void => { call(CMD.linkUpdate, 'replace program', attr().u32(0, linkFd).u32(4, programFd)); };

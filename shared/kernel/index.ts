@@ -2,6 +2,7 @@ export * from './bpf.ts';
 export * from './cgroup.ts';
 export { closeFd, gracePeriod, kernelError, openFd } from './libc.ts';
 export * from './netlink.ts';
+export * from './netlink-events.ts';
 export * from './netns.ts';
 export * from './object.ts';
 export * from './port.ts';

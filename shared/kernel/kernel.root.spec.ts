@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
 import {
-  addressAdd, clsactAdd, closeFd, createNetns, deleteNetns, filterReplace, gracePeriod, inNetnsAt, linkUp, loadObject, mapKernel, neighbourReplace, netnsCookie,
+  addressAdd, clsactAdd, closeFd, createNetns, deleteNetns, filterReplace, gracePeriod, inNetnsAt, linkCreate, linkDelete, linkDetach, linkUp, loadObject, mapKernel, neighbourReplace, netnsCookie,
   openFd, openNetlink, netnsPath, openRingBuffer, programInfo, queryPrograms, routeReplace, testRun, tcxLinkFirst, ATTACH, vethAdd, mapHandle,
 } from './index.ts';
 import { mapConformance } from './map.conformance.ts';
@@ -57,22 +57,29 @@ describe('programs', () => {
     object.close();
   });
 
-  test('stand first at a TCX hook and are seen there', async () => {
+  test('stand first at a TCX hook, in front of who was there, once each, until they are taken off', async () => {
     const object = loadObject('bpf/build/pod.o');
+    const other = loadObject('bpf/build/foreign.o');
     const name = `sntcx${process.pid % 1000}`;
     const netlink = openNetlink();
     netlink.transact([vethAdd({ near: { name }, far: { name: `${name}p` } })]);
     try {
       const index = netlink.linkIndex(name)!;
-      const link = await tcxLinkFirst(object.programFd('stub_from_pod'), index, ATTACH.tcxIngress);
-      expect(queryPrograms(index, ATTACH.tcxIngress)).toEqual([programInfo(object.programFd('stub_from_pod')).id]);
+      const [ours, theirs] = [object.programFd('stub_from_pod'), other.programFd('foreign_ok')];
+      const foreign = linkCreate(theirs, index, ATTACH.tcxIngress);
+      const link = await tcxLinkFirst(ours, index, ATTACH.tcxIngress);
+      expect(queryPrograms(index, ATTACH.tcxIngress)).toEqual([programInfo(ours).id, programInfo(theirs).id]);
+      await expect(tcxLinkFirst(ours, index, ATTACH.tcxIngress)).rejects.toMatchObject({ code: 'SEINE_KERNEL_EEXIST' });
+      await linkDetach(link);
+      await linkDetach(link);
+      expect(queryPrograms(index, ATTACH.tcxIngress)).toEqual([programInfo(theirs).id]);
       closeFd(link);
+      closeFd(foreign);
     } finally {
-      netlink.transact([{ what: 'clean up', bytes: vethAdd({ near: { name }, far: { name: `${name}p` } }).bytes, unless: ['EEXIST'] }]);
-      const { linkDelete } = await import('./netlink.ts');
       netlink.transact([linkDelete(name)]);
       netlink.close();
       object.close();
+      other.close();
     }
   });
 

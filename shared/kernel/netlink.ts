@@ -192,6 +192,8 @@ export const filterDelete = (index: number, direction: TcDirection): Request => 
 });
 
 export interface Netlink {
+  /** This socket's own number: what the kernel announces bears that of who asked for it. */
+  readonly port: number;
   /** Sends all in one call; the first that fails throws, naming it (later ones were tried too). */
   readonly transact: (requests: readonly Request[]) => void;
   readonly links: () => readonly Link[];
@@ -220,6 +222,8 @@ export const openNetlink = (): Netlink => {
   const local = Buffer.alloc(12);
   local.writeUInt16LE(AF_NETLINK, 0);
   must('netlink bind', c.bind(fd, local, local.length) as number);
+  must('netlink name', c.getsockname(fd, local, Buffer.from([local.length, 0, 0, 0])) as number);
+  const port = local.readUInt32LE(4);
   const buffer = Buffer.alloc(256 * 1024);
   let sequence = 0;
 
@@ -282,6 +286,7 @@ export const openNetlink = (): Netlink => {
   });
 
   return {
+    port,
     transact,
     links,
     linkIndex: (name) => links().find((link) => link.name === name)?.index,

@@ -32,6 +32,9 @@ export interface PlumbOrder {
 }
 export interface Plumbed { readonly ifindex: number }
 
+/** What stands for a hook of an interface that is not there. */
+export const NO_INTERFACE = 'no such interface';
+
 /** What is attached where: verify compares it with what should be. */
 export interface Attachment { readonly hook: string; readonly want: string; readonly have: string }
 

@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 
@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
 import { eventually } from '@seine/testkit';
 
-import { json, keysOf, removeKey, ROOT, SEINE, seine, SHOP, type Endpoint, type MapItem } from './lab.ts';
+import { bpftool, json, keysOf, removeKey, ROOT, SEINE, seine, SHOP, type Endpoint, type MapItem, type ProbeReport } from './lab.ts';
 
 const LAB = 'e2ekill';
 const CLUSTER = ['watcher', 'identity-allocator', 'ipam', 'policy-compiler', 'service-compiler', 'nats-server'] as const;
@@ -69,6 +69,20 @@ describe('a lab that repairs', () => {
     expect(Date.now() - startedMs).toBeLessThan(5_000);
     expect(readFileSync(`${ROOT}.seine/lab/${LAB}/logs/datapath-writer-n2.log`, 'utf8')).toContain('drift: the kernel differs from the log');
   }, 20_000);
+
+  test('puts back programs that somebody took off, and a wire that somebody deleted', async () => {
+    const [pod, other, gone] = [at('catalogue'), at('payment'), at('orders')];
+    const inNode = ({ nodeNetns }: Endpoint, ...command: readonly string[]): void => { execFileSync('nsenter', [`--net=/run/netns/${nodeNetns}`, ...command]); };
+    const slots = (await json<readonly MapItem[]>('get', 'maps', '--node', 'n1', '--name', LAB)).find(({ name }) => name === 'sn_progs_01')!;
+    inNode(pod, 'tc', 'qdisc', 'del', 'dev', pod.hostInterface, 'clsact');
+    bpftool('link', 'detach', 'pinned', `/sys/fs/bpf/seine-${LAB}/${other.node}/tcx_${other.hostInterface}_egress`);
+    inNode(gone, 'ip', 'link', 'del', gone.hostInterface);
+    removeKey(slots.id, keysOf(slots.id)[0]!);
+    await eventually(async () => (await seine('verify', '--name', LAB)).code === 0, 10_000);
+    const log = ['n1', 'n2'].map((node) => readFileSync(`${ROOT}.seine/lab/${LAB}/logs/datapath-writer-${node}.log`, 'utf8')).join('');
+    for (const hook of [`${pod.hostInterface} tc ingress`, `${other.hostInterface} tcx egress`, `${gone.hostInterface} tc ingress`, 'slot 0 (from_pod)']) expect(log).toContain(`"hook":"${hook}"`);
+    expect((await json<ProbeReport>('probe', '--probes', `${SHOP}/probes.json`, '--name', LAB)).probes.filter(({ ok }) => !ok).map(({ from, to }) => `${from} ${to}`)).toEqual(['shop/carts shop/carts-db']);
+  }, 60_000);
 
   test('holds what the log says after twenty random changes', async () => {
     let seed = 42;

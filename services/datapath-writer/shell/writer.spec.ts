@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Bus, Followed } from '@seine/bus';
 import { FOLDED_MAPS } from '@seine/layout';
 import { SeineError } from '@seine/model';
-import type { ApplyOrder, DumpReport, LocalEndpoint, MapEntry, NodeVerify, PersistentUnix } from '@seine/node';
+import { NO_INTERFACE, type ApplyOrder, type DumpReport, type LocalEndpoint, type MapEntry, type NodeVerify, type PersistentUnix } from '@seine/node';
 import { createRegistry } from '@seine/role';
 import { eventually } from '@seine/testkit';
 
@@ -27,17 +27,19 @@ const rememberingLoader = () => {
   const links = new Map<string, number>();
   const orders: string[] = [];
   let written = 0;
+  let nextIndex = 9;
   let away = false;
   const call = async (op: string, body: unknown): Promise<unknown> => {
     if (away) throw new SeineError('SEINE_PEER_UNREACHABLE', 'the loader is away');
     if (op !== 'dump') orders.push(op);
     switch (op) {
-      case 'plumb': { const name = (body as { hostInterface: string }).hostInterface; links.set(name, links.size + 10); return { ifindex: links.get(name) }; }
+      case 'plumb': { const name = (body as { hostInterface: string }).hostInterface; links.set(name, (nextIndex += 1)); return { ifindex: links.get(name) }; }
       case 'unplumb': links.delete((body as { hostInterface: string }).hostInterface); return null;
       case 'dump': return [...maps.get((body as { map: string }).map)!.values()];
       case 'interfaces': return [...links].map(([name, index]) => ({ name, index }));
       case 'routes': return { failed: [] };
-      case 'attachments': return [];
+      case 'attachments': return (body as { interfaces: readonly string[] }).interfaces.filter((name) => !links.has(name)).map((name) => ({ hook: `${name} tc ingress`, want: 'program 7', have: NO_INTERFACE }));
+      case 'reattach': return [];
       case 'apply':
         for (const step of (body as ApplyOrder).steps) {
           if (step.step === 'upsert') for (const entry of step.rows) { written += 1; maps.get(step.map)!.set(keyText(entry.key), entry); }
@@ -205,6 +207,37 @@ test('a restart finds its table and writes no row again', async () => {
   const second = await started();
   expect(loader.written()).toBe(before);
   expect((await second.ask<NodeVerify>('verify')).digestKernel).toBe(dump.digestKernel);
+});
+
+describe('a wire that somebody deleted', () => {
+  const indexes = (): readonly unknown[] => [...loader.maps.get('sn_endpoint_01')!.values()].map(({ value }) => value['ifindex']);
+  test('is laid again as soon as it is told of, and its rows name the new interface', async () => {
+    const { cni, writer, ask } = await started();
+    await cni('ADD', 'web');
+    await cni('ADD', 'db');
+    expect(indexes()).toEqual([10, 11]);
+    const beating = writer.beat(stop.signal);
+    loader.links.delete([...loader.links.keys()][0]!);
+    writer.touched();
+    await eventually(() => loader.links.size === 2 && indexes().includes(12), 900); // sooner than the next look
+    expect(indexes()).toEqual([12, 11]);
+    expect(await ask<NodeVerify>('verify')).toMatchObject({ differences: [], programs: [] });
+    stop.abort();
+    await beating;
+  });
+  test('is not laid again for a pod that is taken away meanwhile', async () => {
+    const { cni, writer, ask } = await started();
+    await cni('ADD', 'web');
+    const beating = writer.beat(stop.signal);
+    loader.links.clear();
+    writer.touched();
+    await cni('DEL', 'web');
+    await eventually(async () => (await ask<readonly LocalEndpoint[]>('endpoints')).length === 0);
+    expect(await ask<NodeVerify>('verify')).toMatchObject({ differences: [], programs: [] });
+    stop.abort();
+    await beating;
+    expect(endpointAddresses()).toEqual([]);
+  });
 });
 
 test('a log that is not trusted freezes what others decide; what is local goes on', async () => {

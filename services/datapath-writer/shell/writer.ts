@@ -10,7 +10,10 @@ import { readFileSync } from 'node:fs';
 import { appliedSubject, type Bus } from '@seine/bus';
 import { echoOfBytes, encode, FOLDED_MAPS, MAPS } from '@seine/layout';
 import { dropReasonName, isNodeIdentity, isSeineError, NODE_IDENTITY_BASE, SeineError } from '@seine/model';
-import type { AnyRow, Applied, Attachment, CanonicalEntry, CniRequest, DumpReport, Handler, Hello, LocalEndpoint, MapEntry, NodeRoute, NodeStatus, NodeVerify, PersistentUnix, Plumbed } from '@seine/node';
+import {
+  NO_INTERFACE, type AnyRow, type Applied, type Attachment, type CanonicalEntry, type CniRequest, type DumpReport, type Handler, type Hello, type LocalEndpoint, type MapEntry, type NodeRoute, type NodeStatus, type NodeVerify,
+  type PersistentUnix, type Plumbed, type PlumbOrder,
+} from '@seine/node';
 import { withSpan, type Logger, type MetricDefinitions, type Metrics } from '@seine/role';
 
 import {
@@ -253,6 +256,9 @@ export const createWriter = (ports: WriterPorts) => {
     return address;
   };
 
+  const plumbOrder = ({ netns, podInterface, hostInterface, addresses }: Pick<LocalEndpoint, 'netns' | 'podInterface' | 'hostInterface' | 'addresses'>): PlumbOrder =>
+    ({ netns, podInterface, hostInterface, address: addresses[0]!, podMac: podMac(addresses), mtu: ports.mtu });
+
   const resultOf = (endpoint: LocalEndpoint, version: string): unknown => cniResult({
     version, hostInterface: endpoint.hostInterface, hostMac: HOST_MAC, podInterface: endpoint.podInterface, podMac: podMac(endpoint.addresses), netns: endpoint.netns,
     address: endpoint.addresses[0]!, mtu: ports.mtu,
@@ -288,7 +294,7 @@ export const createWriter = (ports: WriterPorts) => {
     const spent: Record<string, number> = {};
     const spend = (what: string): void => { spent[what] = Math.round((performance.now() - startMs) * 10) / 10; };
     try {
-      const { ifindex } = await loader.call<Plumbed>('plumb', { netns: call.netns, podInterface: call.podInterface, hostInterface, address, podMac: podMac([address]), mtu: ports.mtu });
+      const { ifindex } = await loader.call<Plumbed>('plumb', plumbOrder({ netns: call.netns, podInterface: call.podInterface, hostInterface, addresses: [address] }));
       spend('wiredMs');
       try {
         await waitFor(() => state.podIdentities.get(call.pod)?.uid === call.uid, ports.identityPatienceMs,
@@ -349,10 +355,13 @@ export const createWriter = (ports: WriterPorts) => {
     }
   };
 
+  const hostInterfaces = () => ({ interfaces: endpoints().map(({ hostInterface }) => hostInterface) });
+  const lostAttachments = (): Promise<readonly Attachment[]> => loader.call<readonly Attachment[]>('attachments', hostInterfaces());
+
   const compare = async (): Promise<NodeVerify> => {
     const have = canonicalEntries(await dumpKernel(), names());
     const want = canonicalEntries(desired, names());
-    const programs = await loader.call<readonly Attachment[]>('attachments', { interfaces: endpoints().map(({ hostInterface }) => hostInterface) });
+    const programs = await lostAttachments();
     return { node, seq: appliedSeq, rows: have.length, digestLog: digestOf(want), digestKernel: digestOf(have), differences: differences(want, have, state), programs };
   };
 
@@ -364,13 +373,35 @@ export const createWriter = (ports: WriterPorts) => {
     return changes === before && found.differences.length + found.programs.length > 0 ? found : undefined;
   };
 
-  const repairDrift = async (found: NodeVerify): Promise<void> => {
-    metrics.drift.add(found.differences.length + found.programs.length);
-    for (const difference of found.differences) log.warn('drift: the kernel differs from the log', { ...difference });
-    for (const program of found.programs) log.warn('drift: attachment lost', { ...program });
-    if (found.programs.length > 0) await loader.call('reattach', { interfaces: endpoints().map(({ hostInterface }) => hostInterface) });
-    realized = undefined;
-    await reconcile();
+  /** A wire that somebody deleted is laid again: the pod still has its namespace. In line with the container's own requests, so not in turn. */
+  const rewire = async (): Promise<void> => {
+    const there = new Set((await loader.call<readonly { readonly name: string }[]>('interfaces')).map(({ name }) => name));
+    for (const { containerId, hostInterface } of endpoints()) {
+      if (there.has(hostInterface)) continue;
+      await inLine(`container ${containerId}`, async () => {
+        const endpoint = local.get(containerId);
+        if (endpoint === undefined) return;
+        try {
+          const { ifindex } = await loader.call<Plumbed>('plumb', plumbOrder(endpoint));
+          local.set(containerId, { ...endpoint, ifindex });
+          saveTable();
+        } catch (error) {
+          log.warn('a deleted interface could not be wired again', { pod: endpoint.pod, error: (error as Error).message });
+        }
+      });
+    }
+  };
+
+  const repairDrift = async ({ differences: rowsFound, programs }: Pick<NodeVerify, 'differences' | 'programs'>): Promise<void> => {
+    metrics.drift.add(rowsFound.length + programs.length);
+    for (const difference of rowsFound) log.warn('drift: the kernel differs from the log', { ...difference });
+    for (const program of programs) log.warn('drift: attachment lost', { ...program });
+    if (programs.some(({ have }) => have === NO_INTERFACE)) await rewire();
+    await inTurn(async () => {
+      if (programs.length > 0) await loader.call('reattach', hostInterfaces());
+      if (rowsFound.length > 0) realized = undefined;
+      await reconcile();
+    });
     repairs += 1;
   };
 
@@ -427,17 +458,27 @@ export const createWriter = (ports: WriterPorts) => {
     if (!signal.aborted) await new Promise<void>((resolve) => { signal.addEventListener('abort', () => { resolve(); }, { once: true }); }); // frozen
   };
 
+  let touched = false;
+  let wakeBeat = (): void => {};
   const beat = async (signal: AbortSignal): Promise<void> => {
     let last = 0;
+    signal.addEventListener('abort', () => { wakeBeat(); }, { once: true });
     while (!signal.aborted) {
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, REPORT_EVERY_MS);
-        signal.addEventListener('abort', () => { clearTimeout(timer); resolve(); }, { once: true });
+        const timer = setTimeout(resolve, touched ? 0 : REPORT_EVERY_MS);
+        wakeBeat = () => { clearTimeout(timer); resolve(); };
       });
       reportSoon();
-      if (!ports.repair || Date.now() - last < DRIFT_EVERY_MS || signal.aborted) continue;
-      last = Date.now();
-      await findDrift().then((found) => (found === undefined ? undefined : inTurn(() => repairDrift(found)))).catch((error: unknown) => { log.warn('drift could not be checked', { error: (error as Error).message }); });
+      const due = Date.now() - last >= DRIFT_EVERY_MS;
+      if (!ports.repair || signal.aborted || !(touched || due)) continue;
+      touched = false;
+      if (due) last = Date.now();
+      try {
+        const found = due ? await findDrift() : { differences: [], programs: await lostAttachments() };
+        if (found !== undefined && found.differences.length + found.programs.length > 0) await repairDrift(found);
+      } catch (error) {
+        log.warn('drift could not be checked', { error: (error as Error).message });
+      }
     }
   };
 
@@ -452,6 +493,8 @@ export const createWriter = (ports: WriterPorts) => {
   };
 
   return { handle, followLog, beat, adoptInterfaces,
+    /** Somebody touched an interface of this node: what is attached is looked at now. */
+    touched: (): void => { touched = true; wakeBeat(); },
     waitInSync: (): Promise<void> => waitFor(() => inSync && rows !== undefined, 60_000, () => new SeineError('SEINE_LOG_UNREADABLE', 'the log was not read within 60 s')),
   };
 };

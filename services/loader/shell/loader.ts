@@ -3,16 +3,18 @@
  *
  *   writer ──► orders ──► maps, programs, links, routes          kernel ──► samples ──► observer
  */
-import { mapKernel, openNetlink, openRingBuffer, queryPrograms, runMapIterator } from '@seine/kernel';
+import { mapKernel, openNetlink, openNetlinkEvents, openRingBuffer, runMapIterator } from '@seine/kernel';
 import { decodeAll, FOLDED_MAPS, MAPS, SAMPLE, type MapName, type StructLayout } from '@seine/layout';
 import { SeineError } from '@seine/model';
-import type { ApplyOrder, Attachment, Connection, Handler, Hello, MapEntry, NodeRoute, PlumbOrder } from '@seine/node';
+import type { ApplyOrder, Connection, Handler, Hello, MapEntry, NodeRoute, PlumbOrder } from '@seine/node';
 import type { Logger, MetricDefinitions, Metrics } from '@seine/role';
 
 import { applyOrder } from './apply.ts';
-import type { NodeObjects, Place } from './objects.ts';
-import { attachStubs, plumb, prepareNode, setRoutes, unplumb } from './plumb.ts';
-import { setUplinks, uplinkRows } from './uplinks.ts';
+import { createAttachments } from './attachments.ts';
+import type { NodeObjects } from './objects.ts';
+import { plumb, prepareNode, setRoutes, unplumb } from './plumb.ts';
+import { openTcx, type Interface } from './tcx.ts';
+import { setUplinks } from './uplinks.ts';
 
 export const LOADER_METRICS = {
   writes: { type: 'counter', name: 'map_writes_total', help: 'Entries written to maps.' },
@@ -27,13 +29,32 @@ const DRAIN_QUIET_MS = 6;
 const QUIET_AFTER_DRAINS = 50;
 const COLLECT_EVERY_MS = 30_000;
 
-/** @param uplinks names of the interfaces towards other nodes and the world; one that is not there is reported as drift */
-export const createLoader = (objects: NodeObjects, uplinks: readonly string[], log: Logger, metrics: Metrics<typeof LOADER_METRICS>) => {
+/** Pods' host sides, as the writer names them. */
+const POD_INTERFACE = /^sn[0-9a-f]{12}$/;
+
+export interface LoaderPorts {
+  readonly objects: NodeObjects;
+  readonly pinRoot: string;
+  /** Interfaces towards other nodes and the world; one that is not there is reported as drift. */
+  readonly uplinks: readonly string[];
+  readonly log: Logger;
+  readonly metrics: Metrics<typeof LOADER_METRICS>;
+}
+
+export const createLoader = ({ objects, pinRoot, uplinks, log, metrics }: LoaderPorts) => {
   const netlink = openNetlink();
+  const events = openNetlinkEvents(netlink.port);
   prepareNode();
   setUplinks(netlink, objects, uplinks);
+  const ours = new Map(netlink.links().flatMap(({ name, index }): readonly [string, Interface][] => {
+    if (uplinks.includes(name)) return [[name, { name, index, place: 'uplink' }]];
+    return POD_INTERFACE.test(name) ? [[name, { name, index, place: 'pod' }]] : [];
+  }));
+  const tcx = openTcx({ objects, pinRoot, ours, log });
+  const attachments = createAttachments({ netlink, objects, uplinks, tcx });
   let routes: readonly NodeRoute[] = [];
   let observer: Connection | undefined;
+  let watcher: Connection | undefined;
   /** Orders that write are one after the other. */
   let turn: Promise<unknown> = Promise.resolve();
   const inTurn = <T>(work: () => Promise<T> | T): Promise<T> => {
@@ -58,47 +79,6 @@ export const createLoader = (objects: NodeObjects, uplinks: readonly string[], l
     return keyRows.map((key, index) => ({ key, value: valueRows[index]! }) as unknown as MapEntry); // folded maps hold no 64-bit numbers
   };
 
-  const attachments = (interfaces: readonly string[]): readonly Attachment[] => {
-    const links = new Map(netlink.links().map((link) => [link.name, link.index]));
-    const found: Attachment[] = [];
-    const places: readonly { readonly name: string; readonly place: Place }[] = [...interfaces.map((name) => ({ name, place: 'pod' as const })), ...uplinks.map((name) => ({ name, place: 'uplink' as const }))];
-    for (const { name, place } of places) {
-      const index = links.get(name);
-      for (const direction of ['ingress', 'egress'] as const) {
-        const want = String(objects.stub(place, direction).id);
-        const have = index === undefined ? 'no such interface' : String(netlink.filterProgram(index, direction) ?? 'nothing');
-        if (have !== want) found.push({ hook: `${name} tc ${direction}`, want: `program ${want}`, have });
-      }
-    }
-    const rows = uplinkRows(objects);
-    for (const name of uplinks) {
-      const index = links.get(name);
-      if (index !== undefined && !rows.includes(index)) found.push({ hook: `uplink ${name}`, want: `a row for interface ${index}`, have: 'nothing' });
-    }
-    for (const { slot, name, id } of objects.slots) {
-      const value = mapKernel.lookup(objects.map('sn_progs_01'), Uint8Array.of(slot, 0, 0, 0));
-      const have = value === undefined ? 0 : new DataView(value.buffer, value.byteOffset).getUint32(0, true);
-      if (have !== id) found.push({ hook: `slot ${slot} (${name})`, want: `program ${id}`, have: have === 0 ? 'nothing' : `program ${have}` });
-    }
-    for (const { hook, attachType, id } of objects.socketPrograms) {
-      if (queryPrograms(objects.cgroupFd, attachType)?.includes(id) !== true) found.push({ hook: `cgroup ${hook}`, want: `program ${id}`, have: 'nothing' });
-    }
-    return found;
-  };
-
-  const reattach = (interfaces: readonly string[]): readonly string[] => {
-    const links = new Map(netlink.links().map((link) => [link.name, link.index]));
-    const put = [...objects.repair(), ...setUplinks(netlink, objects, uplinks)];
-    for (const name of interfaces) {
-      const index = links.get(name);
-      if (index === undefined) continue;
-      if (netlink.filterProgram(index, 'ingress') === objects.stub('pod', 'ingress').id && netlink.filterProgram(index, 'egress') === objects.stub('pod', 'egress').id) continue;
-      attachStubs(netlink, objects, 'pod', index);
-      put.push(`filters of ${name}`);
-    }
-    return put;
-  };
-
   const handle: Handler = async (op, body, connection) => {
     switch (op) {
       case 'hello': return hello();
@@ -110,20 +90,30 @@ export const createLoader = (objects: NodeObjects, uplinks: readonly string[], l
         return applied;
       });
       case 'plumb': return inTurn(() => {
-        const plumbed = plumb(netlink, objects, body as PlumbOrder);
+        const order = body as PlumbOrder;
+        const plumbed = plumb(netlink, objects, order);
+        const wired: Interface = { name: order.hostInterface, index: plumbed.ifindex, place: 'pod' };
+        ours.set(wired.name, wired);
+        tcx.attachSoon(wired);
         metrics.plumbed.add();
         return plumbed;
       });
-      case 'unplumb': return inTurn(() => { unplumb(netlink, (body as { readonly hostInterface: string }).hostInterface); });
+      case 'unplumb': {
+        const { hostInterface } = body as { readonly hostInterface: string };
+        ours.delete(hostInterface);
+        await tcx.leave(hostInterface);
+        return inTurn(() => { unplumb(netlink, hostInterface); });
+      }
       case 'routes': return inTurn(() => {
         const wanted = (body as { readonly routes: readonly NodeRoute[] }).routes;
         const failed = setRoutes(netlink, wanted, routes);
         routes = wanted.filter(({ cidr }) => !failed.some((text) => text.startsWith(`${cidr} `)));
         return { failed };
       });
-      case 'interfaces': return netlink.links().filter(({ name }) => name.startsWith('sn')).map(({ name, index }) => ({ name, index }));
-      case 'attachments': return attachments((body as { readonly interfaces: readonly string[] }).interfaces);
-      case 'reattach': return inTurn(() => reattach((body as { readonly interfaces: readonly string[] }).interfaces));
+      case 'interfaces': return netlink.links().filter(({ name }) => POD_INTERFACE.test(name)).map(({ name, index }) => ({ name, index }));
+      case 'attachments': return attachments.lost((body as { readonly interfaces: readonly string[] }).interfaces);
+      case 'reattach': return inTurn(() => attachments.putBack((body as { readonly interfaces: readonly string[] }).interfaces));
+      case 'watch': watcher = connection; return {};
       case 'samples': observer = connection; return {};
       default: throw new SeineError('SEINE_ORDER_UNKNOWN', `${op}: no such order`);
     }
@@ -144,8 +134,15 @@ export const createLoader = (objects: NodeObjects, uplinks: readonly string[], l
   };
   let quietDrains = 0;
   let drainTimer: NodeJS.Timeout;
+  /** Somebody else touched what is attached here: the writer may want to look at once. */
+  const listen = (): void => {
+    const changed = events.changed();
+    if (changed !== 'all' && changed.size === 0) return;
+    if (changed === 'all' || [...ours.values()].some(({ index }) => changed.has(index))) watcher?.push('touched', {});
+  };
   const drainOn = (): void => {
     quietDrains = drain() > 0 ? 0 : quietDrains + 1;
+    listen();
     drainTimer = setTimeout(drainOn, quietDrains > QUIET_AFTER_DRAINS ? DRAIN_QUIET_MS : DRAIN_BUSY_MS);
   };
   drainOn();
@@ -160,7 +157,9 @@ export const createLoader = (objects: NodeObjects, uplinks: readonly string[], l
       clearTimeout(drainTimer);
       clearInterval(collectTimer);
       await turn;
+      await tcx.stop();
       ring.close();
+      events.close();
       netlink.close();
     },
   };

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 
 import {
-  addressAdd, clsactAdd, closeFd, filterReplace, inNetns, linkDelete, linkUp, neighbourReplace, openFd, openNetlink, routeDelete, routeReplace, vethAdd, type Netlink, type Request, type TcDirection,
+  addressAdd, clsactAdd, closeFd, filterDelete, filterReplace, inNetns, linkDelete, linkUp, neighbourReplace, openFd, openNetlink, routeDelete, routeReplace, vethAdd, type Netlink, type Request, type TcDirection,
 } from '@seine/kernel';
 import { SeineError } from '@seine/model';
 import type { NodeRoute, Plumbed, PlumbOrder } from '@seine/node';
@@ -24,9 +24,21 @@ export const prepareNode = (): void => {
 
 const FILTER_NAMES = { pod: { ingress: 'seine_from_pod', egress: 'seine_to_pod' }, uplink: { ingress: 'seine_from_netdev', egress: 'seine_to_netdev' } } as const;
 
+export const FILTER_DIRECTIONS = ['ingress', 'egress'] as const satisfies readonly TcDirection[];
+
+/** Do both stubs stand at the interface, and first? */
+export const stubsAttached = (netlink: Netlink, objects: NodeObjects, place: Place, index: number): boolean =>
+  FILTER_DIRECTIONS.every((direction) => netlink.filterProgram(index, direction) === objects.stub(place, direction).id);
+
 export const attachStubs = (netlink: Netlink, objects: NodeObjects, place: Place, index: number): void => {
   const filter = (direction: TcDirection): Request => filterReplace({ index, direction, programFd: objects.stub(place, direction).fd, name: FILTER_NAMES[place][direction] });
-  netlink.transact([clsactAdd(index), filter('ingress'), filter('egress')]);
+  netlink.transact([clsactAdd(index), ...FILTER_DIRECTIONS.map(filter)]);
+};
+
+/** Of filters with one priority the newest is asked first: where a foreign one came in front, ours goes and comes again. */
+export const reattachStubs = (netlink: Netlink, objects: NodeObjects, place: Place, index: number): void => {
+  netlink.transact(FILTER_DIRECTIONS.map((direction) => filterDelete(index, direction)));
+  attachStubs(netlink, objects, place, index);
 };
 
 /** All or nothing: a failure leaves no link behind. @throws SEINE_NETNS_UNKNOWN, SEINE_KERNEL_… naming the step */

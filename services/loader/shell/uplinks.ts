@@ -3,7 +3,7 @@ import { filterDelete, mapKernel, updateOne, type Netlink } from '@seine/kernel'
 import { decodeAll, encode, MAPS } from '@seine/layout';
 
 import type { NodeObjects } from './objects.ts';
-import { attachStubs } from './plumb.ts';
+import { reattachStubs, stubsAttached } from './plumb.ts';
 
 const ATTACHED = 1;
 
@@ -12,9 +12,6 @@ export const uplinkRows = (objects: NodeObjects): readonly number[] => {
   const { keys, count } = mapKernel.dump(objects.map('sn_uplink_01'));
   return decodeAll(MAPS.sn_uplink_01.key, keys, count).map(({ value }) => value);
 };
-
-const attached = (netlink: Netlink, objects: NodeObjects, index: number): boolean =>
-  (['ingress', 'egress'] as const).every((direction) => netlink.filterProgram(index, direction) === objects.stub('uplink', direction).id);
 
 /**
  * Programs before the row: a packet goes out past the stack only where its answer is met. What is no uplink any more loses its row first.
@@ -34,8 +31,8 @@ export const setUplinks = (netlink: Netlink, objects: NodeObjects, names: readon
     changed.push(`uplink ${link?.name ?? index}, no more`);
   }
   for (const { index, name } of uplinks) {
-    if (!attached(netlink, objects, index)) {
-      attachStubs(netlink, objects, 'uplink', index);
+    if (!stubsAttached(netlink, objects, 'uplink', index)) {
+      reattachStubs(netlink, objects, 'uplink', index);
       changed.push(`filters of ${name}`);
     }
     if (had.includes(index)) continue;

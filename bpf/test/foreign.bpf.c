@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+/* What somebody else might attach: it says OK to everything, and at TCX that is the last word. */
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_helpers.h>
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+SEC("tc")
+int foreign_ok(struct __sk_buff *skb)
+{
+	return TC_ACT_OK;
+}
