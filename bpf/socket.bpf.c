@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 /*
- * ClusterIP at the socket: connect and sendmsg replace the frontend by one of
+ * Frontends at the socket: connect and sendmsg replace the frontend by one of
  * its backends, recvmsg and getpeername show the frontend again. Attached to
- * the node's cgroup; IPv4 sockets and IPv6 sockets that speak to mapped
- * addresses share one path.
+ * the node's cgroup, so that pods and the node's own processes are served;
+ * both families share one path.
  */
 #include <linux/errno.h>
 
@@ -69,41 +69,31 @@ static __always_inline void remember(__u64 cookie, const struct target *backend,
 }
 
 /*
- * translate - replaces a frontend by a backend and remembers it for this socket.
+ * translate - replaces a frontend by a backend and remembers it for this socket. A frontend that not everybody may
+ * use is left to the packets' way, where clients have addresses.
  * @connects: a new draw; a datagram instead goes where the socket's others went
  *
- * Slot sets are immutable, so a slot that is not there means that the frontend
- * has a newer set: it is read again, once. Return: PASS (translated or no
- * frontend), or REFUSE.
+ * Return: PASS (translated or no frontend), or REFUSE.
  */
 static __noinline int translate(struct bpf_sock_addr *ctx, struct target *target, bool connects)
 {
-	struct frontend_key key = { .port = target->port, .protocol = target->protocol };
+	struct frontend_key asked = { .port = target->port, .protocol = target->protocol };
+	struct frontend_key key;
+	struct address client = {};
 	__u64 cookie = bpf_get_socket_cookie(ctx);
-	__u32 draw = connects ? bpf_get_prandom_u32() : echo_of(&cookie, sizeof(cookie));
-	struct backend *backend = NULL;
+	struct frontend frontend;
+	struct choice choice;
 
-	__builtin_memcpy(key.address, &target->address, 16);
-	for (int try = 0; try < 2 && !backend; try++) {
-		struct backend_slot_key slot = {};
-		struct frontend frontend;
-		__u32 *id;
-
-		if (!frontend_read(&key, &frontend))
-			return PASS;
-		if (!frontend.count)
-			break;
-		slot.slots = frontend.slots;
-		slot.index = draw % frontend.count;
-		id = bpf_map_lookup_elem(&sn_slot_01, &slot);
-		if (id)
-			backend = bpf_map_lookup_elem(&sn_backend_01, id);
-	}
-	if (!backend)
-		return refuse(&key);
-	__builtin_memcpy(&target->address, backend->address, 16);
-	target->port = backend->port;
-	remember(cookie, target, &key);
+	__builtin_memcpy(asked.address, &target->address, 16);
+	key = asked;
+	if (!frontend_find(&key, &frontend) || (frontend.flags & FRONTEND_RANGES))
+		return PASS;
+	client.high = bpf_get_netns_cookie(ctx);
+	if (!backend_draw(&key, &frontend, &client, connects ? bpf_get_prandom_u32() : echo_of(&cookie, sizeof(cookie)), &choice))
+		return refuse(&asked);
+	target->address = choice.address;
+	target->port = choice.port;
+	remember(cookie, target, &asked);
 	return PASS;
 }
 
@@ -146,19 +136,20 @@ static __always_inline void target_to_v4(struct bpf_sock_addr *ctx, const struct
 	ctx->user_port = target->port;
 }
 
-/* Return: false for native IPv6, which no frontend has here. */
-static __always_inline bool target_of_v6(const struct bpf_sock_addr *ctx, struct target *target)
+/* Mapped addresses and native ones alike: a frontend is of one family, and so are its backends. */
+static __always_inline void target_of_v6(const struct bpf_sock_addr *ctx, struct target *target)
 {
-	if (ctx->user_ip6[0] || ctx->user_ip6[1] || ctx->user_ip6[2] != bpf_htonl(0xffff))
-		return false;
-	address_from_v4(&target->address, ctx->user_ip6[3]);
+	target->address.high = (__u64)ctx->user_ip6[1] << 32 | ctx->user_ip6[0];
+	target->address.low = (__u64)ctx->user_ip6[3] << 32 | ctx->user_ip6[2];
 	target->port = (__be16)ctx->user_port;
 	target->protocol = ctx->protocol;
-	return true;
 }
 
 static __always_inline void target_to_v6(struct bpf_sock_addr *ctx, const struct target *target)
 {
+	ctx->user_ip6[0] = (__u32)target->address.high;
+	ctx->user_ip6[1] = (__u32)(target->address.high >> 32);
+	ctx->user_ip6[2] = (__u32)target->address.low;
 	ctx->user_ip6[3] = (__u32)(target->address.low >> 32);
 	ctx->user_port = target->port;
 }
@@ -181,8 +172,7 @@ int name(struct bpf_sock_addr *ctx)					\
 	struct target target = {};					\
 	int verdict;							\
 									\
-	if (!target_of_v6(ctx, &target))				\
-		return PASS;						\
+	target_of_v6(ctx, &target);					\
 	verdict = act(ctx, &target);					\
 	target_to_v6(ctx, &target);					\
 	return verdict;							\

@@ -98,17 +98,17 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__type(key, struct frontend_key);
 	__type(value, struct frontend);
-	__uint(max_entries, 65536);
+	__uint(max_entries, 131072);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-} sn_frontend_01 SEC(".maps");
+} sn_frontend_02 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__type(key, struct backend_slot_key);
 	__type(value, __u32);		/* backend id */
-	__uint(max_entries, 262144);
+	__uint(max_entries, 524288);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-} sn_slot_01 SEC(".maps");
+} sn_slot_02 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -117,6 +117,21 @@ struct {
 	__uint(max_entries, 262144);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 } sn_backend_01 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__type(key, struct source_range_key);
+	__type(value, __u32);		/* 1 */
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} sn_srange_01 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__type(key, struct affinity_key);
+	__type(value, struct affinity);
+	__uint(max_entries, 65536);
+} sn_affinity_01 SEC(".maps") KERNEL_WRITTEN;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -178,6 +193,8 @@ ANCHOR(seine_direction);
 ANCHOR(seine_sample_kind);
 ANCHOR(seine_subject_flag);
 ANCHOR(seine_address_flag);
+ANCHOR(seine_scope);
+ANCHOR(seine_frontend_flag);
 ANCHOR(seine_program_slot);
 ANCHOR(seine_ct_flag);
 ANCHOR(seine_file);

@@ -147,26 +147,57 @@ _Static_assert(sizeof(struct fragment) == 8, "fragment");
 
 /* --- services -------------------------------------------------------------------- */
 
+/* A node port's address is the unspecified one of its family: it stands for every address of this node. */
 struct frontend_key {
 	__u8 address[16];
 	__be16 port;
 	__u8 protocol;
-	__u8 pad;
+	__u8 scope;			/* enum seine_scope */
 };
 _Static_assert(sizeof(struct frontend_key) == 20, "frontend_key");
 
 struct frontend {
-	__u32 slots;			/* the word: number of the immutable slot set, and echo */
+	__u32 slots;			/* the word: low half of the slot set's number, and echo */
 	__u32 echo;
+	__u32 slots_high;		/* the set's number is a digest of its content: equal sets are one, and none ever changes */
 	__u32 count;			/* slots 0..count-1; 0 = no backend: refuse */
 	__u32 revnat;			/* frontend id */
+	__u32 affinity UNIT("2^30 ns");	/* how long a client keeps its backend, 0 = not at all */
+	__u32 flags;			/* enum seine_frontend_flag */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct frontend) == 16, "frontend");
+_Static_assert(sizeof(struct frontend) == 32, "frontend");
 
+/* Of a frontend with affinity the set also says who is in it: index SLOT_MEMBER | backend id. */
 struct backend_slot_key {
 	__u32 slots;
+	__u32 slots_high;
 	__u32 index;
 };
+_Static_assert(sizeof(struct backend_slot_key) == 12, "backend_slot_key");
+
+/* Who may use a load balancer's address. */
+struct source_range_key {
+	__u32 prefix_length UNIT("bits");	/* 32 of revnat, then 0..128 of the mapped address */
+	__u32 revnat;
+	__u8 address[16];
+};
+_Static_assert(sizeof(struct source_range_key) == 24, "source_range_key");
+
+struct affinity_key {
+	__u8 client[16];		/* address; at the socket the network namespace's cookie, then zeros */
+	__u32 revnat;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct affinity_key) == 24, "affinity_key");
+
+struct affinity {
+	__u32 backend;			/* the word: backend id and echo */
+	__u32 echo;
+	__u32 used UNIT("2^30 ns");	/* CLOCK_MONOTONIC */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct affinity) == 16, "affinity");
 
 struct backend {			/* immutable */
 	__u8 address[16];

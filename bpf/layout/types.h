@@ -78,6 +78,19 @@ enum seine_address_flag {
 	ADDRESS_HOST = 2,		/* a node's own */
 };
 
+/* From where a frontend is used. */
+enum seine_scope {
+	SCOPE_INSIDE = 0,		/* pods and the nodes' own processes */
+	SCOPE_OUTSIDE = 1,		/* who comes by an uplink; a row of its own only where FRONTEND_SPLIT says so */
+};
+
+/* Flags of frontend. */
+enum seine_frontend_flag {
+	FRONTEND_SPLIT = 1,		/* who comes from outside has another slot set */
+	FRONTEND_RANGES = 2,		/* only sn_srange_01's may use it */
+	FRONTEND_HASHED = 4,		/* drawn by a hash of the client, not at random */
+};
+
 /* Slots of the prog array behind the attached stubs. */
 enum seine_program_slot {
 	SLOT_FROM_POD = 0,		/* host veth, tc ingress: leaves the pod */
@@ -117,6 +130,9 @@ enum seine_file {
 #define SHAPE_FULL 255
 #define SHAPE_FULL_BITS 0x1ffff		/* bit n: some entry of the row has prefix length n; bit 0: one for a whole protocol */
 #define SHAPE_ONE 0			/* one verdict for everything: one probe */
+
+/* In a slot set's key: asks whether a backend is in it. */
+#define SLOT_MEMBER 0x80000000
 
 /* The node itself as a side of a flow: its loopback's index, which no pod can have. */
 #define IFINDEX_HOST 1

@@ -23,10 +23,10 @@ static __always_inline void answer_set(struct answer *answer, __u8 reason, __u16
 static __always_inline __u8 refused_as_frontend(const struct tuple *tuple)
 {
 	struct frontend_key key = { .port = tuple->destination_port, .protocol = tuple->protocol };
-	struct frontend frontend;
+	struct frontend frontend = {};
 
 	__builtin_memcpy(key.address, &tuple->destination, 16);
-	if (!frontend_read(&key, &frontend))
+	if (!frontend_find(&key, &frontend))
 		return REASON_NONE;
 	return frontend.count ? REASON_IS_CLUSTER_IP : REASON_NO_BACKEND;
 }

@@ -28,6 +28,8 @@ export interface PortRule {
   readonly rule?: number;
 }
 
+const SLOT_MEMBER = 0x80000000;
+
 /** Room enough for a test; the real sizes would only cost time. */
 const SMALL = Object.fromEntries(Object.keys(MAPS).filter((name) => !['array', 'percpu_array', 'prog_array', 'ringbuf'].includes(MAPS[name as MapName].type))
   .map((name) => [name, 1024]));
@@ -180,6 +182,20 @@ export class Datapath {
     this.open(identity, Direction.INGRESS);
     this.open(identity, Direction.EGRESS);
   }
+
+  /** A frontend and the set of slots that it points to; backends are put by `backend`. */
+  frontend({ address, port, protocol = 6, slots, ids, revnat = 1, scope = 0, flags = 0, affinity = 0, echo }: {
+    readonly address: string; readonly port: number; readonly protocol?: number; readonly slots: number; readonly ids: readonly number[]; readonly revnat?: number;
+    readonly scope?: number; readonly flags?: number; readonly affinity?: number; readonly echo?: number;
+  }): void {
+    const slot = (index: number, id: number): void => { this.put('sn_slot_02', { slots, slotsHigh: 0, index }, { value: id }); };
+    ids.forEach((id, index) => { slot(index, id); });
+    if (affinity > 0) for (const id of ids) slot(SLOT_MEMBER + id, id);
+    const key = { address, port, protocol, scope };
+    this.put('sn_frontend_02', key, { slots, slotsHigh: 0, echo: echo ?? echoOf(MAPS.sn_frontend_02.key, key), count: ids.length, revnat, affinity, flags });
+  }
+
+  backend(id: number, address: string, port: number, protocol = 6): void { this.put('sn_backend_01', { value: id }, { address, port, protocol }); }
 
   program(slot: keyof typeof ProgramSlot, name: string): void {
     const { key, value } = MAPS.sn_progs_01;

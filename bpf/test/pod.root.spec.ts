@@ -141,10 +141,7 @@ describe('a pod and what is not on its node', () => {
 
 describe('a Service address that the socket layer did not translate', () => {
   const vip = '10.96.0.10';
-  const frontend = (count: number): void => {
-    const key = { address: vip, port: 80, protocol: 6 };
-    datapath.put('sn_frontend_01', key, { slots: 1, echo: datapath.echo('sn_frontend_01', key), count, revnat: 1 });
-  };
+  const frontend = (count: number): void => { datapath.frontend({ address: vip, port: 80, slots: 1, ids: Array.from({ length: count }, (_, index) => index + 1) }); };
   test('does not leak as world: 174', () => {
     frontend(2);
     expect(drops(leaves(tcp(flow(vip), TCP.SYN)))).toEqual([{ reason: Reason.IS_CLUSTER_IP, direction: EGRESS }]);
@@ -187,7 +184,7 @@ describe('never obeys a corrupted echo', () => {
     expect(leaves(tcp(flow(REMOTE), TCP.SYN)).samples).toMatchObject([{ destinationIdentity: 2 }]);
   });
   test('of a frontend: there is none', () => {
-    datapath.put('sn_frontend_01', { address: WORLD, port: 80, protocol: 6 }, { slots: 1, echo: 1, count: 1, revnat: 1 });
+    datapath.frontend({ address: WORLD, port: 80, slots: 1, ids: [1], echo: 1 });
     expect(leaves(tcp(flow(WORLD), TCP.SYN)).verdict).toBe(OK);
   });
 });

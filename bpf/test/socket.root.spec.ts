@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 
 import { ATTACH, cgroupRoot, closeFd, createCgroup, linkCreate, loadObject, moveToCgroup, openFd, removeCgroup, type AttachType } from '@seine/kernel';
-import { Reason, SampleKind } from '@seine/layout';
+import { FrontendFlag, Reason, SampleKind } from '@seine/layout';
 
 import { Datapath, openInterfaces, type Interfaces } from './datapath.ts';
 import { PROTOCOL } from './packet.ts';
@@ -43,11 +43,9 @@ beforeEach(() => {
 });
 afterEach(() => { for (const act of cleanUp.reverse()) act(); });
 
-const backend = (id: number, port: number, protocol: number): void => { datapath.put('sn_backend_01', { value: id }, { address: HOME, port, protocol }); };
-const frontend = ({ slots, ids, port = 80, protocol = PROTOCOL.tcp }: { readonly slots: number; readonly ids: readonly number[]; readonly port?: number; readonly protocol?: number }): void => {
-  ids.forEach((id, index) => { datapath.put('sn_slot_01', { slots, index }, { value: id }); });
-  const key = { address: VIP, port, protocol };
-  datapath.put('sn_frontend_01', key, { slots, echo: datapath.echo('sn_frontend_01', key), count: ids.length, revnat: 1 });
+const backend = (id: number, port: number, protocol: number, address = HOME): void => { datapath.backend(id, address, port, protocol); };
+const frontend = (order: { readonly slots: number; readonly ids: readonly number[]; readonly address?: string; readonly port?: number; readonly protocol?: number; readonly flags?: number; readonly affinity?: number }): void => {
+  datapath.frontend({ address: VIP, port: 80, protocol: PROTOCOL.tcp, ...order });
 };
 
 const listen = async (): Promise<{ readonly server: Server; readonly port: number }> => {
@@ -97,8 +95,8 @@ describe('TCP', () => {
     expect(datapath.samples()).toMatchObject([{ kind: SampleKind.DROP, reason: Reason.NO_BACKEND, destination: VIP, destinationPort: 80, protocol: PROTOCOL.tcp }]);
   });
   test('refuses where the slot set is gone', async () => {
-    const key = { address: VIP, port: 80, protocol: PROTOCOL.tcp };
-    datapath.put('sn_frontend_01', key, { slots: 9, echo: datapath.echo('sn_frontend_01', key), count: 1, revnat: 1 });
+    frontend({ slots: 9, ids: [1] });
+    datapath.remove('sn_slot_02', { slots: 9, slotsHigh: 0, index: 0 });
     expect(await refusal(VIP, 80)).toBe('ECONNREFUSED');
   });
   test('spreads connections over the backends', async () => {
@@ -110,6 +108,43 @@ describe('TCP', () => {
       return data.toString();
     }));
     expect(new Set(answered).size).toBe(2);
+  });
+  const answerOf = async (port = 80): Promise<string> => String((await once(await dial(VIP, port), 'data'))[0]);
+  test('stays with one backend while the frontend has affinity, as long as it is drawn there', async () => {
+    const [one, two, three] = [await listen(), await listen(), await listen()];
+    [one, two, three].forEach(({ port }, index) => { backend(index + 2, port, PROTOCOL.tcp); });
+    frontend({ slots: 5, ids: [2, 3, 4], affinity: 100 });
+    const answered = await Promise.all(Array.from({ length: 12 }, () => answerOf()));
+    expect(new Set(answered).size).toBe(1);
+    const kept = [one, two, three].findIndex(({ port }) => String(port) === answered[0]) + 2;
+    frontend({ slots: 6, ids: [2, 3, 4].filter((id) => id !== kept), affinity: 100 });
+    expect(await answerOf()).not.toBe(answered[0]);
+  });
+  test('is a node port at each of the node\'s own addresses, and at no other', async () => {
+    const { port } = await listen();
+    backend(7, port, PROTOCOL.tcp);
+    frontend({ slots: 7, ids: [7], address: '0.0.0.0', port: 30080 });
+    datapath.remote('192.0.2.11', 1);
+    datapath.remote('127.0.0.9', 6);
+    expect(await dial('192.0.2.11', 30080)).toMatchObject({ remoteAddress: '192.0.2.11', remotePort: 30080 });
+    expect(await refusal('127.0.0.9', 30080)).toBe('ECONNREFUSED');
+  });
+  test('leaves what not everybody may use to the packets\' way', async () => {
+    frontend({ slots: 8, ids: [1], address: '127.0.0.10', port: 81, flags: FrontendFlag.RANGES });
+    expect(await refusal('127.0.0.10', 81)).toBe('ECONNREFUSED');
+    frontend({ slots: 8, ids: [1], address: '127.0.0.10', port: 81 });
+    expect((await dial('127.0.0.10', 81)).remotePort).toBe(81);
+  });
+  test('does the same for IPv6', async () => {
+    const server = createServer((socket) => { socket.end('six'); });
+    server.listen(0, '::1');
+    await once(server, 'listening');
+    cleanUp.push(() => { server.close(); });
+    backend(10, (server.address() as AddressInfo).port, PROTOCOL.tcp, '::1');
+    frontend({ slots: 10, ids: [10], address: 'fd00:96::10', port: 80 });
+    const socket = await dial('fd00:96::10', 80);
+    expect(socket).toMatchObject({ remoteAddress: 'fd00:96::10', remotePort: 80 });
+    expect(String((await once(socket, 'data'))[0])).toBe('six');
   });
   test('keeps a connection where it is when the slots change', async () => {
     const socket = await dial(VIP, 80);

@@ -2,16 +2,20 @@
 import Type from 'typebox';
 
 import { defineEvent, type EventOf, type EventOfEach } from './event.ts';
-import { ObjectRef, PortNumber, ProtocolText, Refusal } from './words.ts';
+import { ObjectRef, PortNumber, ProtocolText, Refusal, ServiceOptions } from './words.ts';
 
 export const serviceCompiled = defineEvent({
   lane: 'service', type: 'service.compiled.v1', key: '<namespace>/<name>', summary: "A Service's frontends.",
   data: Type.Object({
     frontends: Type.Array(Type.Object({
-      /** revnat id, 1..65535 */
-      id: Type.Integer({ minimum: 1, maximum: 65535 }),
+      /** revnat id */
+      id: Type.Integer({ minimum: 1, maximum: 0x7fffffff }),
+      /** Of a node port the unspecified address of its family: every address of every node. */
       address: Type.String(), port: PortNumber, protocol: ProtocolText, portName: Type.String(),
+      /** Absent: a ClusterIP. */
+      kind: Type.Optional(Type.Union([Type.Literal('nodePort'), Type.Literal('externalIP'), Type.Literal('loadBalancer')])),
     })),
+    ...ServiceOptions,
     refusals: Type.Array(Refusal),
   }),
 });
@@ -27,8 +31,10 @@ export const backendsCompiled = defineEvent({
     backends: Type.Array(Type.Object({
       id: Type.Integer({ minimum: 1 }),
       address: Type.String(), port: PortNumber, protocol: ProtocolText, portName: Type.String(),
+      /** active: drawn; terminating: drawn while nobody is active; quarantined (not ready): not drawn, its connections go on. */
       state: Type.Union([Type.Literal('active'), Type.Literal('terminating'), Type.Literal('quarantined')]),
       node: Type.Optional(Type.String()), pod: Type.Optional(Type.String()),
+      forZones: Type.Optional(Type.Array(Type.String())), forNodes: Type.Optional(Type.Array(Type.String())),
     })),
   }),
 });

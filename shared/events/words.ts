@@ -29,3 +29,19 @@ export const RequirementSchema = Type.Union([
   Type.Object({ key: Type.String(), operator: Type.Union([Type.Literal('Exists'), Type.Literal('DoesNotExist')]) }),
 ]);
 export const SelectorSchema = Type.Array(RequirementSchema);
+
+/** How a Service's clients are spread over its backends; absent members are Kubernetes' defaults. */
+export const ServiceOptions = {
+  /** externalTrafficPolicy Local: who comes from outside meets the backends of the node that it came to. */
+  externalLocal: Type.Optional(Type.Boolean()),
+  /** internalTrafficPolicy Local: clients of the ClusterIP meet the backends of their own node. */
+  internalLocal: Type.Optional(Type.Boolean()),
+  /** With externalLocal: where a node answers whether it has backends. */
+  healthCheckNodePort: Type.Optional(PortNumber),
+  /** loadBalancerSourceRanges: CIDRs that may use the load balancer's addresses; absent: all. */
+  sourceRanges: Type.Optional(Type.Array(Type.String())),
+  /** Session affinity ClientIP: seconds since a client's last connection for which it keeps its backend. */
+  affinityS: Type.Optional(Type.Integer({ minimum: 1, maximum: 86400 })),
+  /** The annotation `seine.network/load-balancing: maglev`: backends by a consistent hash of the client's address and port. */
+  maglev: Type.Optional(Type.Boolean()),
+} as const;

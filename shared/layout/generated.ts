@@ -28,6 +28,12 @@ export const File = {
   SOCKET: 7,
 } as const;
 
+export const FrontendFlag = {
+  SPLIT: 1,
+  RANGES: 2,
+  HASHED: 4,
+} as const;
+
 export const ProgramSlot = {
   FROM_POD: 0,
   TO_POD: 1,
@@ -68,6 +74,11 @@ export const SampleKind = {
   DROP: 1,
   VERDICT: 5,
   TRACE: 4,
+} as const;
+
+export const Scope = {
+  INSIDE: 0,
+  OUTSIDE: 1,
 } as const;
 
 export const SubjectFlag = {
@@ -128,6 +139,18 @@ export const SAMPLE = { name: 'sample', size: 88, fields: [
 ] } as const;
 
 export const MAPS = {
+  sn_affinity_01: {
+    name: 'sn_affinity_01', type: 'lru_hash', maxEntries: 65536, kernelWritten: true,
+    key: { name: 'affinity_key', size: 24, fields: [
+      {name: 'client', offset: 0, size: 16, kind: 'address', order: 'host'},
+      {name: 'revnat', offset: 16, size: 4, kind: 'int', order: 'host'},
+    ] },
+    value: { name: 'affinity', size: 16, fields: [
+      {name: 'backend', offset: 0, size: 4, kind: 'int', order: 'host'},
+      {name: 'echo', offset: 4, size: 4, kind: 'int', order: 'host'},
+      {name: 'used', offset: 8, size: 4, kind: 'int', order: 'host'},
+    ] },
+  },
   sn_backend_01: {
     name: 'sn_backend_01', type: 'hash', maxEntries: 262144, kernelWritten: false,
     key: { name: 'u32', size: 4, fields: [
@@ -241,18 +264,22 @@ export const MAPS = {
       {name: 'echo', offset: 4, size: 4, kind: 'int', order: 'host'},
     ] },
   },
-  sn_frontend_01: {
-    name: 'sn_frontend_01', type: 'hash', maxEntries: 65536, kernelWritten: false,
+  sn_frontend_02: {
+    name: 'sn_frontend_02', type: 'hash', maxEntries: 131072, kernelWritten: false,
     key: { name: 'frontend_key', size: 20, fields: [
       {name: 'address', offset: 0, size: 16, kind: 'address', order: 'host'},
       {name: 'port', offset: 16, size: 2, kind: 'int', order: 'big'},
       {name: 'protocol', offset: 18, size: 1, kind: 'int', order: 'host'},
+      {name: 'scope', offset: 19, size: 1, kind: 'int', order: 'host'},
     ] },
-    value: { name: 'frontend', size: 16, fields: [
+    value: { name: 'frontend', size: 32, fields: [
       {name: 'slots', offset: 0, size: 4, kind: 'int', order: 'host'},
       {name: 'echo', offset: 4, size: 4, kind: 'int', order: 'host'},
-      {name: 'count', offset: 8, size: 4, kind: 'int', order: 'host'},
-      {name: 'revnat', offset: 12, size: 4, kind: 'int', order: 'host'},
+      {name: 'slotsHigh', offset: 8, size: 4, kind: 'int', order: 'host'},
+      {name: 'count', offset: 12, size: 4, kind: 'int', order: 'host'},
+      {name: 'revnat', offset: 16, size: 4, kind: 'int', order: 'host'},
+      {name: 'affinity', offset: 20, size: 4, kind: 'int', order: 'host'},
+      {name: 'flags', offset: 24, size: 4, kind: 'int', order: 'host'},
     ] },
   },
   sn_ipcache_01: {
@@ -350,11 +377,12 @@ export const MAPS = {
       {name: 'value', offset: 0, size: 4, kind: 'int', order: 'host'},
     ] },
   },
-  sn_slot_01: {
-    name: 'sn_slot_01', type: 'hash', maxEntries: 262144, kernelWritten: false,
-    key: { name: 'backend_slot_key', size: 8, fields: [
+  sn_slot_02: {
+    name: 'sn_slot_02', type: 'hash', maxEntries: 524288, kernelWritten: false,
+    key: { name: 'backend_slot_key', size: 12, fields: [
       {name: 'slots', offset: 0, size: 4, kind: 'int', order: 'host'},
-      {name: 'index', offset: 4, size: 4, kind: 'int', order: 'host'},
+      {name: 'slotsHigh', offset: 4, size: 4, kind: 'int', order: 'host'},
+      {name: 'index', offset: 8, size: 4, kind: 'int', order: 'host'},
     ] },
     value: { name: 'u32', size: 4, fields: [
       {name: 'value', offset: 0, size: 4, kind: 'int', order: 'host'},
@@ -372,6 +400,18 @@ export const MAPS = {
       {name: 'address', offset: 0, size: 16, kind: 'address', order: 'host'},
       {name: 'port', offset: 16, size: 2, kind: 'int', order: 'big'},
       {name: 'protocol', offset: 18, size: 1, kind: 'int', order: 'host'},
+      {name: 'scope', offset: 19, size: 1, kind: 'int', order: 'host'},
+    ] },
+  },
+  sn_srange_01: {
+    name: 'sn_srange_01', type: 'lpm_trie', maxEntries: 65536, kernelWritten: false,
+    key: { name: 'source_range_key', size: 24, fields: [
+      {name: 'prefixLength', offset: 0, size: 4, kind: 'int', order: 'host'},
+      {name: 'revnat', offset: 4, size: 4, kind: 'int', order: 'host'},
+      {name: 'address', offset: 8, size: 16, kind: 'address', order: 'host'},
+    ] },
+    value: { name: 'u32', size: 4, fields: [
+      {name: 'value', offset: 0, size: 4, kind: 'int', order: 'host'},
     ] },
   },
   sn_state_01: {

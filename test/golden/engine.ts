@@ -58,7 +58,7 @@ export const openCluster = (nodeCount: number) => {
       const indexOf = (name: string): number => (interfaces.includes(name) ? interfaces.indexOf(name) + 1 : interfaces.push(name));
       const { rows } = nodeRows(node, state, endpointsOfLog(node, state, indexOf), tables);
       return canonicalEntries(rowsByMap(rows), { tables, interfaceName: (index) => interfaces[index - 1] })
-        .filter(({ map }) => map !== 'sn_shape_01').map(({ map, key, value }) => `${map.replace(/^sn_|_01$/g, '')}  ${key}  →  ${value}`);
+        .filter(({ map }) => map !== 'sn_shape_01').map(({ map, key, value }) => `${map.replace(/^sn_|_\d\d$/g, '')}  ${key}  →  ${value}`);
     },
   };
 };

@@ -30,7 +30,8 @@ const canonicalRow = (map: MapName, row: AnyRow, names: LocalNames): AnyRow => {
         break;
       }
       case 'rule': out[member] = value === 0 ? '-' : tables.rule.textOf.get(value) ?? `rule ${value}`; break;
-      case 'slots': out[member] = tables.slots.textOf.get(value) ?? `slots ${value}`; break;
+      case 'slots': out[member] = `${Number(row['slotsHigh']).toString(16)}:${value.toString(16)}`; break;
+      case 'slotsHigh': break;
       case 'ifindex': out[member] = names.interfaceName(value) ?? `interface ${value}`; break;
       case 'identity':
         out[member] = isCidrIdentity(value) ? `cidr:${tables.cidrClass.textOf.get(value - CIDR_IDENTITY_BASE) ?? value}` :
@@ -49,7 +50,7 @@ const canonicalRow = (map: MapName, row: AnyRow, names: LocalNames): AnyRow => {
 const text = (row: AnyRow): string => Object.entries(row).map(([member, value]) => `${member}=${value}`).join(' ');
 
 /** Maps whose values hold the echo of their key. */
-const ECHOED: ReadonlySet<MapName> = new Set<MapName>(['sn_subject_01', 'sn_peer_01', 'sn_endpoint_01', 'sn_ipcache_01', 'sn_frontend_01']);
+const ECHOED: ReadonlySet<MapName> = new Set<MapName>(['sn_subject_01', 'sn_peer_01', 'sn_endpoint_01', 'sn_ipcache_01', 'sn_frontend_02']);
 
 /** One entry for each entry of the kernel, sorted. A wrong echo shows: such an entry is never obeyed. */
 export const canonicalEntries = (rows: Rows, names: LocalNames): readonly CanonicalEntry[] => {

@@ -10,4 +10,5 @@ export * from './policy/index.ts';
 export * from './raw.ts';
 export * from './replay.ts';
 export * from './routes.ts';
+export * from './service.rows.ts';
 export * from './verify.ts';

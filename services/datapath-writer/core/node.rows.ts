@@ -7,7 +7,7 @@ import type { DesiredRow } from './desired.ts';
 import { nodeAddress, policiesKnown, type NodeState } from './fold.ts';
 import { clusterFamilies, insidePodRange, partiesOf, worldIdentity, type KnownAddress } from './parties.ts';
 import { classRow, policyRows, selectingPolicies, shapeRows, subjectPolicy, type PolicyRows, type Subject, type SubjectPolicy, type Tables } from './policy/index.ts';
-import { servicesRows } from './service.rows.ts';
+import { hereOf, servicesRows } from './service.rows.ts';
 
 /** Every host side veth has this MAC (bpf/layout/types.h). */
 export const HOST_MAC = '02:5e:1e:00:00:01';
@@ -85,7 +85,7 @@ export const nodeRows = (self: string, state: Readonly<NodeState>, local: readon
   return {
     subjects: policies, full,
     rows: [
-      ...shapeRows(), ...servicesRows(state, tables), ...rows,
+      ...shapeRows(), ...servicesRows(state, hereOf(state, self)), ...rows,
       ...parties.prefixes.map(({ prefix, cidrClass }) => classRow(prefix, cidrClass, formatAddress)),
       ...[...state.podCidrs.values()].flat().flatMap((cidr) => prefixRow(cidr, RESERVED_IDENTITY.unknown)),
       ...worldRows(state, new Set(parties.prefixes.map(({ prefix }) => formatPrefix(prefix)))),

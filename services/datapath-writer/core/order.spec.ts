@@ -4,7 +4,7 @@ import { echoOfBytes, encode, FOLDED_MAPS, MAPS, SubjectFlag, type MapName } fro
 import type { AnyRow, MapEntry, Step } from '@seine/node';
 
 import { WORLD } from '../fixture/world.ts';
-import { emptyTables, endpointsOfLog, foldNode, keyText, nodeRows, orderSteps, ROW_SHAPE_SHIFT, rowsByMap, SHAPES, stepText, valueText, type Rows } from './index.ts';
+import { emptyTables, endpointsOfLog, foldNode, keyText, nodeRows, orderSteps, ROW_SHAPE_SHIFT, rowsByMap, serviceRows, SHAPES, stepText, valueText, type Rows } from './index.ts';
 
 const tables = emptyTables();
 const echo = (key: AnyRow): number => echoOfBytes(encode(MAPS.sn_peer_01.key, key as never));
@@ -39,10 +39,10 @@ const dangling = (kernel: Kernel): readonly string[] => {
     if (!hasRow(value['row'])) found.push(`peer ${keyText(key)} → row ${value['row']}`);
     if (kernel.get('sn_shape_01')!.get(String(Number(value['row']) >>> ROW_SHAPE_SHIFT))?.value['value'] !== SHAPES[Number(value['row']) >>> ROW_SHAPE_SHIFT]) found.push(`row ${value['row']} → shape`);
   }
-  for (const { key, value } of kernel.get('sn_frontend_01')!.values()) {
-    for (let index = 0; index < Number(value['count']); index += 1) if (!kernel.get('sn_slot_01')!.has(`${value['slots']} ${index}`)) found.push(`frontend ${keyText(key)} → slot ${index}`);
+  for (const { key, value } of kernel.get('sn_frontend_02')!.values()) {
+    for (let index = 0; index < Number(value['count']); index += 1) if (!kernel.get('sn_slot_02')!.has(`${value['slots']} ${value['slotsHigh']} ${index}`)) found.push(`frontend ${keyText(key)} → slot ${index}`);
   }
-  for (const { key, value } of kernel.get('sn_slot_01')!.values()) if (!kernel.get('sn_backend_01')!.has(String(value['value']))) found.push(`slot ${keyText(key)} → backend`);
+  for (const { key, value } of kernel.get('sn_slot_02')!.values()) if (!kernel.get('sn_backend_01')!.has(String(value['value']))) found.push(`slot ${keyText(key)} → backend`);
   return found;
 };
 
@@ -73,7 +73,7 @@ describe('an ordered batch', () => {
   const at = (map: MapName): number => stepsUp.findIndex((step) => step.step === 'upsert' && step.map === map);
   test.each([
     ['sn_shape_01', 'sn_row_01'], ['sn_row_01', 'sn_peer_01'], ['sn_peer_01', 'sn_subject_01'], ['sn_subject_01', 'sn_ipcache_01'], ['sn_ipcache_01', 'sn_endpoint_01'],
-    ['sn_backend_01', 'sn_slot_01'], ['sn_slot_01', 'sn_frontend_01'],
+    ['sn_backend_01', 'sn_slot_02'], ['sn_slot_02', 'sn_frontend_02'],
   ] as const)('writes %s before %s', (first, then) => {
     expect(at(first)).toBeGreaterThanOrEqual(0);
     expect(at(first)).toBeLessThan(at(then));
@@ -87,6 +87,13 @@ describe('an ordered batch', () => {
     expect(kinds.indexOf('bump')).toBeLessThan(kinds.indexOf('grace'));
     expect(kinds.indexOf('grace')).toBeLessThan(kinds.indexOf('delete sn_peer_01'));
     expect(kinds.indexOf('delete sn_peer_01')).toBeLessThan(kinds.indexOf('delete sn_row_01'));
+  });
+
+  test('draws from a smaller set before a backend goes, and a grace period lies between', () => {
+    const shrunk = rowsByMap(serviceRows({ frontends: [{ id: 1, address: '10.96.0.10', port: 80, protocol: 'TCP', portName: 'http' }], refusals: [] }, [], { node: 'n1', zone: undefined }));
+    const services = new Map([...full].filter(([map]) => ['sn_frontend_02', 'sn_slot_02', 'sn_backend_01'].includes(map)));
+    expect(orderSteps(services, shrunk, echo).steps.map((step) => ('map' in step ? `${step.step} ${step.map}` : step.step)))
+      .toEqual(['upsert sn_frontend_02', 'grace', 'delete sn_slot_02', 'delete sn_backend_01']);
   });
 
   test('does not bump for pure additions', () => {

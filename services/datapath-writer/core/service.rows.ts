@@ -1,44 +1,110 @@
-/** A Service's frontends and backends → rows. Each Service's rows depend on that Service and its slices alone. Pure. */
+/** A Service's frontends and backends → rows. Each Service's rows depend on that Service, its slices and the node alone. Pure. */
 import type { CompiledBackends, CompiledService } from '@seine/events';
-import { echoOf, MAPS } from '@seine/layout';
-import { compareCodeUnits, familyOf, PROTOCOL } from '@seine/model';
+import { echoOf, FrontendFlag, MAPS, Scope } from '@seine/layout';
+import { compareCodeUnits, digest, familyOf, formatAddress, parsePrefix, PROTOCOL } from '@seine/model';
 
 import type { DesiredRow } from './desired.ts';
 import type { NodeState } from './fold.ts';
-import { numberFor, type Tables } from './policy/index.ts';
+import { maglevTable } from './maglev.ts';
 
-/**
- * Frontends point at a numbered, immutable set of slots: a change is a new set and one switched word.
- * @param slices of this Service, in the order of their names
- */
-export const serviceRows = (service: CompiledService, slices: readonly CompiledBackends[], tables: Tables): readonly DesiredRow[] => {
-  const rows: DesiredRow[] = [];
-  const placed = new Set<number>();
-  const all = slices.flatMap(({ backends }) => backends);
-  for (const frontend of service.frontends) {
-    const offered = all.filter(({ address, portName, protocol }) => portName === frontend.portName && protocol === frontend.protocol && familyOf(address) === familyOf(frontend.address));
-    const active = offered.filter(({ state }) => state === 'active');
-    const serving = active.length > 0 ? active : offered.filter(({ state }) => state === 'terminating');
-    const key = { address: frontend.address, port: frontend.port, protocol: PROTOCOL[frontend.protocol] };
-    const slots = numberFor(tables.slots, `${frontend.address}/${frontend.port}/${frontend.protocol} ${serving.map(({ id }) => id).join(',')}`);
-    rows.push({ map: 'sn_frontend_01', key, value: { slots, echo: echoOf(MAPS.sn_frontend_01.key, key), count: serving.length, revnat: frontend.id } });
-    serving.forEach(({ id, address, port, protocol }, index) => {
-      rows.push({ map: 'sn_slot_01', key: { slots, index }, value: { value: id } });
-      if (placed.has(id)) return;
-      placed.add(id);
-      rows.push({ map: 'sn_backend_01', key: { value: id }, value: { address, port, protocol: PROTOCOL[protocol] } });
-    });
-  }
-  return rows;
+type Backend = CompiledBackends['backends'][number];
+type Frontend = CompiledService['frontends'][number];
+
+/** The node whose rows these are. */
+export interface Here { readonly node: string; readonly zone: string | undefined }
+
+/** bpf/layout/types.h: SLOT_MEMBER. */
+const SLOT_MEMBER = 0x80000000;
+const ZONE_LABEL = 'topology.kubernetes.io/zone';
+/** In a source range's prefix the frontend's id stands before the address. */
+const REVNAT_BITS = 32;
+/** The programs' clock counts 2^30 ns. */
+const NS_PER_SECOND = 1e9;
+const NS_PER_TICK = 2 ** 30;
+const ticks = (seconds: number): number => Math.ceil((seconds * NS_PER_SECOND) / NS_PER_TICK);
+
+/** Who is active; while nobody is, who still serves while it ends. */
+const serving = (offered: readonly Backend[]): readonly Backend[] => {
+  const active = offered.filter(({ state }) => state === 'active');
+  return active.length > 0 ? active : offered.filter(({ state }) => state === 'terminating');
 };
 
+/** Whom the topology controller meant for this node: hints count only where every backend has one, and where somebody is meant. */
+const hinted = (all: readonly Backend[], { node, zone }: Here): readonly Backend[] => {
+  const meant = (hintsOf: (backend: Backend) => readonly string[] | undefined, own: string | undefined): readonly Backend[] =>
+    (own === undefined || all.some((backend) => hintsOf(backend) === undefined) ? [] : all.filter((backend) => hintsOf(backend)!.includes(own)));
+  const [forNode, forZone] = [meant(({ forNodes }) => forNodes, node), meant(({ forZones }) => forZones, zone)];
+  return forNode.length > 0 ? forNode : forZone.length > 0 ? forZone : all;
+};
+
+/** Of those a frontend's connections go to, drawn on this node. */
+export const backendsToDraw = (offered: readonly Backend[], local: boolean, here: Here): readonly Backend[] =>
+  (local ? serving(offered.filter(({ node }) => node === here.node)) : hinted(serving(offered), here));
+
+/** Backends that serve a frontend's port, whatever their state; one that moves between slices once, ready if one of them says so. */
+export const offeredTo = (frontend: Frontend, slices: readonly CompiledBackends[]): readonly Backend[] => {
+  const offered = new Map<number, Backend>();
+  for (const backend of slices.flatMap(({ backends }) => backends)) {
+    if (backend.portName !== frontend.portName || backend.protocol !== frontend.protocol || familyOf(backend.address) !== familyOf(frontend.address)) continue;
+    if (!offered.has(backend.id) || backend.state === 'active') offered.set(backend.id, backend);
+  }
+  return [...offered.values()];
+};
+
+/** A set of slots is named by a digest of its content, the same on every node and after every restart: equal sets are one, and none is ever overwritten. */
+const slotSet = (drawn: readonly Backend[], { maglev = false, affinityS }: CompiledService): { readonly slots: number; readonly slotsHigh: number; readonly count: number; readonly rows: readonly DesiredRow[] } => {
+  if (drawn.length === 0) return { slots: 0, slotsHigh: 0, count: 0, rows: [] };
+  const idOf = new Map(drawn.map(({ id, address, port }) => [`${address}/${port}`, id]));
+  const ids = maglev ? maglevTable([...idOf.keys()]).map((name) => idOf.get(name)!) : drawn.map(({ id }) => id);
+  const hex = digest(`${affinityS === undefined ? '' : 'members '}${ids.join(',')}`);
+  const [slotsHigh, slots] = [Number.parseInt(hex.slice(0, 6), 16), Number.parseInt(hex.slice(6), 16)];
+  const slot = (index: number, id: number): DesiredRow => ({ map: 'sn_slot_02', key: { slots, slotsHigh, index }, value: { value: id } });
+  const members = affinityS === undefined ? [] : drawn.map(({ id }) => slot(SLOT_MEMBER + id, id));
+  return { slots, slotsHigh, count: ids.length, rows: [...ids.map((id, index) => slot(index, id)), ...members] };
+};
+
+const rangeRows = ({ id }: Frontend, ranges: readonly string[]): readonly DesiredRow[] => ranges.flatMap((range): readonly DesiredRow[] => {
+  const prefix = parsePrefix(range);
+  return prefix === undefined ? [] : [{ map: 'sn_srange_01', key: { prefixLength: REVNAT_BITS + prefix.length, revnat: id, address: formatAddress(prefix.address) }, value: { value: 1 } }];
+});
+
+/** @param slices of this Service, in the order of their names */
+export const serviceRows = (service: CompiledService, slices: readonly CompiledBackends[], here: Here): readonly DesiredRow[] => {
+  const rows = new Map<string, DesiredRow>();
+  const put = (row: DesiredRow): void => { rows.set(`${row.map} ${Object.values(row.key).join(' ')}`, row); };
+  const { affinityS, maglev = false, externalLocal = false, internalLocal = false, sourceRanges } = service;
+  for (const frontend of service.frontends) {
+    const { id, address, port, kind } = frontend;
+    const protocol = PROTOCOL[frontend.protocol];
+    const offered = offeredTo(frontend, slices);
+    const ranges = kind === 'loadBalancer' ? sourceRanges : undefined;
+    /* Only who comes from outside keeps to the node's own backends: pods and processes would find none where others serve. */
+    const split = kind !== undefined && externalLocal;
+    const flags = (split ? FrontendFlag.SPLIT : 0) | (ranges === undefined ? 0 : FrontendFlag.RANGES) | (maglev ? FrontendFlag.HASHED : 0);
+    const frontendRow = (scope: number, local: boolean): void => {
+      const { slots, slotsHigh, count, rows: slotRows } = slotSet(backendsToDraw(offered, local, here), service);
+      const key = { address, port, protocol, scope };
+      put({ map: 'sn_frontend_02', key, value: { slots, slotsHigh, echo: echoOf(MAPS.sn_frontend_02.key, key), count, revnat: id, affinity: affinityS === undefined ? 0 : ticks(affinityS), flags } });
+      slotRows.forEach(put);
+    };
+    frontendRow(Scope.INSIDE, kind === undefined && internalLocal);
+    if (split) frontendRow(Scope.OUTSIDE, true);
+    rangeRows(frontend, ranges ?? []).forEach(put);
+    /* Also those that are not drawn: their connections go on. */
+    for (const backend of offered) put({ map: 'sn_backend_01', key: { value: backend.id }, value: { address: backend.address, port: backend.port, protocol } });
+  }
+  return [...rows.values()];
+};
+
+export const hereOf = (state: Readonly<NodeState>, node: string): Here => ({ node, zone: state.nodes.get(node)?.labels[ZONE_LABEL] });
+
 /** Every Service's rows, in the order of their names. */
-export const servicesRows = (state: Readonly<NodeState>, tables: Tables): readonly DesiredRow[] => {
+export const servicesRows = (state: Readonly<NodeState>, here: Here): readonly DesiredRow[] => {
   const slices = new Map<string, CompiledBackends[]>();
   for (const [, slice] of [...state.slices].sort(([a], [b]) => compareCodeUnits(a, b))) {
     const others = slices.get(slice.service);
     if (others === undefined) slices.set(slice.service, [slice]);
     else others.push(slice);
   }
-  return [...state.services].sort(([a], [b]) => compareCodeUnits(a, b)).flatMap(([name, service]) => serviceRows(service, slices.get(name) ?? [], tables));
+  return [...state.services].sort(([a], [b]) => compareCodeUnits(a, b)).flatMap(([name, service]) => serviceRows(service, slices.get(name) ?? [], here));
 };

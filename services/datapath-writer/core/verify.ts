@@ -26,13 +26,17 @@ export const originOf = (state: Readonly<NodeState>, { map, key, value }: Canoni
     case 'sn_row_01': return policyOf(memberOf(value, 'rule'));
     case 'sn_subject_01': return of('identity', memberOf(key, 'identity'));
     case 'sn_peer_01': return of('identity', memberOf(key, 'identity')) ?? of('identity', memberOf(key, 'revision')?.split('/')[0]);
-    case 'sn_frontend_01': {
+    case 'sn_frontend_02': {
       const service = [...state.services].find(([, { frontends }]) => frontends.some((frontend) => frontend.address === address && String(frontend.port) === memberOf(key, 'port')));
       return service === undefined ? undefined : of('service', service[0]);
     }
-    case 'sn_slot_01':
+    case 'sn_srange_01': {
+      const service = [...state.services].find(([, { frontends }]) => frontends.some(({ id }) => String(id) === memberOf(key, 'revnat')));
+      return service === undefined ? undefined : of('service', service[0]);
+    }
+    case 'sn_slot_02':
     case 'sn_backend_01': {
-      const id = Number(memberOf(map === 'sn_slot_01' ? value : key, 'value'));
+      const id = Number(memberOf(map === 'sn_slot_02' ? value : key, 'value'));
       const slice = [...state.slices].find(([, { backends }]) => backends.some((backend) => backend.id === id));
       return slice === undefined ? undefined : of('backends', slice[0]);
     }

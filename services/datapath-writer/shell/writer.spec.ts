@@ -240,6 +240,28 @@ describe('a wire that somebody deleted', () => {
   });
 });
 
+test('a restart with many Services writes no row again', async () => {
+  const SERVICES = 500;
+  const address = (index: number): string => `10.96.${1 + (index >> 8)}.${index & 255}`;
+  const many = Array.from({ length: SERVICES }, (_, index) => [
+    { type: 'service.compiled.v1', key: `many/${index}`, time: '', data: { frontends: [{ id: 100 + index, address: address(index), port: 80, protocol: 'TCP', portName: '' }], refusals: [] } },
+    { type: 'backends.compiled.v1', key: `many/${index}-x`, time: '', data: { service: `many/${index}`, backends: [{ id: 100 + index, address: `10.244.2.${1 + (index & 63)}`, port: 80, protocol: 'TCP', portName: '', state: 'active' }] } },
+  ] as const).flat() as unknown as typeof WORLD;
+  const from = SCHEDULED.length + 1;
+  await started();
+  bus.tell(commitsOf(many, from));
+  await eventually(() => loader.maps.get('sn_frontend_02')!.size > SERVICES);
+  stop.abort();
+  const before = loader.written();
+  bus = tellingBus();
+  stop = new AbortController();
+  const running = await start();
+  bus.tell([...commitsOf([...SCHEDULED, ...many]), { type: 'inSync', seq: SCHEDULED.length + many.length }]);
+  await running.writer.waitInSync();
+  expect(loader.written()).toBe(before);
+  expect((await running.ask<NodeVerify>('verify')).differences).toEqual([]);
+});
+
 test('a log that is not trusted freezes what others decide; what is local goes on', async () => {
   const { cni, ask } = await started();
   bus.tell([{ type: 'distrusted', reason: 'another log' }]);

@@ -110,13 +110,12 @@ export const createWriter = (ports: WriterPorts) => {
   };
 
   const forgetUnused = (): void => {
-    const used = { revision: new Set<string>(), row: new Set<string>(), rule: new Set<string>(), cidrClass: new Set<string>(), slots: new Set<string>(), nodes: new Set<string>() };
+    const used = { revision: new Set<string>(), row: new Set<string>(), rule: new Set<string>(), cidrClass: new Set<string>(), nodes: new Set<string>() };
     const note = (space: keyof typeof used, number: number): void => { const text = tables[space].textOf.get(number); if (text !== undefined) used[space].add(text); };
     for (const row of rows?.rows ?? []) {
       if (row.map === 'sn_subject_01') note('revision', row.value.revision);
       if (row.map === 'sn_row_01') { note('row', row.key.row & 0xffffff); note('rule', row.value.rule); }
       if (row.map === 'sn_class_01') note('cidrClass', row.value.value);
-      if (row.map === 'sn_frontend_01') note('slots', row.value.slots);
       if (row.map === 'sn_ipcache_01' && isNodeIdentity(row.value.identity)) note('nodes', row.value.identity - NODE_IDENTITY_BASE);
     }
     for (const space of Object.keys(used) as (keyof typeof used)[]) keepOnly(tables[space], used[space]); // Object.keys widens

@@ -1,13 +1,22 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 
-import { decideAll, type SeineEvent } from '@seine/events';
+import { decideAll, eventSizeBytes, type SeineEvent } from '@seine/events';
 
 import { serviceDecider } from './service.decider.ts';
 
 const time = '1970-01-01T00:00:00.000Z';
-const service = (name: string, { address = '10.96.0.1', type = 'ClusterIP', externalIPs = [] as readonly string[], protocol = 'TCP' as 'TCP' | 'SCTP', targetPort = 8080 } = {}): SeineEvent =>
-  ({ type: 'service.observed.v1', key: `shop/${name}`, time, data: { uid: name, type, clusterIPs: [address], ...(externalIPs.length === 0 ? {} : { externalIPs: [...externalIPs] }), selector: {}, ports: [{ name: '', port: 80, protocol, targetPort }] } });
+const service = (name: string, { address = '10.96.0.1', type = 'ClusterIP', externalIPs = [] as readonly string[], loadBalancerIPs = [] as readonly string[], protocol = 'TCP' as 'TCP' | 'SCTP', targetPort = 8080, nodePort = undefined as number | undefined, options = {} } = {}): SeineEvent => ({
+  type: 'service.observed.v1', key: `shop/${name}`, time, data: {
+    uid: name, type, clusterIPs: [address], ...(externalIPs.length === 0 ? {} : { externalIPs: [...externalIPs] }), ...(loadBalancerIPs.length === 0 ? {} : { loadBalancerIPs: [...loadBalancerIPs] }), selector: {},
+    ports: [{ name: '', port: 80, protocol, targetPort, ...(nodePort === undefined ? {} : { nodePort }) }], ...options,
+  },
+});
+const node = (address: string): SeineEvent => ({ type: 'node.observed.v1', key: 'n1', time, data: { uid: 'n1', labels: {}, addresses: [address] } });
+const pod = (name: string, ...addresses: readonly string[]): SeineEvent => ({
+  type: 'pod.observed.v1', key: `shop/${name}`, time, data: { uid: name, labels: {}, serviceAccount: 'default', hostNetwork: false, addresses: [...addresses], phase: 'running', ports: [] },
+});
+const podGone = (name: string): SeineEvent => ({ type: 'pod.vanished.v1', key: `shop/${name}`, time, data: { uid: name } });
 const vanished = (name: string): SeineEvent => ({ type: 'service.vanished.v1', key: `shop/${name}`, time, data: { uid: name } });
 const slice = (name: string, of: string, ...addresses: readonly string[]): SeineEvent => ({
   type: 'endpointslice.observed.v1', key: `shop/${name}`, time,
@@ -24,7 +33,19 @@ describe('frontends', () => {
     { name: 'the first frontend is 1', given: [service('a')], then: ['service.compiled.v1 shop/a [1] '] },
     { name: 'the same again decides nothing', given: [service('a'), service('a')], then: ['service.compiled.v1 shop/a [1] '] },
     { name: 'the first Service holds an address and a port', given: [service('a'), service('b')], then: ['service.compiled.v1 shop/a [1] ', 'service.compiled.v1 shop/b [] spec.ports[0]'] },
-    { name: 'what a Service asks for beyond its ClusterIP is refused beside it', given: [service('a', { type: 'NodePort', externalIPs: ['192.0.2.1', '192.0.2.2'] })], then: ['service.compiled.v1 shop/a [1] spec.type,spec.externalIPs[0],spec.externalIPs[1]'] },
+    { name: 'every address of a Service has one of its own', given: [service('a', { type: 'LoadBalancer', nodePort: 30080, externalIPs: ['192.0.2.1', '192.0.2.2'], loadBalancerIPs: ['192.0.2.3'] })], then: ['service.compiled.v1 shop/a [1,2,3,4,5] '] },
+    { name: 'an address that is named twice has one', given: [service('a', { type: 'LoadBalancer', externalIPs: ['192.0.2.1'], loadBalancerIPs: ['192.0.2.1'] })], then: ['service.compiled.v1 shop/a [1,2] '] },
+    { name: 'a port that the nodes translate sources to is no node port', given: [service('a', { type: 'NodePort', nodePort: 61000 })], then: ['service.compiled.v1 shop/a [1] spec.ports[0].nodePort'] },
+    { name: 'one node port belongs to one Service', given: [service('a', { type: 'NodePort', nodePort: 30080 }), service('b', { address: '10.96.0.2', type: 'NodePort', nodePort: 30080 })], then: ['service.compiled.v1 shop/a [1,2] ', 'service.compiled.v1 shop/b [3] spec.ports[0].nodePort'] },
+    { name: 'a node port that differs from the target is none for SCTP', given: [service('a', { type: 'NodePort', nodePort: 30080, protocol: 'SCTP', targetPort: 80 })], then: ['service.compiled.v1 shop/a [1] spec.ports[0].nodePort'] },
+    { name: 'ExternalName has none', given: [service('a', { type: 'ExternalName' })], then: ['service.compiled.v1 shop/a [] '] },
+    { name: 'nobody takes the traffic of a node', given: [node('192.168.50.1'), service('a', { externalIPs: ['192.168.50.1'] })], then: ['service.compiled.v1 shop/a [1] spec.externalIPs[0]'] },
+    { name: 'nobody takes the traffic of a pod, by whichever address', given: [pod('p', '10.244.1.9'), service('a', { type: 'LoadBalancer', loadBalancerIPs: ['10.244.1.9'] }), service('b', { address: '10.244.1.9' })], then: ['service.compiled.v1 shop/a [1] status.loadBalancer.ingress[0].ip', 'service.compiled.v1 shop/b [] spec.ports[0]'] },
+    { name: 'nobody takes the traffic of another Service, on a port that it does not serve either', given: [service('a'), service('b', { address: '10.96.0.2', externalIPs: ['10.96.0.1'] })], then: ['service.compiled.v1 shop/a [1] ', 'service.compiled.v1 shop/b [2] spec.externalIPs[0]'] },
+    { name: 'a pod that comes takes its address back, and leaves it again', given: [service('a', { externalIPs: ['10.244.1.9'] }), pod('p', '10.244.1.9'), podGone('p')], then: ['service.compiled.v1 shop/a [1,2] ', 'service.compiled.v1 shop/a [1] spec.externalIPs[0]', 'service.compiled.v1 shop/a [1,3] '] },
+    { name: 'a Service that comes takes its ClusterIP back', given: [service('b', { address: '10.96.0.2', externalIPs: ['10.96.0.1'] }), service('a')], then: ['service.compiled.v1 shop/b [1,2] ', 'service.compiled.v1 shop/b [1] spec.externalIPs[0]', 'service.compiled.v1 shop/a [3] '] },
+    { name: 'a pod elsewhere decides nothing', given: [service('a'), pod('p', '10.244.1.9')], then: ['service.compiled.v1 shop/a [1] '] },
+    { name: 'how clients are spread goes with them', given: [service('a', { options: { affinityS: 60 } }), service('a', { options: { affinityS: 61 } })], then: ['service.compiled.v1 shop/a [1] ', 'service.compiled.v1 shop/a [1] '] },
     { name: 'SCTP is translated by address only', given: [service('a', { protocol: 'SCTP' })], then: ['service.compiled.v1 shop/a [] spec.ports[0].targetPort'] },
     { name: 'a Service that goes is removed', given: [service('a'), vanished('a')], then: ['service.compiled.v1 shop/a [1] ', 'service.removed.v1 shop/a'] },
     { name: 'who waited for a frontend has it when its Service goes, the first of them alone', given: [service('a'), service('b'), service('c'), vanished('a')], then: [
@@ -51,6 +72,46 @@ describe('frontends', () => {
       const wanted = new Set([...draft.services.values()].flatMap(({ clusterIPs }) => clusterIPs));
       expect(new Set(held.map(({ address }) => address))).toEqual(wanted);
     }));
+  });
+});
+
+const conditions = (ready: boolean, serving: boolean, terminating: boolean): SeineEvent => ({
+  type: 'endpointslice.observed.v1', key: 'shop/x', time,
+  data: { uid: 'x', service: 'a', addressType: 'IPv4', endpoints: [{ addresses: ['10.244.1.2'], ready, serving, terminating }], ports: [{ name: '', port: 8080, protocol: 'TCP' }] },
+});
+
+describe('a backend', () => {
+  test.each([
+    { name: 'that is ready is active', given: conditions(true, true, false), then: 'active' },
+    { name: 'that ends and still serves is terminating', given: conditions(false, true, true), then: 'terminating' },
+    { name: 'that is not ready is quarantined', given: conditions(false, false, false), then: 'quarantined' },
+    { name: 'that ends and serves no more is quarantined', given: conditions(false, false, true), then: 'quarantined' },
+  ])('$name', ({ given, then }) => { expect(decide(given)).toMatchObject([{ data: { backends: [{ id: 1, state: then }] } }]); });
+});
+
+describe('a rolling restart of 1,000 endpoints', () => {
+  const SLICES = 10;
+  const PODS = 100;
+  const bytes = (events: readonly SeineEvent[]): number => events.reduce((sum, event) => sum + eventSizeBytes(event), 0);
+  const rolling = (index: number, restarted: number): SeineEvent => ({
+    type: 'endpointslice.observed.v1', key: `shop/web-${index}`, time,
+    data: {
+      uid: `slice-${index}`, service: 'web', addressType: 'IPv4', ports: [{ name: 'http', port: 8080, protocol: 'TCP' }],
+      endpoints: Array.from({ length: PODS }, (_, place) => {
+        const life = place < restarted ? 1 : 0;
+        return { addresses: [`10.${index + 20 * life}.1.${place + 1}`], ready: true, serving: true, terminating: false, nodeName: `worker-${place % 50}`, pod: `shop/web-6d9f7c${life}d8b-${index}x${place}` };
+      }),
+    },
+  });
+  test('writes at most three times the bytes of its changed slices', () => {
+    const draft = serviceDecider.initialState();
+    const start = Array.from({ length: SLICES }, (_, index) => rolling(index, 0));
+    decideAll(serviceDecider, draft, start);
+    const facts = Array.from({ length: SLICES }, (_, index) => [25, 50, 75, 100].map((restarted) => rolling(index, restarted))).flat();
+    const decisions = decideAll(serviceDecider, draft, facts);
+    expect(decisions).toHaveLength(facts.length);
+    expect(bytes([...facts, ...decisions]) / bytes(facts)).toBeLessThanOrEqual(3);
+    expect(draft.backends.size).toBe(SLICES * PODS);
   });
 });
 

@@ -1,12 +1,22 @@
 /** Services and EndpointSlices → frontends and backends with ids that stay with their key. Pure. */
 import type { CompiledBackends, CompiledService, Decider, EndpointSliceData, ObjectRef, Refusal, SeineEvent, ServiceData } from '@seine/events';
 
-const FRONTEND_MAX = 65535;
+import { frontendKey, frontendsAskedBy, type Asked } from './asked.ts';
+import { emptyHolders, holderOf, holdersAfter, type Holders } from './holders.ts';
+
+const FRONTEND_MAX = 0x7fffffff;
+/** Source ports of what the nodes translate (SNAT): no node port may stand there. */
+export const SNAT_PORTS = { first: 61_000, last: 65_535 } as const;
 
 export interface ServiceState {
   readonly services: Map<string, ServiceData>;
   /** frontend key → the Services that ask for it, in the order in which they came. */
   readonly asking: Map<string, Set<string>>;
+  /** address → the Services that ask for a frontend there. */
+  readonly askingAddress: Map<string, Set<string>>;
+  readonly holders: Holders;
+  /** Addresses whose holders the last fact changed, as far as a Service asks for them. */
+  touched: readonly string[];
   readonly compiledServices: Map<string, CompiledService>;
   readonly compiledSlices: Map<string, CompiledBackends>;
   /** `address/port/protocol` → its Service: the first holds it. */
@@ -19,20 +29,25 @@ export interface ServiceState {
   nextBackend: number;
 }
 
-const frontendKey = (address: string, port: number, protocol: string): string => `${address}/${port}/${protocol}`;
 const backendKey = (service: string, address: string, port: number, protocol: string): string => `${service} ${address}/${port}/${protocol}`;
 
-const askedBy = (service: ServiceData | undefined): readonly string[] =>
-  (service === undefined || service.type === 'ExternalName' ? [] : service.clusterIPs.flatMap((address) => service.ports.map(({ port, protocol }) => frontendKey(address, port, protocol))));
+const join = (index: Map<string, Set<string>>, key: string, name: string): void => {
+  const names = index.get(key);
+  if (names === undefined) index.set(key, new Set([name]));
+  else names.add(name);
+};
+const leave = (index: Map<string, Set<string>>, key: string, name: string): void => {
+  const names = index.get(key);
+  names?.delete(name);
+  if (names?.size === 0) index.delete(key);
+};
 
 const ask = (draft: ServiceState, name: string, service: ServiceData | undefined): void => {
-  const [former, wanted] = [askedBy(draft.services.get(name)), askedBy(service)];
-  for (const key of former) {
-    if (wanted.includes(key)) continue;
-    draft.asking.get(key)?.delete(name);
-    if (draft.asking.get(key)?.size === 0) draft.asking.delete(key);
-  }
-  for (const key of wanted) draft.asking.set(key, (draft.asking.get(key) ?? new Set()).add(name));
+  const [former, wanted] = [frontendsAskedBy(draft.services.get(name)), frontendsAskedBy(service)];
+  const keys = new Set(wanted.map(({ key }) => key));
+  for (const { key } of former) if (!keys.has(key)) leave(draft.asking, key, name);
+  for (const { frontend } of former) leave(draft.askingAddress, frontend.address, name);
+  for (const { key, frontend } of wanted) { join(draft.asking, key, name); join(draft.askingAddress, frontend.address, name); }
   if (service === undefined) draft.services.delete(name);
   else draft.services.set(name, service);
 };
@@ -46,24 +61,28 @@ const leaveSlice = (draft: ServiceState, slice: CompiledBackends | undefined): v
 };
 
 const evolve = (draft: ServiceState, event: SeineEvent): void => {
+  const touched = holdersAfter(draft.holders, event);
+  if (touched.length > 0 || draft.touched.length > 0) draft.touched = touched.filter((address) => draft.askingAddress.has(address));
   switch (event.type) {
     case 'service.observed.v1': ask(draft, event.key, event.data); return;
     case 'service.vanished.v1': ask(draft, event.key, undefined); return;
     case 'service.compiled.v1':
     case 'service.removed.v1': {
-      for (const { address, port, protocol, id } of draft.compiledServices.get(event.key)?.frontends ?? []) {
-        draft.frontendOwner.delete(frontendKey(address, port, protocol));
-        draft.frontendIds.delete(frontendKey(address, port, protocol));
-        draft.idsTaken.delete(id);
+      const former = draft.compiledServices.get(event.key)?.frontends ?? [];
+      for (const frontend of former) {
+        draft.frontendOwner.delete(frontendKey(frontend));
+        draft.frontendIds.delete(frontendKey(frontend));
+        draft.idsTaken.delete(frontend.id);
       }
       if (event.type === 'service.removed.v1') { draft.compiledServices.delete(event.key); return; }
       draft.compiledServices.set(event.key, event.data);
-      for (const { id, address, port, protocol } of event.data.frontends) {
-        const key = frontendKey(address, port, protocol);
+      for (const frontend of event.data.frontends) {
+        const key = frontendKey(frontend);
         draft.frontendOwner.set(key, event.key);
-        draft.frontendIds.set(key, id);
-        draft.idsTaken.add(id);
-        draft.nextFrontend = (id % FRONTEND_MAX) + 1;
+        draft.frontendIds.set(key, frontend.id);
+        draft.idsTaken.add(frontend.id);
+        if (former.some(({ id }) => id === frontend.id)) continue;
+        draft.nextFrontend = (frontend.id % FRONTEND_MAX) + 1;
       }
       return;
     }
@@ -88,22 +107,22 @@ const refusal = (field: string, value: string, expected: string): Refusal => ({ 
 /** What one decision gives and takes beside the state, which does not move before all of it is decided. */
 const openLedger = (state: Readonly<ServiceState>) => {
   const released = new Set<string>();
-  const given = new Map<string, string>();
+  const given = new Map<string, { readonly name: string; readonly id: number }>();
   const idsGiven = new Set<number>();
   let next = state.nextFrontend;
   return {
     release: (key: string): void => { released.add(key); },
-    ownerOf: (key: string): string | undefined => given.get(key) ?? (released.has(key) ? undefined : state.frontendOwner.get(key)),
+    ownerOf: (key: string): string | undefined => given.get(key)?.name ?? (released.has(key) ? undefined : state.frontendOwner.get(key)),
     /** The id that the key has, or a new one; one that is released now is not given again at once. */
     take: (key: string, name: string): number | undefined => {
-      const kept = state.frontendOwner.get(key) === name ? state.frontendIds.get(key) : undefined;
+      const kept = state.frontendOwner.get(key) === name ? state.frontendIds.get(key) : given.get(key)?.id;
       if (kept !== undefined) return kept;
       for (let tries = 0; tries < FRONTEND_MAX; tries += 1) {
         const id = next;
         next = (next % FRONTEND_MAX) + 1;
         if (state.idsTaken.has(id) || idsGiven.has(id)) continue;
         idsGiven.add(id);
-        given.set(key, name);
+        given.set(key, { name, id });
         return id;
       }
       return undefined;
@@ -111,24 +130,43 @@ const openLedger = (state: Readonly<ServiceState>) => {
   };
 };
 
-const compileService = (name: string, service: ServiceData, ledger: ReturnType<typeof openLedger>): CompiledService => {
+/** Why this one is not served; undefined: it is. */
+const faultOf = ({ frontend: { address, port, protocol, kind }, targetPort, field }: Asked, name: string, state: Readonly<ServiceState>): Refusal | undefined => {
+  const holder = holderOf(state.holders, address, name, kind);
+  if (holder !== undefined) return refusal(field, address, `an address that ${holder} does not have: its traffic would be another's`);
+  if (kind === 'nodePort' && port >= SNAT_PORTS.first) return refusal(field, String(port), `a port below ${SNAT_PORTS.first}: from there on nodes translate sources`);
+  if (protocol === 'SCTP' && targetPort !== port) {
+    return refusal(field.endsWith('.nodePort') ? field : `${field}.targetPort`, String(kind === 'nodePort' ? port : targetPort), kind === 'nodePort' ? `${targetPort}: SCTP is translated by address only` : `${port}: SCTP is translated by address only`);
+  }
+  return undefined;
+};
+
+const compileService = (name: string, service: ServiceData, state: Readonly<ServiceState>, ledger: ReturnType<typeof openLedger>): CompiledService => {
   const refusals: Refusal[] = [];
   const frontends: CompiledService['frontends'][number][] = [];
-  if (service.type === 'NodePort' || service.type === 'LoadBalancer') refusals.push(refusal('spec.type', service.type, 'ClusterIP: its ClusterIP works, the rest is not supported yet'));
-  for (const [index, address] of (service.externalIPs ?? []).entries()) refusals.push(refusal(`spec.externalIPs[${index}]`, address, 'no external address: its ClusterIP works, the rest is not supported yet'));
-  for (const address of service.type === 'ExternalName' ? [] : service.clusterIPs) {
-    for (const [index, { port, protocol, name: portName, targetPort }] of service.ports.entries()) {
-      const key = frontendKey(address, port, protocol);
-      const owner = ledger.ownerOf(key);
-      if (owner !== undefined && owner !== name) { refusals.push(refusal(`spec.ports[${index}]`, key, `a frontend that Service ${owner} does not have`)); continue; }
-      if (protocol === 'SCTP' && targetPort !== port) { refusals.push(refusal(`spec.ports[${index}].targetPort`, String(targetPort), `${port}: SCTP is translated by address only`)); continue; }
-      const id = ledger.take(key, name);
-      if (id === undefined) { refusals.push(refusal(`spec.ports[${index}]`, key, `at most ${FRONTEND_MAX} frontends in a cluster`)); continue; }
-      frontends.push({ id, address, port, protocol, portName });
-    }
+  const own = new Set<string>();
+  for (const asked of frontendsAskedBy(service)) {
+    const { key, frontend, field } = asked;
+    if (own.has(key)) continue; // the same address named twice, as load balancers' are in spec and status
+    const fault = faultOf(asked, name, state);
+    if (fault !== undefined) { refusals.push(fault); continue; }
+    const owner = ledger.ownerOf(key);
+    if (owner !== undefined && owner !== name) { refusals.push(refusal(field, key, `a frontend that Service ${owner} does not have`)); continue; }
+    const id = ledger.take(key, name);
+    if (id === undefined) { refusals.push(refusal(field, key, `at most ${FRONTEND_MAX} frontends in a cluster`)); continue; }
+    own.add(key);
+    frontends.push({ id, ...frontend });
   }
-  return { frontends, refusals };
+  const { externalLocal, internalLocal, healthCheckNodePort, sourceRanges, affinityS, maglev } = service;
+  return {
+    frontends, refusals,
+    ...(externalLocal === undefined ? {} : { externalLocal }), ...(internalLocal === undefined ? {} : { internalLocal }), ...(healthCheckNodePort === undefined ? {} : { healthCheckNodePort }),
+    ...(sourceRanges === undefined ? {} : { sourceRanges }), ...(affinityS === undefined ? {} : { affinityS }), ...(maglev === undefined ? {} : { maglev }),
+  };
 };
+
+type BackendState = CompiledBackends['backends'][number]['state'];
+const stateOf = ({ ready, serving, terminating }: EndpointSliceData['endpoints'][number]): BackendState => (ready && !terminating ? 'active' : serving && terminating ? 'terminating' : 'quarantined');
 
 const compileSlice = (slice: EndpointSliceData, serviceKey: string, state: Readonly<ServiceState>): CompiledBackends => {
   let next = state.nextBackend;
@@ -140,14 +178,14 @@ const compileSlice = (slice: EndpointSliceData, serviceKey: string, state: Reado
   };
   const listed = new Set<string>();
   const backends = slice.endpoints.flatMap((endpoint) => endpoint.addresses.flatMap((address) => slice.ports.flatMap(({ name, port, protocol }) => {
-    const terminating = endpoint.terminating && endpoint.serving;
     const key = backendKey(serviceKey, address, port, protocol);
     const portKey = `${name} ${key}`;
-    if (listed.has(portKey) || (!endpoint.ready && !terminating)) return [];
+    if (listed.has(portKey)) return [];
     listed.add(portKey);
+    const { nodeName: node, pod, forZones, forNodes } = endpoint;
     return [{
-      id: idOf(key), address, port, protocol, portName: name, state: terminating ? 'terminating' as const : 'active' as const,
-      ...(endpoint.nodeName === undefined ? {} : { node: endpoint.nodeName }), ...(endpoint.pod === undefined ? {} : { pod: endpoint.pod }),
+      id: idOf(key), address, port, protocol, portName: name, state: stateOf(endpoint),
+      ...(node === undefined ? {} : { node }), ...(pod === undefined ? {} : { pod }), ...(forZones === undefined ? {} : { forZones }), ...(forNodes === undefined ? {} : { forNodes }),
     }];
   })));
   return { service: serviceKey, backends };
@@ -157,46 +195,55 @@ const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.str
 
 const objectOf = (key: string): ObjectRef => ({ kind: 'Service', namespace: key.slice(0, key.indexOf('/')), name: key.slice(key.indexOf('/') + 1) });
 
-/** A Service as it is now, or gone; what it leaves goes to those that ask for it. */
-const decideService = (input: SeineEvent, service: ServiceData | undefined, state: Readonly<ServiceState>): readonly SeineEvent[] => {
+/**
+ * Services as they are now, or gone; what they leave goes to those that ask for it, and what that moves goes on.
+ * @param names of the Services that the input touches, the first of them first
+ */
+const decideServices = (input: SeineEvent, names: readonly string[], state: Readonly<ServiceState>): readonly SeineEvent[] => {
   const head = { time: input.time, ...(input.traceparent === undefined ? {} : { traceparent: input.traceparent }) };
   const ledger = openLedger(state);
-  const events: SeineEvent[] = [];
-  const keysOf = (compiled: CompiledService | undefined): readonly string[] => (compiled?.frontends ?? []).map(({ address, port, protocol }) => frontendKey(address, port, protocol));
-  const compile = (key: string, data: ServiceData): CompiledService => {
-    const compiled = compileService(key, data, ledger);
-    if (!same(state.compiledServices.get(key), compiled)) events.push({ type: 'service.compiled.v1', key, ...head, data: compiled });
-    return compiled;
-  };
-  const former = state.compiledServices.get(input.key);
-  const kept = new Set(keysOf(service === undefined ? undefined : compile(input.key, service)));
-  if (service === undefined && former !== undefined) events.push({ type: 'service.removed.v1', key: input.key, ...head, data: { object: objectOf(input.key) } });
-  const left = keysOf(former).filter((key) => !kept.has(key));
-  for (const key of left) ledger.release(key);
-  for (const name of new Set(left.flatMap((key) => [...state.asking.get(key) ?? []]))) if (name !== input.key) compile(name, state.services.get(name)!); // holds: who asks is observed
-  return events;
+  const decided = new Map<string, SeineEvent>();
+  const queue = [...names];
+  for (let name = queue.shift(); name !== undefined; name = queue.shift()) {
+    const service = state.services.get(name);
+    const former = state.compiledServices.get(name);
+    const earlier = decided.get(name);
+    const compiled = service === undefined ? undefined : compileService(name, service, state, ledger);
+    decided.delete(name);
+    if (compiled !== undefined && !same(former, compiled)) decided.set(name, { type: 'service.compiled.v1', key: name, ...head, data: compiled });
+    if (compiled === undefined && former !== undefined) decided.set(name, { type: 'service.removed.v1', key: name, ...head, data: { object: objectOf(name) } });
+    if (earlier !== undefined) continue; // it takes what was left, and leaves nothing more
+    const kept = new Set((compiled?.frontends ?? []).map(frontendKey));
+    const left = (former?.frontends ?? []).map(frontendKey).filter((key) => !kept.has(key));
+    for (const key of left) ledger.release(key);
+    for (const waiting of new Set(left.flatMap((key) => [...state.asking.get(key) ?? []]))) if (waiting !== name && !queue.includes(waiting)) queue.push(waiting);
+  }
+  return [...decided.values()];
 };
+
+/** Services that ask for an address whose holders this fact changed. */
+const servicesTouched = (state: Readonly<ServiceState>): readonly string[] => [...new Set(state.touched.flatMap((address) => [...state.askingAddress.get(address) ?? []]))];
 
 export const serviceDecider: Decider<ServiceState> = {
   initialState: () => ({
-    services: new Map(), asking: new Map(), compiledServices: new Map(), compiledSlices: new Map(), frontendOwner: new Map(), frontendIds: new Map(),
-    idsTaken: new Set(), nextFrontend: 1, backends: new Map(), nextBackend: 1,
+    services: new Map(), asking: new Map(), askingAddress: new Map(), holders: emptyHolders(), touched: [], compiledServices: new Map(), compiledSlices: new Map(),
+    frontendOwner: new Map(), frontendIds: new Map(), idsTaken: new Set(), nextFrontend: 1, backends: new Map(), nextBackend: 1,
   }),
   evolve,
   decide: (input, state) => {
     const head = { key: input.key, time: input.time, ...(input.traceparent === undefined ? {} : { traceparent: input.traceparent }) };
-    const leave = (former: CompiledBackends | undefined): readonly SeineEvent[] => (former === undefined ? [] : [{ type: 'backends.removed.v1', ...head, data: { service: former.service } }]);
+    const gone = (former: CompiledBackends | undefined): readonly SeineEvent[] => (former === undefined ? [] : [{ type: 'backends.removed.v1', ...head, data: { service: former.service } }]);
     switch (input.type) {
-      case 'service.observed.v1': return decideService(input, input.data, state);
-      case 'service.vanished.v1': return decideService(input, undefined, state);
+      case 'service.observed.v1':
+      case 'service.vanished.v1': return decideServices(input, [...new Set([input.key, ...servicesTouched(state)])], state);
       case 'endpointslice.observed.v1': {
-        if (input.data.service === '') return leave(state.compiledSlices.get(input.key)); // a slice without a Service is nobody's backends
+        if (input.data.service === '') return gone(state.compiledSlices.get(input.key)); // a slice without a Service is nobody's backends
         const service = `${input.key.slice(0, input.key.indexOf('/'))}/${input.data.service}`;
         const data = compileSlice(input.data, service, state);
         return same(state.compiledSlices.get(input.key), data) ? [] : [{ type: 'backends.compiled.v1', ...head, data }];
       }
-      case 'endpointslice.vanished.v1': return leave(state.compiledSlices.get(input.key));
-      default: return [];
+      case 'endpointslice.vanished.v1': return gone(state.compiledSlices.get(input.key));
+      default: return state.touched.length === 0 ? [] : decideServices(input, servicesTouched(state), state);
     }
   },
 };

@@ -123,6 +123,59 @@ const podData = (found: Faults, object: KubeObject): PodData => {
   };
 };
 
+/** Addresses of ipMode Proxy are the balancer's own: packets come to nodes with another destination. */
+const loadBalancerAddresses = (found: Faults, object: KubeObject): readonly string[] => {
+  const status = objectAt(found, 'status.loadBalancer', member(objectAt(found, 'status', member(object.raw, 'status')), 'loadBalancer'));
+  return (listAt(found, 'status.loadBalancer.ingress', member(status, 'ingress')) ?? []).flatMap((item, index) => {
+    const place = `status.loadBalancer.ingress[${index}]`;
+    const entry = objectAt(found, place, item);
+    const ip = member(entry, 'ip') ?? undefined;
+    return ip === undefined || ip === '' || member(entry, 'ipMode') === 'Proxy' ? [] : endpointAddressAt(found, `${place}.ip`, ip) ?? [];
+  });
+};
+
+const BALANCING_ANNOTATION = 'seine.network/load-balancing';
+const AFFINITY_DEFAULT_S = 10_800;
+const AFFINITY_MAX_S = 86_400;
+
+const oneOf = <const T extends string>(found: Faults, field: string, value: unknown, known: readonly T[]): T => {
+  const match = known.find((each) => each === (value ?? known[0]));
+  if (match === undefined) found.refuse(field, value, `one of ${known.join(', ')}`);
+  return match ?? known[0]!; // never empty
+};
+
+const affinityOf = (found: Faults, spec: PlainObject): { readonly affinityS?: number } => {
+  if (oneOf(found, 'spec.sessionAffinity', member(spec, 'sessionAffinity'), ['None', 'ClientIP']) === 'None') return {};
+  const clientIp = objectAt(found, 'spec.sessionAffinityConfig.clientIP', member(objectAt(found, 'spec.sessionAffinityConfig', member(spec, 'sessionAffinityConfig')), 'clientIP'));
+  const seconds = member(clientIp, 'timeoutSeconds') ?? AFFINITY_DEFAULT_S;
+  if (typeof seconds === 'number' && Number.isInteger(seconds) && seconds >= 1 && seconds <= AFFINITY_MAX_S) return { affinityS: seconds };
+  found.refuse('spec.sessionAffinityConfig.clientIP.timeoutSeconds', seconds, `a number of seconds from 1 to ${AFFINITY_MAX_S}`);
+  return {};
+};
+
+const sourceRangesOf = (found: Faults, spec: PlainObject): { readonly sourceRanges?: readonly string[] } => {
+  const ranges = listAt(found, 'spec.loadBalancerSourceRanges', member(spec, 'loadBalancerSourceRanges')) ?? [];
+  const read = ranges.flatMap((value, index) => {
+    const prefix = typeof value === 'string' ? parsePrefix(value.trim()) : undefined;
+    if (prefix === undefined) { found.refuse(`spec.loadBalancerSourceRanges[${index}]`, value, 'a CIDR such as 10.0.0.0/8'); return []; }
+    return [formatPrefix(prefix)];
+  });
+  return ranges.length === 0 ? {} : { sourceRanges: [...new Set(read)].sort() };
+};
+
+const serviceOptions = (found: Faults, object: KubeObject, spec: PlainObject): Pick<ServiceData, 'externalLocal' | 'internalLocal' | 'healthCheckNodePort' | 'sourceRanges' | 'affinityS' | 'maglev'> => {
+  const externalLocal = oneOf(found, 'spec.externalTrafficPolicy', member(spec, 'externalTrafficPolicy'), ['Cluster', 'Local']) === 'Local';
+  const internalLocal = oneOf(found, 'spec.internalTrafficPolicy', member(spec, 'internalTrafficPolicy'), ['Cluster', 'Local']) === 'Local';
+  const healthCheck = member(spec, 'healthCheckNodePort') ?? 0;
+  const field = `metadata.annotations.${BALANCING_ANNOTATION}`;
+  const balancing = oneOf(found, field, member(objectAt(found, 'metadata.annotations', member(metadataOf(object), 'annotations')), BALANCING_ANNOTATION), ['random', 'maglev']);
+  return {
+    ...(externalLocal ? { externalLocal } : {}), ...(internalLocal ? { internalLocal } : {}),
+    ...(healthCheck === 0 ? {} : { healthCheckNodePort: portAt(found, 'spec.healthCheckNodePort', healthCheck) }),
+    ...sourceRangesOf(found, spec), ...affinityOf(found, spec), ...(balancing === 'maglev' ? { maglev: true } : {}),
+  };
+};
+
 const serviceData = (found: Faults, object: KubeObject): ServiceData => {
   if (!isDnsLabel(object.name)) found.refuse('metadata.name', object.name, 'a DNS label: at most 63 of [a-z0-9-]');
   const spec = objectAt(found, 'spec', member(object.raw, 'spec'));
@@ -130,7 +183,7 @@ const serviceData = (found: Faults, object: KubeObject): ServiceData => {
   if (!['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'].includes(type)) found.refuse('spec.type', type, 'one of ClusterIP, NodePort, LoadBalancer, ExternalName');
   const single = member(spec, 'clusterIP') ?? undefined;
   const listed = listAt(found, 'spec.clusterIPs', member(spec, 'clusterIPs')) ?? (single === undefined ? [] : [single]);
-  const clusterIPs = listed.filter((ip) => ip !== 'None' && ip !== '').flatMap((ip, index) => addressAt(found, `spec.clusterIPs[${index}]`, ip) ?? []);
+  const clusterIPs = listed.filter((ip) => ip !== 'None' && ip !== '').flatMap((ip, index) => endpointAddressAt(found, `spec.clusterIPs[${index}]`, ip) ?? []);
   const selector = member(spec, 'selector') ?? undefined;
   const ports = (listAt(found, 'spec.ports', member(spec, 'ports')) ?? []).map((item, index) => {
     const place = `spec.ports[${index}]`;
@@ -147,7 +200,8 @@ const serviceData = (found: Faults, object: KubeObject): ServiceData => {
       ...(nodePort === undefined || nodePort === 0 ? {} : { nodePort: portAt(found, `${place}.nodePort`, nodePort) }),
     };
   });
-  const externalIPs = (listAt(found, 'spec.externalIPs', member(spec, 'externalIPs')) ?? []).flatMap((ip, index) => addressAt(found, `spec.externalIPs[${index}]`, ip) ?? []);
+  const externalIPs = (listAt(found, 'spec.externalIPs', member(spec, 'externalIPs')) ?? []).flatMap((ip, index) => endpointAddressAt(found, `spec.externalIPs[${index}]`, ip) ?? []);
+  const loadBalancerIPs = type === 'LoadBalancer' ? loadBalancerAddresses(found, object) : [];
   const seen = new Set<string>();
   ports.forEach((port, index) => {
     if (ports.length > 1 && port.name === '') found.refuse(`spec.ports[${index}].name`, undefined, 'a name: there are several ports');
@@ -159,12 +213,15 @@ const serviceData = (found: Faults, object: KubeObject): ServiceData => {
   });
   return {
     uid: object.uid, type, clusterIPs, ports,
-    ...(externalIPs.length === 0 ? {} : { externalIPs }),
+    ...(externalIPs.length === 0 ? {} : { externalIPs }), ...(loadBalancerIPs.length === 0 ? {} : { loadBalancerIPs }), ...serviceOptions(found, object, spec),
     ...(selector === undefined ? {} : { selector: readLabels(found, 'spec.selector', selector) }),
     ...(isObject(member(metadataOf(object), 'labels')) ? { labels: readLabels(found, 'metadata.labels', member(metadataOf(object), 'labels')) } : {}),
     ...(object.place === undefined ? {} : { source: object.place }),
   };
 };
+
+const namesAt = (found: Faults, field: string, value: unknown): readonly string[] =>
+  (listAt(found, field, value) ?? []).flatMap((item, index) => text(found, `${field}[${index}].name`, member(objectAt(found, `${field}[${index}]`, item), 'name')) ?? []);
 
 const endpointSliceData = (found: Faults, object: KubeObject): EndpointSliceData => {
   const family = member(object.raw, 'addressType');
@@ -178,10 +235,13 @@ const endpointSliceData = (found: Faults, object: KubeObject): EndpointSliceData
     const target = objectAt(found, `${place}.targetRef`, member(endpoint, 'targetRef'));
     const nodeName = text(found, `${place}.nodeName`, member(endpoint, 'nodeName'));
     const pod = text(found, `${place}.targetRef.name`, member(target, 'name'));
+    const hints = objectAt(found, `${place}.hints`, member(endpoint, 'hints'));
+    const [forZones, forNodes] = [namesAt(found, `${place}.hints.forZones`, member(hints, 'forZones')), namesAt(found, `${place}.hints.forNodes`, member(hints, 'forNodes'))];
     return {
       addresses: (listAt(found, `${place}.addresses`, member(endpoint, 'addresses')) ?? []).flatMap((ip, at) => endpointAddressAt(found, `${place}.addresses[${at}]`, ip) ?? []),
       ready, serving: (member(conditions, 'serving') ?? ready) !== false, terminating: member(conditions, 'terminating') === true,
       ...(nodeName === undefined ? {} : { nodeName }), ...(pod === undefined ? {} : { pod: `${object.namespace}/${pod}` }),
+      ...(forZones.length === 0 ? {} : { forZones }), ...(forNodes.length === 0 ? {} : { forNodes }),
     };
   });
   const ports = (listAt(found, 'ports', member(object.raw, 'ports')) ?? []).flatMap((item, index) => {
@@ -218,7 +278,8 @@ const refusedForSize = (fact: FactEvent): Refusal | undefined => {
       return labels > LARGEST_LABELS_BYTES ? tooLarge(labels, LARGEST_LABELS_BYTES) : undefined;
     }
     case 'service.observed.v1': {
-      const frontends = fact.data.clusterIPs.length * fact.data.ports.length * (PLACE_BYTES + REFUSAL_BYTES);
+      const { clusterIPs, externalIPs = [], loadBalancerIPs = [], ports } = fact.data;
+      const frontends = (2 * clusterIPs.length + externalIPs.length + loadBalancerIPs.length) * ports.length * (PLACE_BYTES + REFUSAL_BYTES);
       return frontends > LARGEST_BYTES ? tooLarge(frontends) : undefined;
     }
     case 'endpointslice.observed.v1': {

@@ -2,7 +2,7 @@
 import Type from 'typebox';
 
 import { defineEvent, type EventOf, type EventOfEach } from '../event.ts';
-import { ChangedBy, LabelMap, ObjectRef, PortNumber, ProtocolText, Refusal, SourcePlace } from '../words.ts';
+import { ChangedBy, LabelMap, ObjectRef, PortNumber, ProtocolText, Refusal, ServiceOptions, SourcePlace } from '../words.ts';
 
 const Vanished = Type.Object({ uid: Type.String() });
 
@@ -50,8 +50,10 @@ export const serviceObserved = defineEvent({
     type: Type.String(),
     /** Empty for headless and ExternalName. */
     clusterIPs: Type.Array(Type.String()),
-    /** Asked for, not served yet: the service-compiler refuses them beside the ClusterIP. */
     externalIPs: Type.Optional(Type.Array(Type.String())),
+    /** status.loadBalancer.ingress[].ip, but for those of ipMode Proxy. */
+    loadBalancerIPs: Type.Optional(Type.Array(Type.String())),
+    ...ServiceOptions,
     selector: Type.Optional(LabelMap),
     labels: Type.Optional(LabelMap),
     ports: Type.Array(Type.Object({
@@ -75,6 +77,8 @@ export const endpointsliceObserved = defineEvent({
     endpoints: Type.Array(Type.Object({
       addresses: Type.Array(Type.String()), ready: Type.Boolean(), serving: Type.Boolean(), terminating: Type.Boolean(),
       nodeName: Type.Optional(Type.String()), pod: Type.Optional(Type.String()),
+      /** hints.forZones, hints.forNodes: for whom the topology controller means it. */
+      forZones: Type.Optional(Type.Array(Type.String())), forNodes: Type.Optional(Type.Array(Type.String())),
     })),
     ports: Type.Array(Type.Object({ name: Type.String(), port: PortNumber, protocol: ProtocolText })),
   }),

@@ -19,7 +19,6 @@ export interface Tables {
   readonly row: Numbering;
   readonly rule: Numbering;
   readonly cidrClass: Numbering;
-  readonly slots: Numbering;
   /** Other nodes, while some policy selects nodes by label. */
   readonly nodes: Numbering;
 }
@@ -29,7 +28,6 @@ const SPACES = {
   row: { min: 1, max: 0x00ffffff },
   rule: { min: 1, max: 0xffffffff },
   cidrClass: { min: 1, max: 0xffff },
-  slots: { min: 1, max: 0xffffffff },
   nodes: { min: 1, max: 0xffffff },
 } as const;
 const NAMES = Object.keys(SPACES) as (keyof Tables)[]; // Object.keys widens; SPACES is closed
@@ -37,7 +35,7 @@ const NAMES = Object.keys(SPACES) as (keyof Tables)[]; // Object.keys widens; SP
 const numbering = ({ min, max }: { readonly min: number; readonly max: number }): Numbering => ({ numberOf: new Map(), textOf: new Map(), next: min, min, max });
 
 export const emptyTables = (): Tables => ({
-  revision: numbering(SPACES.revision), row: numbering(SPACES.row), rule: numbering(SPACES.rule), cidrClass: numbering(SPACES.cidrClass), slots: numbering(SPACES.slots), nodes: numbering(SPACES.nodes),
+  revision: numbering(SPACES.revision), row: numbering(SPACES.row), rule: numbering(SPACES.rule), cidrClass: numbering(SPACES.cidrClass), nodes: numbering(SPACES.nodes),
 });
 
 /** @throws SEINE_NUMBERS_EXHAUSTED */
@@ -69,7 +67,7 @@ export type StoredTables = Readonly<Record<keyof Tables, { readonly next: number
 
 export const storeTables = (tables: Tables): StoredTables => {
   const stored = (name: keyof Tables) => ({ next: tables[name].next, entries: [...tables[name].numberOf] });
-  return { revision: stored('revision'), row: stored('row'), rule: stored('rule'), cidrClass: stored('cidrClass'), slots: stored('slots'), nodes: stored('nodes') };
+  return { revision: stored('revision'), row: stored('row'), rule: stored('rule'), cidrClass: stored('cidrClass'), nodes: stored('nodes') };
 };
 
 export const restoreTables = (stored: StoredTables): Tables => {

@@ -1,0 +1,39 @@
+/** What a Service asks for: one frontend for each of its addresses and ports. Pure. */
+import type { CompiledService, ServiceData } from '@seine/events';
+import { familyOf } from '@seine/model';
+
+type Frontend = CompiledService['frontends'][number];
+
+export interface Asked {
+  readonly key: string;
+  readonly frontend: Omit<Frontend, 'id'>;
+  readonly targetPort: number | string;
+  /** Where the object asks for it. */
+  readonly field: string;
+}
+
+/** Of a node port the unspecified address of the family. */
+export const ANY_ADDRESS = { 4: '0.0.0.0', 6: '::' } as const;
+
+/** Who has the key has the frontend. */
+export const frontendKey = ({ address, port, protocol }: Pick<Frontend, 'address' | 'port' | 'protocol'>): string => `${address}/${port}/${protocol}`;
+
+/** In the order in which they are served: ClusterIPs first. ExternalName and headless Services ask for nothing. */
+export const frontendsAskedBy = (service: ServiceData | undefined): readonly Asked[] => {
+  if (service === undefined || service.type === 'ExternalName') return [];
+  const at = (address: string, field: string, kind?: Frontend['kind']): readonly Asked[] => service.ports.map(({ port, protocol, name, targetPort }, index) => {
+    const frontend = { address, port, protocol, portName: name, ...(kind === undefined ? {} : { kind }) };
+    return { key: frontendKey(frontend), frontend, targetPort, field: kind === undefined ? `spec.ports[${index}]` : field };
+  });
+  const nodePorts = service.type === 'ClusterIP' ? [] : [...new Set(service.clusterIPs.map(familyOf))].flatMap((family) => service.ports.flatMap(({ nodePort, protocol, name, targetPort }, index): readonly Asked[] => {
+    if (nodePort === undefined) return [];
+    const frontend = { address: ANY_ADDRESS[family], port: nodePort, protocol, portName: name, kind: 'nodePort' as const };
+    return [{ key: frontendKey(frontend), frontend, targetPort, field: `spec.ports[${index}].nodePort` }];
+  }));
+  return [
+    ...service.clusterIPs.flatMap((address, index) => at(address, `spec.clusterIPs[${index}]`)),
+    ...nodePorts,
+    ...(service.externalIPs ?? []).flatMap((address, index) => at(address, `spec.externalIPs[${index}]`, 'externalIP')),
+    ...(service.loadBalancerIPs ?? []).flatMap((address, index) => at(address, `status.loadBalancer.ingress[${index}].ip`, 'loadBalancer')),
+  ];
+};
