@@ -9,7 +9,7 @@
 import { decideAll, type Decider, type FactEvent, type SeineEvent } from '@seine/events';
 import { identityDecider } from '@seine/identity-allocator';
 import { DEFAULT_BLOCK_LENGTH, DEFAULT_POD_CIDR, ipamDecider } from '@seine/ipam';
-import { assignAddresses, endpointSlices, expand, isHostNetwork, nodeOf, podAddress, type LabNode } from '@seine/lab';
+import { assignAddresses, endpointSlices, expand, isHostNetwork, nodeAddress, nodeOf, podAddress, type LabNode } from '@seine/lab';
 import { hostInterfaceName, emptyNodeState, evolveNode, type NodeState } from '@seine/datapath-writer';
 import type { KubeObject, RefusedObject, Settings } from '@seine/objects';
 import { policyDecider } from '@seine/policy-compiler';
@@ -44,7 +44,11 @@ const endpointFacts = (objects: readonly KubeObject[]): readonly FactEvent[] => 
 
 const decide = <State>(decider: Decider<State>, facts: readonly SeineEvent[]): readonly SeineEvent[] => decideAll(decider, decider.initialState(), facts);
 
-export const whole = (given: readonly KubeObject[], nodes: readonly LabNode[], refusedBefore: readonly RefusedObject[] = [], settings: Settings = {}): Whole => {
+/** Objects that bring nodes with addresses are a cluster of their own; the lab's nodes have no place in it. */
+const bringsNodes = (given: readonly KubeObject[]): boolean => given.some((object) => object.kind === 'Node' && nodeAddress(object) !== undefined);
+
+export const whole = (given: readonly KubeObject[], labNodes: readonly LabNode[], refusedBefore: readonly RefusedObject[] = [], settings: Settings = {}): Whole => {
+  const nodes = bringsNodes(given) ? [] : labNodes;
   const expanded = expand(given, nodes);
   const addressed = assignAddresses(expanded.objects, nodes);
   const own = addressed.filter(({ kind }) => kind === 'EndpointSlice');

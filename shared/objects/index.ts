@@ -5,3 +5,4 @@ export * from './object.ts';
 export * from './refusal.ts';
 export * from './policy.ts';
 export * from './settings.ts';
+export * from './workload.ts';

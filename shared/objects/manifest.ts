@@ -6,7 +6,7 @@ import { isDnsLabel } from './names.ts';
 import { isClusterScoped, type KubeObject, type RefusedObject } from './object.ts';
 import { faults, isObject, member, type PlainObject } from './refusal.ts';
 
-const LARGEST_MANIFEST_BYTES = 16 * 1024 * 1024;
+export const LARGEST_MANIFEST_BYTES = 16 * 1024 * 1024;
 const MOST_ALIASES = 1000;
 const LONGEST_NAME = 253;
 const POLICY_KINDS: ReadonlySet<unknown> = new Set(POLICY_OBJECT_KINDS);

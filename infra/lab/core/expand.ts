@@ -69,8 +69,18 @@ const nodeObject = ({ name, address }: LabNode): KubeObject => objectOf('Node', 
 
 const isHostNetwork = (pod: KubeObject): boolean => at(pod.raw, 'spec', 'hostNetwork') === true;
 export const nodeOf = (pod: KubeObject): string | undefined => { const name = at(pod.raw, 'spec', 'nodeName'); return typeof name === 'string' && name !== '' ? name : undefined; };
-export const podAddress = (pod: KubeObject): string | undefined => { const ip = at(pod.raw, 'status', 'podIP') ?? at(listOf(at(pod.raw, 'status', 'podIPs'))[0], 'ip'); return typeof ip === 'string' && ip !== '' ? ip : undefined; };
 const isFinished = (pod: KubeObject): boolean => ['Succeeded', 'Failed'].includes(String(at(pod.raw, 'status', 'phase')));
+/** A pod that has finished keeps an address in its status that may be another's by now. */
+export const podAddress = (pod: KubeObject): string | undefined => {
+  if (isFinished(pod)) return undefined;
+  const ip = at(pod.raw, 'status', 'podIP') ?? at(listOf(at(pod.raw, 'status', 'podIPs'))[0], 'ip');
+  return typeof ip === 'string' && ip !== '' ? ip : undefined;
+};
+/** The address by which other nodes reach a node. */
+export const nodeAddress = (node: KubeObject): string | undefined => {
+  const address = at(listOf(at(node.raw, 'status', 'addresses')).find((item) => at(item, 'type') === 'InternalIP'), 'address');
+  return typeof address === 'string' ? address : undefined;
+};
 
 /** nodeName, then nodeSelector, then whoever has fewest pods; a pod that fits nowhere stays pending. */
 const schedule = (pods: readonly KubeObject[], nodes: readonly KubeObject[]): readonly KubeObject[] => {

@@ -1,8 +1,8 @@
 /** How people name the ends of a probe: `ns/pod`, `ns/deployment`, `svc:ns/name`, `node:n1`, `external`, an address. Pure. */
 import { parseAddress, SeineError } from '@seine/model';
-import { isObject, member, type KubeObject } from '@seine/objects';
+import { isObject, member, workloadOf, type KubeObject } from '@seine/objects';
 
-import { podAddress, nodeOf } from './expand.ts';
+import { nodeAddress, nodeOf, podAddress } from './expand.ts';
 
 export const EXTERNAL_ADDRESS = '192.168.50.200';
 
@@ -16,12 +16,7 @@ const unknown = (text: string, expected: string): SeineError => new SeineError('
 
 const at = (object: unknown, ...path: readonly string[]): unknown => path.reduce<unknown>((value, name) => (isObject(value) ? member(value, name) : undefined), object);
 
-const ownerOf = (pod: KubeObject): string | undefined => {
-  const references = at(pod.raw, 'metadata', 'ownerReferences');
-  const owner: unknown = Array.isArray(references) ? (references as readonly unknown[]).find((reference) => at(reference, 'controller') === true) : undefined;
-  const name = at(owner, 'name');
-  return typeof name === 'string' ? name : undefined;
-};
+const ownerOf = (pod: KubeObject): string | undefined => { const metadata = at(pod.raw, 'metadata'); return isObject(metadata) ? workloadOf(metadata)?.name : undefined; };
 
 /** @throws SEINE_INPUT_INVALID naming what was expected */
 export const resolveParty = (text: string, objects: readonly KubeObject[]): Party => {
@@ -41,9 +36,8 @@ export const resolveParty = (text: string, objects: readonly KubeObject[]): Part
   }
   if (text.startsWith('node:')) {
     const node = objects.find(({ kind, name }) => kind === 'Node' && name === text.slice(5));
-    const addresses = node === undefined ? undefined : at(node.raw, 'status', 'addresses');
-    const address = Array.isArray(addresses) ? at((addresses as readonly unknown[]).find((item) => at(item, 'type') === 'InternalIP'), 'address') : undefined;
-    if (typeof address !== 'string') throw unknown(text, `expected one of ${objects.filter(({ kind }) => kind === 'Node').map(({ name }) => `node:${name}`).join(', ')}`);
+    const address = node === undefined ? undefined : nodeAddress(node);
+    if (address === undefined) throw unknown(text, `expected one of ${objects.filter(({ kind }) => kind === 'Node').map(({ name }) => `node:${name}`).join(', ')}`);
     return { type: 'node', name: text, address };
   }
   const service = text.startsWith('svc:');

@@ -70,5 +70,21 @@ describe('an object that is a fact', () => {
     expect(made(pod({ nodeName: '' }, { phase: 'Succeeded' }))).toMatchObject({ fact: { data: { phase: 'finished', serviceAccount: 'default', addresses: [] } } });
     expect(made(pod({}))).not.toHaveProperty('fact.data.nodeName');
   });
+  test.each([
+    { name: 'who changed it last', managedFields: [{ manager: 'kubectl-create', operation: 'Update', time: '2026-01-01T00:00:00Z' }, { manager: 'helm', operation: 'Apply', time: '2026-03-01T00:00:00Z', fieldsV1: { 'f:metadata': {} } }], want: { manager: 'helm', operation: 'Apply', time: '2026-03-01T00:00:00Z' } },
+    { name: 'nobody who only reports its status', managedFields: [{ manager: 'helm', operation: 'Apply', time: '2026-01-01T00:00:00Z' }, { manager: 'kubelet', operation: 'Update', time: '2026-09-01T00:00:00Z', subresource: 'status' }], want: { manager: 'helm', operation: 'Apply', time: '2026-01-01T00:00:00Z' } },
+    { name: 'nobody, where managedFields say nothing', managedFields: [null, { manager: 5 }, 'x'], want: undefined },
+  ])('names $name', ({ managedFields, want }) => {
+    const metadata = { name: 'a', namespace: 'shop', managedFields };
+    const policy = { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata, spec: { podSelector: {} } };
+    for (const raw of [{ ...pod({}), metadata }, policy]) {
+      const fact = made(raw);
+      expect(fact !== undefined && 'fact' in fact ? (fact.fact.data as { readonly changedBy?: unknown }).changedBy : 'refused').toEqual(want); // pods and policies have it
+    }
+  });
+  test('is of the Deployment behind its ReplicaSet', () => {
+    const metadata = { name: 'a', namespace: 'shop', labels: { 'pod-template-hash': '5d8f' }, ownerReferences: [{ kind: 'ReplicaSet', name: 'carts-5d8f', controller: true }] };
+    expect(made({ ...pod({}), metadata })).toMatchObject({ fact: { data: { workload: { kind: 'Deployment', name: 'carts' } } } });
+  });
   test('is none for kinds that say nothing about the network', () => { expect(made({ kind: 'ConfigMap', metadata: { name: 'a' } })).toBeUndefined(); });
 });

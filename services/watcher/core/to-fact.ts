@@ -4,7 +4,7 @@ import {
 } from '@seine/events';
 import { formatPrefix, parseAddress, parsePrefix, prefixContains } from '@seine/model';
 import {
-  faults, isDnsLabel, isDnsSubdomain, isObject, isPortName, listAt, member, objectAt, objectKey, parsePolicyObject, readLabels, UNSUPPORTED_KINDS,
+  faults, isDnsLabel, isDnsSubdomain, isObject, isPortName, listAt, member, objectAt, objectKey, parsePolicyObject, readLabels, UNSUPPORTED_KINDS, workloadOf,
   type Faults, type KubeObject, type PlainObject,
 } from '@seine/objects';
 
@@ -52,6 +52,17 @@ const endpointAddressAt = (found: Faults, field: string, value: unknown): string
 };
 
 const metadataOf = (object: KubeObject): PlainObject => { const value = member(object.raw, 'metadata'); return isObject(value) ? value : {}; };
+
+/** Who changed what is wanted of the object last: entries that only report its status do not count. */
+const changedByOf = (object: KubeObject): Pick<PodData, 'changedBy'> => {
+  const given = member(metadataOf(object), 'managedFields');
+  const entries = (Array.isArray(given) ? given as readonly unknown[] : []).flatMap((entry) => { // Array.isArray says any[]
+    const [manager, operation, time] = isObject(entry) && member(entry, 'subresource') === undefined ? [member(entry, 'manager'), member(entry, 'operation'), member(entry, 'time')] : [];
+    return typeof manager === 'string' && typeof operation === 'string' && typeof time === 'string' ? [{ manager, operation, time }] : [];
+  });
+  const last = entries.reduce<(typeof entries)[number] | undefined>((latest, entry) => (latest === undefined || entry.time >= latest.time ? entry : latest), undefined);
+  return last === undefined ? {} : { changedBy: last };
+};
 
 const namespaceData = (found: Faults, object: KubeObject): NamespaceData => {
   if (!isDnsLabel(object.name)) found.refuse('metadata.name', object.name, 'a DNS label: at most 63 of [a-z0-9-]');
@@ -109,8 +120,8 @@ const podData = (found: Faults, object: KubeObject): PodData => {
   const phaseText = member(status, 'phase') ?? 'Running';
   const phase = typeof phaseText === 'string' && Object.hasOwn(PHASES, phaseText) ? PHASES[phaseText] : undefined;
   if (phase === undefined) found.refuse('status.phase', phaseText, `one of ${Object.keys(PHASES).join(', ')}`);
-  const owner = (listAt(found, 'metadata.ownerReferences', member(metadataOf(object), 'ownerReferences')) ?? []).filter(isObject).find((reference) => member(reference, 'controller') === true);
-  const [ownerKind, ownerName] = owner === undefined ? [undefined, undefined] : [member(owner, 'kind'), member(owner, 'name')];
+  listAt(found, 'metadata.ownerReferences', member(metadataOf(object), 'ownerReferences'));
+  const workload = workloadOf(metadataOf(object));
   return {
     uid: object.uid,
     ...(nodeName === undefined || nodeName === '' ? {} : { nodeName }),
@@ -119,7 +130,7 @@ const podData = (found: Faults, object: KubeObject): PodData => {
     hostNetwork: member(spec, 'hostNetwork') === true,
     addresses, phase: phase ?? 'running',
     ports: containerPorts(found, listAt(found, 'spec.containers', member(spec, 'containers'))),
-    ...(typeof ownerKind === 'string' && typeof ownerName === 'string' ? { workload: { kind: ownerKind, name: ownerName } } : {}),
+    ...(workload === undefined ? {} : { workload }), ...changedByOf(object),
   };
 };
 
@@ -319,7 +330,7 @@ const policyFact = (kind: PolicyObjectKind, object: KubeObject, key: string, tim
   const compiledBytes = parsed.policies.reduce((sum, policy) => sum + sizeOf(policy), 0);
   if (compiledBytes > LARGEST_BYTES) return { refusals: [tooLarge(compiledBytes)] };
   const data: PolicyObjectData = {
-    uid, spec, ...(specs === undefined ? {} : { specs }), ...audit,
+    uid, spec, ...(specs === undefined ? {} : { specs }), ...audit, ...changedByOf(object),
     ...(object.place === undefined ? {} : { source: object.place }), ...(object.lines === undefined ? {} : { lines: object.lines }),
   };
   return { fact: { type: `${NOUN_OF_POLICY[kind]}.observed.v1`, key, time, ...trace, data } };
