@@ -4,11 +4,18 @@ import { join } from 'node:path';
 
 import { mergeObjects, parseManifests, type KubeObject, type RefusedObject } from '@seine/objects';
 
+import { gapsOf, isSnapshot, uncertainties } from './snapshot/file.ts';
 import { badInput } from './verb/verb.ts';
 
 const MANIFEST = /\.(ya?ml|json)$/;
 
-export interface Given { readonly objects: readonly KubeObject[]; readonly refused: readonly RefusedObject[]; readonly warnings: readonly string[] }
+export interface Given {
+  readonly objects: readonly KubeObject[];
+  readonly refused: readonly RefusedObject[];
+  readonly warnings: readonly string[];
+  /** Why the cluster that a snapshot was taken of may answer otherwise, a sentence each. */
+  readonly uncertain: readonly string[];
+}
 
 const filesOf = (path: string, recursive: boolean): readonly string[] => {
   let stat;
@@ -23,6 +30,7 @@ const NOT_MANIFESTS: ReadonlySet<string> = new Set(['probes.json', 'fix.yaml', '
 
 export const readManifests = (paths: readonly string[], recursive: boolean): Given => {
   const parsed = paths.flatMap((path) => (path === '-' ? [parseManifests(readFileSync(0, 'utf8'), 'standard input')] : filesOf(path, recursive).map((file) => parseManifests(readFileSync(file, 'utf8'), file))));
-  const { objects, warnings } = mergeObjects(parsed.flatMap((each) => each.objects));
-  return { objects, refused: parsed.flatMap((each) => each.refused), warnings };
+  const all = parsed.flatMap((each) => each.objects);
+  const { objects, warnings } = mergeObjects(all.filter((object) => !isSnapshot(object)));
+  return { objects, refused: parsed.flatMap((each) => each.refused), warnings, uncertain: all.filter(isSnapshot).flatMap((snapshot) => uncertainties(gapsOf(snapshot))) };
 };

@@ -18,6 +18,7 @@ const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
   status: async () => (await import('./verb/status.ts')).status,
   wait: async () => (await import('./verb/wait.ts')).wait,
   tap: async () => (await import('./verb/tap.ts')).tap,
+  snapshot: async () => (await import('./verb/snapshot.ts')).snapshot,
 };
 
 const overview = async (): Promise<string> => {

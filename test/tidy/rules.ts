@@ -20,6 +20,9 @@ const BANNED_CALLS: readonly (readonly [RegExp, string])[] = [
 /** A request of a stranger is parsed here, once, into what cannot be wrong. */
 const PARSERS = new Set(['services/datapath-writer/core/cni.ts']);
 
+/** Who may talk to an API server: nobody else has a use for its credentials. */
+const CLUSTER_CLIENTS: ReadonlySet<string> = new Set(['services/cli/snapshot/api.ts']);
+
 const isCore = (path: string): boolean => /^services\/[^/]+\/core\//.test(path) || /^infra\/lab\/core\//.test(path) || path.startsWith('shared/model/');
 const isSpec = (path: string): boolean => /\.spec\.ts$/.test(path);
 const serviceOf = (path: string): string | undefined => /^services\/([^/]+)\//.exec(path)?.[1];
@@ -45,6 +48,7 @@ export const brokenRules = (files: readonly SourceFile[]): readonly string[] => 
     const home = /^(services|shared|infra)\/[^/]+\//.exec(path)?.[0];
     if (service !== undefined && home !== undefined && place !== undefined && /^(services|shared|infra)\//.test(place) && !place.startsWith(home)) broken.push(`${path} imports ${name}: other packages by their name`);
   }
+  for (const name of imports) if (/^@kubernetes\//.test(name) && !CLUSTER_CLIENTS.has(path) && !path.startsWith('test/tidy/')) broken.push(`${path} imports ${name}: only ${[...CLUSTER_CLIENTS].join(', ')} may talk to an API server (docs/adr/0008)`);
   if (path.startsWith('test/oracle/')) {
     for (const name of imports) {
       const own = name.startsWith('@seine/') || (name.startsWith('.') && !posix.join(posix.dirname(path), name).startsWith('test/oracle/'));

@@ -35,7 +35,7 @@ describe('the rules', () => {
     { name: 'notice a core that waits', path: 'services/ipam/core/x.ts', text: 'setTimeout(() => {}, 5);', want: /return what to do/ },
     { name: 'notice a core that asks for the platform without its prefix', path: 'services/ipam/core/x.ts', text: "import { readFileSync } from 'fs';", want: /platform belongs to the shell/ },
     { name: 'notice a core that requires', path: 'services/ipam/core/x.ts', text: "const koffi = require('koffi');", want: /kernel belongs to the shell/ },
-    { name: 'notice a core that asks the cluster', path: 'services/watcher/core/x.ts', text: "import { KubeConfig } from '@kubernetes/client-node';", want: /cluster belongs to the shell/ },
+    { name: 'notice a verb that asks the cluster', path: 'services/cli/verb/why.ts', text: "const { KubeConfig } = await import('@kubernetes/client-node');", want: /may talk to an API server/ },
     { name: 'notice a lab that reaches into a service by path', path: 'infra/lab/supervisor.ts', text: "import { a } from '../../services/loader/core/a.ts';", want: /only services\/cli and test/ },
     { name: 'notice an oracle that climbs out', path: 'test/oracle/x.mjs', text: "import a from '../golden/engine.ts';", want: /oracle imports nothing/ },
     { name: 'notice a test that no suite runs', path: 'shared/bus/x.test.ts', text: '', want: /tests end in \.spec\.ts/ },
@@ -43,6 +43,12 @@ describe('the rules', () => {
     { name: 'notice unfinished work', path: 'shared/bus/x.ts', text: `// TO${'DO'} later`, want: /an issue, not a comment/ },
   ])('$name', ({ path, text, want }) => {
     expect(brokenRules([{ path, text }])).toEqual([expect.stringMatching(want)]);
+  });
+
+  test('notice a core that asks the cluster', () => {
+    expect(brokenRules([{ path: 'services/watcher/core/x.ts', text: "import { KubeConfig } from '@kubernetes/client-node';" }])).toEqual([
+      expect.stringMatching(/cluster belongs to the shell/), expect.stringMatching(/may talk to an API server/),
+    ]);
   });
 
   test('notice a service that reaches into another by path, however few the dots', () => {
@@ -55,6 +61,7 @@ describe('the rules', () => {
     { name: 'a core that imports its neighbour and another package', path: 'services/ipam/core/x.ts', text: "import { a } from './a.ts';\nimport { b } from '@seine/model';" },
     { name: 'a shell that imports its core and the platform', path: 'services/ipam/shell/x.ts', text: "import { a } from '../core/a.ts';\nimport { readFileSync } from 'node:fs';" },
     { name: 'a command line that imports a core', path: 'services/cli/whole.ts', text: "import { ipamDecider } from '@seine/ipam';" },
+    { name: 'a snapshot that asks the cluster', path: 'services/cli/snapshot/api.ts', text: "const { KubeConfig } = await import('@kubernetes/client-node');" },
     { name: 'an oracle that imports its neighbour', path: 'test/oracle/x.mjs', text: "import { naive } from './naive.mjs';" },
     { name: 'a spec of a core that reads files', path: 'services/ipam/core/x.spec.ts', text: "import { readFileSync } from 'node:fs';" },
   ])('allow $name', ({ path, text }) => {

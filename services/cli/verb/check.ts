@@ -77,9 +77,10 @@ Exit: 0 all as wanted, 1 a probe differs, 2 bad input or something refused.`,
     const cluster = whole(given.objects, nodes, [], settings);
     const refusals = rejected(cluster, given.refused);
     for (const warning of given.warnings) io.stderr(`warning: ${warning}\n`);
+    for (const reason of given.uncertain) io.stderr(`uncertain: ${reason}\n`);
     for (const { kind, namespace, name, message } of refusals) io.stderr(`refused: ${kind} ${namespace === '' ? '' : `${namespace}/`}${name}: ${message}\n`);
     const found = report(probes, cluster);
-    io.stdout(structured(output, { ...found, rejected: refusals }, found.probes) ?? (probes.length === 0 ?
+    io.stdout(structured(output, { ...found, rejected: refusals, uncertain: given.uncertain }, found.probes) ?? (probes.length === 0 ?
       `${given.objects.length} objects, ${refusals.length === 0 ? 'nothing refused' : `${refusals.length} refusals`}\n` : `${probeTable(found.probes)}${found.ok} of ${found.total} as needed (${found.ms} ms)\n`));
     const failed = found.probes.find(({ got }) => got === 'error');
     if (failed !== undefined && 'message' in failed && values.probes === undefined) { io.stderr(`${failed.message}\n`); return EXIT.badInput; }

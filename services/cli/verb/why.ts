@@ -31,6 +31,8 @@ export interface WhyReport {
   readonly selecting: { readonly egress: readonly PolicyRef[]; readonly ingress: readonly PolicyRef[] };
   readonly history: readonly { readonly seq: number; readonly time: string | null; readonly subject: string; readonly summary: string; readonly manager: string | null }[];
   readonly asOf: { readonly seq: number; readonly time: string | null; readonly node: string; readonly head: number };
+  /** Of a snapshot: why the cluster may answer otherwise. */
+  readonly uncertain?: readonly string[];
 }
 
 const placedRef = (placed: PlacedRule, state: Readonly<NodeState>, peer: number | null): RuleRef | null =>
@@ -120,8 +122,10 @@ Exit: 0 answered, whatever the verdict; with --expect 1 if it is the other; 2 un
     const probe = probeOfWords(positionals);
     let report: WhyReport;
     if (values.file !== undefined) {
-      const cluster = whole(readManifests(values.file, values.recursive === true).objects, labNodes(2));
-      report = explainWhy(cluster.state, cluster.objects, probe, { seq: cluster.events.length, storedMs: 0, head: cluster.events.length });
+      const { objects, uncertain } = readManifests(values.file, values.recursive === true);
+      for (const reason of uncertain) io.stderr(`uncertain: ${reason}\n`);
+      const cluster = whole(objects, labNodes(2));
+      report = { ...explainWhy(cluster.state, cluster.objects, probe, { seq: cluster.events.length, storedMs: 0, head: cluster.events.length }), uncertain };
     } else {
       const history = await openHistory({ log: values.log, name: values.name ?? 'lab' });
       const past = await foldUntil(history, values.at === undefined ? undefined : parseMoment(values.at, Date.now()));
