@@ -50,10 +50,12 @@ const valuesAt = (found: Faults, field: string, operator: 'In' | 'NotIn', value:
   });
 };
 
-const readExpression = (found: Faults, field: string, value: unknown): Requirement | undefined => {
+type KeyReader = (found: Faults, field: string, key: unknown) => string | undefined;
+
+const readExpression = (found: Faults, field: string, value: unknown, readKey: KeyReader): Requirement | undefined => {
   const item = objectAt(found, field, value);
   onlyMembers(found, field, item, ['key', 'operator', 'values']);
-  const key = sourcedKey(found, `${field}.key`, member(item, 'key'));
+  const key = readKey(found, `${field}.key`, member(item, 'key'));
   const operator = SELECTOR_OPERATORS.find((candidate) => candidate === member(item, 'operator'));
   if (operator === undefined) { found.refuse(`${field}.operator`, member(item, 'operator'), `one of ${SELECTOR_OPERATORS.join(', ')}`); return undefined; }
   if (operator === 'In' || operator === 'NotIn') {
@@ -65,18 +67,18 @@ const readExpression = (found: Faults, field: string, value: unknown): Requireme
   return key === undefined ? undefined : { key, operator };
 };
 
-interface SourcedSelector { readonly labels: Selector; readonly expressions: Selector }
+interface ReadSelector { readonly labels: Selector; readonly expressions: Selector }
 
-const readSourced = (found: Faults, field: string, value: unknown): SourcedSelector => {
+const readSelectorOf = (found: Faults, field: string, value: unknown, readKey: KeyReader): ReadSelector => {
   if (!isObject(value)) { found.refuse(field, value, 'a label selector; {} selects everything that it may'); return { labels: [], expressions: [] }; }
   onlyMembers(found, field, value, ['matchLabels', 'matchExpressions']);
   const labels = Object.entries(objectAt(found, `${field}.matchLabels`, member(value, 'matchLabels'))).flatMap(([written, text]): Requirement[] => {
-    const key = sourcedKey(found, `${field}.matchLabels.${written}`, written);
+    const key = readKey(found, `${field}.matchLabels.${written}`, written);
     if (typeof text !== 'string' || !isLabelValue(text)) { found.refuse(`${field}.matchLabels.${written}`, text, LABEL_VALUE_TEXT); return []; }
     return key === undefined ? [] : [{ key, operator: 'In', values: [text] }];
   });
   const expressions = (listAt(found, `${field}.matchExpressions`, member(value, 'matchExpressions')) ?? [])
-    .flatMap((expression, index) => readExpression(found, `${field}.matchExpressions[${index}]`, expression) ?? []);
+    .flatMap((expression, index) => readExpression(found, `${field}.matchExpressions[${index}]`, expression, readKey) ?? []);
   return { labels, expressions };
 };
 
@@ -91,7 +93,7 @@ const IN_SOME_NAMESPACE: Requirement = { key: K8S_NAMESPACE, operator: 'Exists' 
 
 /** Whom a policy is for. A policy of a namespace never leaves it: another namespace among matchLabels is replaced by its own. */
 export const readSubjectLabels = (found: Faults, field: string, value: unknown, namespace: string): Selector => {
-  const { labels, expressions } = readSourced(found, field, value);
+  const { labels, expressions } = readSelectorOf(found, field, value, sourcedKey);
   if (namespace !== '') return [...labels.filter(({ key }) => key !== K8S_NAMESPACE), ...expressions, inNamespace(namespace)];
   const selector = [...labels, ...expressions];
   return namesReserved(selector) || namesNamespace(selector) ? selector : [...selector, IN_SOME_NAMESPACE];
@@ -99,29 +101,23 @@ export const readSubjectLabels = (found: Faults, field: string, value: unknown, 
 
 /** @param subjectIsInit the policy is for initializing pods, which have no namespace: a clusterwide selector then means them too */
 export const readPeerLabels = (found: Faults, field: string, value: unknown, namespace: string, subjectIsInit: boolean): Selector => {
-  const { labels, expressions } = readSourced(found, field, value);
+  const { labels, expressions } = readSelectorOf(found, field, value, sourcedKey);
   const selector = [...labels, ...expressions];
   if (namesReserved(selector) || namesNamespace(selector)) return selector;
   if (namespace === '') return subjectIsInit ? selector : [...selector, IN_SOME_NAMESPACE];
   return namesNamespaceLabels(selector) ? selector : [...selector, inNamespace(namespace)];
 };
 
+const plainKey = (sources: readonly string[]) => (found: Faults, field: string, key: unknown): string | undefined => {
+  const colon = typeof key === 'string' ? key.indexOf(':') : -1;
+  const plain = typeof key === 'string' && sources.includes(key.slice(0, Math.max(colon, 0))) ? key.slice(colon + 1) : key;
+  if (typeof plain === 'string' && isLabelKey(plain)) return plain;
+  found.refuse(field, key, `${LABEL_KEY_TEXT}, with or without ${sources.map((source) => `${source}:`).join(' or ')} in front`);
+  return undefined;
+};
+
 /** Selectors over the plain labels of an object (a node, a service, a group): a source in front says nothing there. */
 export const readPlainLabels = (found: Faults, field: string, value: unknown, sources: readonly string[]): Selector => {
-  if (!isObject(value)) { found.refuse(field, value, 'a label selector; {} selects all'); return []; }
-  const plain = (key: unknown): unknown => {
-    const colon = typeof key === 'string' ? key.indexOf(':') : -1;
-    return typeof key === 'string' && sources.includes(key.slice(0, Math.max(colon, 0))) ? key.slice(colon + 1) : key;
-  };
-  const labels = member(value, 'matchLabels') ?? undefined;
-  const expressions = member(value, 'matchExpressions') ?? undefined;
-  const { labels: fromLabels, expressions: fromExpressions } = readSourced(found, field, {
-    ...value,
-    ...(isObject(labels) ? { matchLabels: Object.fromEntries(Object.entries(labels).map(([key, text]) => [plain(key), text])) } : {}),
-    ...(Array.isArray(expressions) ? { matchExpressions: expressions.map((item: unknown) => (isObject(item) ? { ...item, key: plain(member(item, 'key')) } : item)) } : {}),
-  });
-  return [...fromLabels, ...fromExpressions].map((requirement) => {
-    if (!requirement.key.startsWith('any:')) found.refuse(field, requirement.key, 'a plain label key');
-    return { ...requirement, key: requirement.key.slice('any:'.length) };
-  });
+  const { labels, expressions } = readSelectorOf(found, field, value, plainKey(sources));
+  return [...labels, ...expressions];
 };

@@ -52,20 +52,19 @@ describe('whom a policy is for', () => {
     { name: 'expressions are all four', spec: { endpointSelector: { matchExpressions: [{ key: 'a', operator: 'NotIn', values: ['b', 'c'] }, { key: 'd', operator: 'Exists' }, { key: 'e', operator: 'DoesNotExist' }] } }, then: `any:a not in b|c and any:d exists and any:e absent and ${OWN}` },
     { name: 'a clusterwide policy may be for nodes, by plain labels', spec: { nodeSelector: { matchLabels: { 'k8s:role': 'edge' } } }, more: CLUSTERWIDE, then: 'nodes role in edge' },
   ])('$name', ({ spec, more, then }) => {
-    const { subject } = compile(spec, more);
+    const { subject } = compile({ ingress: [], ...spec }, more);
     expect(peerText(subject)).toBe(then);
   });
 });
 
 describe('what a policy isolates', () => {
   test.each<{ name: string; spec: object; then: readonly ('ingress' | 'egress')[] }>([
-    { name: 'no list isolates nobody', spec: {}, then: [] },
     { name: 'an empty list has no effect', spec: { ingress: [], egress: [], ingressDeny: [], egressDeny: [] }, then: [] },
     { name: 'an empty rule isolates its direction', spec: { ingress: [{}] }, then: ['ingress'] },
     { name: 'rules of one direction isolate that direction', spec: { egress: [{ toEntities: ['world'] }] }, then: ['egress'] },
     { name: 'deny rules alone isolate as well', spec: { egressDeny: [{ toEntities: ['world'] }] }, then: ['egress'] },
     { name: 'enableDefaultDeny off isolates nobody', spec: { ingress: [{}], egress: [{}], enableDefaultDeny: { ingress: false, egress: false } }, then: [] },
-    { name: 'enableDefaultDeny on isolates without rules', spec: { enableDefaultDeny: { egress: true } }, then: ['egress'] },
+    { name: 'enableDefaultDeny on isolates without rules', spec: { egress: [], enableDefaultDeny: { egress: true } }, then: ['egress'] },
     { name: 'enableDefaultDeny of one direction says nothing of the other', spec: { ingress: [{}], egress: [{}], enableDefaultDeny: { egress: false } }, then: ['ingress'] },
   ])('$name', ({ spec, then }) => {
     const { isolates } = compile({ endpointSelector: {}, ...spec });
@@ -91,10 +90,11 @@ describe('whom a rule means', () => {
     { name: 'clusterwide, an empty selector is every pod', spec: ingress({ fromEndpoints: [{}] }), more: CLUSTERWIDE, then: [`ingress[0] allow ${ANY_POD}`] },
     { name: 'clusterwide, labels of namespaces are of pods', spec: ingress({ fromEndpoints: [{ matchLabels: { 'k8s:io.cilium.k8s.namespace.labels.team': 'x' } }] }), more: CLUSTERWIDE, then: [`ingress[0] allow k8s:io.cilium.k8s.namespace.labels.team in x and ${ANY_POD}`] },
     { name: 'for initializing pods an empty selector is everybody with labels', spec: { endpointSelector: { matchLabels: { 'reserved:init': '' } }, ingress: [{ fromEndpoints: [{}] }] }, more: CLUSTERWIDE, then: ['ingress[0] allow all'] },
-    { name: 'entities', spec: ingress({ fromEntities: ['world', 'host', 'kube-apiserver', 'cluster-mesh', 'world-ipv4'] }), then: ['ingress[0] allow world or host or kube-apiserver or cluster-mesh or world-ipv4'] },
+    { name: 'entities', spec: ingress({ fromEntities: ['world', 'host', 'kube-apiserver', 'cluster-mesh', 'none'] }), then: ['ingress[0] allow world or host or kube-apiserver or cluster-mesh or none'] },
     { name: 'all is anybody', spec: ingress({ fromEntities: ['cluster', 'all'] }), then: ['ingress[0] allow anybody'] },
     { name: 'CIDRs are outside of the cluster, bare addresses too', spec: egress({ toCIDR: ['10.1.2.3/8', '1.1.1.1', 'fd00::/8'] }), then: ['egress[0] allow 10.0.0.0/8 not pods|nodes or 1.1.1.1/32 not pods|nodes or fd00::/8 not pods|nodes'] },
     { name: 'every address of IPv6 is none of IPv4', spec: egress({ toCIDR: ['::/0'] }), then: ['egress[0] allow ::/0 but 0.0.0.0/0 not pods|nodes'] },
+    { name: 'a CIDR without the whole of it', spec: egress({ toCIDRSet: [{ cidr: '10.0.0.0/8', except: ['10.0.0.0/8'] }] }), then: ['egress[0] allow 10.0.0.0/8 but 10.0.0.0/8 not pods|nodes'] },
     { name: 'a CIDR without a part', spec: egress({ toCIDRSet: [{ cidr: '10.0.0.0/8', except: ['10.1.0.0/16'] }] }), then: ['egress[0] allow 10.0.0.0/8 but 10.1.0.0/16 not pods|nodes'] },
     { name: 'a CIDR group by name, without a part', spec: egress({ toCIDRSet: [{ cidrGroupRef: 'g', except: ['10.1.0.0/16'] }] }), then: ['egress[0] allow CiliumCIDRGroup */g but 10.1.0.0/16'] },
     { name: 'CIDR groups by label', spec: ingress({ fromCIDRSet: [{ cidrGroupSelector: { matchLabels: { of: 'partners' } } }] }), then: ['ingress[0] allow CiliumCIDRGroup */of in partners'] },
@@ -162,7 +162,7 @@ describe('what cannot be enforced here', () => {
 
 describe('objects of several policies', () => {
   const two = policiesOf(parse(ingress({ fromEntities: ['host'] }), {
-    specs: [{ endpointSelector: {} }, { endpointSelector: web, egressDeny: [{ toEntities: ['world', 'host'] }], log: { value: 'no world' }, description: 'x', labels: [{ key: 'a', value: 'b', source: 'k8s' }] }],
+    specs: [{ endpointSelector: {}, ingress: [] }, { endpointSelector: web, egressDeny: [{ toEntities: ['world', 'host'] }], log: { value: 'no world' }, description: 'x', labels: [{ key: 'a', value: 'b', source: 'k8s' }] }],
     audit: true, lines: { 'specs[1].egressDeny[0]': 9, 'specs[1].egressDeny[0].toEntities[1]': 11, 'ingress[0]': 2 },
   }));
 
@@ -182,23 +182,28 @@ describe('refusals name field, value, expectation', () => {
     { name: 'no specs', spec: undefined, more: { specs: [] }, then: ['spec: nothing: expected a spec, or at least one item of specs'] },
     { name: 'specs that are no list', spec: undefined, more: { specs: {} }, then: ['specs: {}: expected a list', 'spec: nothing: expected a spec, or at least one item of specs'] },
     { name: 'a spec that is none', spec: 7, then: ['spec: 7: expected an object with endpointSelector or nodeSelector'] },
-    { name: 'nobody selected', spec: {}, then: ['spec: []: expected exactly one of endpointSelector, nodeSelector'] },
-    { name: 'both selectors', spec: { endpointSelector: {}, nodeSelector: {} }, more: CLUSTERWIDE, then: ['spec: ["endpointSelector","nodeSelector"]: expected exactly one of endpointSelector, nodeSelector'] },
-    { name: 'nodes in a policy of a namespace', spec: { nodeSelector: {} }, then: ['spec.nodeSelector: {}: expected endpointSelector: only a CiliumClusterwideNetworkPolicy is for nodes'] },
-    { name: 'an unknown field, with the near one', spec: { endpointSelector: {}, ingres: [] }, then: ['spec.ingres: []: expected no such field; did you mean ingress?'] },
+    { name: 'nobody selected', spec: { ingress: [] }, then: ['spec: ["ingress"]: expected exactly one of endpointSelector, nodeSelector'] },
+    { name: 'no section of rules', spec: { endpointSelector: {}, enableDefaultDeny: { ingress: true } }, then: ['spec: ["endpointSelector","enableDefaultDeny"]: expected at least one of ingress, ingressDeny, egress, egressDeny'] },
+    { name: 'a section that is nothing', spec: { endpointSelector: {}, ingress: null }, then: ['spec: ["endpointSelector","ingress"]: expected at least one of ingress, ingressDeny, egress, egressDeny'] },
+    { name: 'an entity that no definition knows', spec: ingress({ fromEntities: ['world-ipv4'] }), then: ['spec.ingress[0].fromEntities[0]: "world-ipv4": expected one of all, world, cluster, cluster-mesh, host, init, ingress, unmanaged, remote-node, health, none, kube-apiserver'] },
+    { name: 'a key of a node, as it was written', spec: ingress({ fromNodes: [{ matchLabels: { 'node:-x': 'y' } }] }), then: [expect.stringMatching(/^spec\.ingress\[0\]\.fromNodes\[0\]\.matchLabels\.node:-x: "node:-x": expected a label key/)] as unknown as readonly string[] },
+    { name: 'a hole of another family', spec: egress({ toCIDRSet: [{ cidr: '::/0', except: ['10.0.0.0/8'] }] }), then: ['spec.egress[0].toCIDRSet[0].except[0]: "10.0.0.0/8": expected a CIDR inside ::/0'] },
+    { name: 'both selectors', spec: { endpointSelector: {}, nodeSelector: {}, ingress: [] }, more: CLUSTERWIDE, then: ['spec: ["endpointSelector","nodeSelector","ingress"]: expected exactly one of endpointSelector, nodeSelector'] },
+    { name: 'nodes in a policy of a namespace', spec: { nodeSelector: {}, ingress: [] }, then: ['spec.nodeSelector: {}: expected endpointSelector: only a CiliumClusterwideNetworkPolicy is for nodes'] },
+    { name: 'an unknown field, with the near one', spec: { endpointSelector: {}, egress: [], ingres: [] }, then: ['spec.ingres: []: expected no such field; did you mean ingress?'] },
     { name: 'an unknown field of a rule', spec: ingress({ fromEndpoint: [] }), then: ['spec.ingress[0].fromEndpoint: []: expected no such field; did you mean fromEndpoints?'] },
     { name: 'the peers of the other direction', spec: ingress({ toEntities: ['world'] }), then: ['spec.ingress[0].toEntities: ["world"]: expected no such field; known are fromEndpoints, fromEntities, fromCIDR, fromCIDRSet, fromNodes, fromGroups, fromRequires, toPorts, icmps, authentication'] },
     { name: 'everything that is wrong, not only the first', spec: { ...ingress({ fromEntities: ['moon'] }), egress: [{ toCIDR: ['x'] }] }, then: [
-      'spec.ingress[0].fromEntities[0]: "moon": expected one of all, world, world-ipv4, world-ipv6, cluster, cluster-mesh, host, init, ingress, unmanaged, remote-node, health, none, kube-apiserver',
+      'spec.ingress[0].fromEntities[0]: "moon": expected one of all, world, cluster, cluster-mesh, host, init, ingress, unmanaged, remote-node, health, none, kube-apiserver',
       'spec.egress[0].toCIDR[0]: "x": expected a CIDR such as 10.0.0.0/8 or fd00::/8, or an address',
     ] },
     { name: 'two kinds of peers', spec: ingress({ fromEndpoints: [{}], fromCIDR: ['1.1.1.1'] }), then: ['spec.ingress[0]: ["fromEndpoints","fromCIDR"]: expected one kind of peers in a rule: write one rule for each'] },
     { name: 'requirements', spec: ingress({ fromRequires: [{}] }), then: ['spec.ingress[0].fromRequires: "1 items": expected at most 0 items: fromRequires is no longer supported; write its labels into each selector'] },
-    { name: 'an unknown source', spec: { endpointSelector: { matchLabels: { 'k8:app': 'x' } } }, then: ['spec.endpointSelector.matchLabels.k8:app: "k8:app": expected a source of labels before the colon: one of k8s, any, reserved, cidr'] },
+    { name: 'an unknown source', spec: { egress: [], endpointSelector: { matchLabels: { 'k8:app': 'x' } } }, then: ['spec.endpointSelector.matchLabels.k8:app: "k8:app": expected a source of labels before the colon: one of k8s, any, reserved, cidr'] },
     { name: 'an unknown reserved label', spec: ingress({ fromEndpoints: [{ matchLabels: { 'reserved:moon': '' } }] }), then: [expect.stringContaining('spec.ingress[0].fromEndpoints[0].matchLabels.reserved:moon: "reserved:moon": expected a reserved label: one of reserved:host,')] as unknown as readonly string[] },
-    { name: 'an unknown operator', spec: { endpointSelector: { matchExpressions: [{ key: 'a', operator: 'Is' }] } }, then: ['spec.endpointSelector.matchExpressions[0].operator: "Is": expected one of In, NotIn, Exists, DoesNotExist'] },
-    { name: 'values where none belong', spec: { endpointSelector: { matchExpressions: [{ key: 'a', operator: 'Exists', values: ['b'] }] } }, then: ['spec.endpointSelector.matchExpressions[0].values: ["b"]: expected no values with Exists'] },
-    { name: 'a hole that is no part', spec: egress({ toCIDRSet: [{ cidr: '10.0.0.0/8', except: ['11.0.0.0/16', '10.0.0.0/8'] }] }), then: ['spec.egress[0].toCIDRSet[0].except[0]: "11.0.0.0/16": expected a CIDR strictly inside 10.0.0.0/8', 'spec.egress[0].toCIDRSet[0].except[1]: "10.0.0.0/8": expected a CIDR strictly inside 10.0.0.0/8'] },
+    { name: 'an unknown operator', spec: { egress: [], endpointSelector: { matchExpressions: [{ key: 'a', operator: 'Is' }] } }, then: ['spec.endpointSelector.matchExpressions[0].operator: "Is": expected one of In, NotIn, Exists, DoesNotExist'] },
+    { name: 'values where none belong', spec: { egress: [], endpointSelector: { matchExpressions: [{ key: 'a', operator: 'Exists', values: ['b'] }] } }, then: ['spec.endpointSelector.matchExpressions[0].values: ["b"]: expected no values with Exists'] },
+    { name: 'a hole that is no part', spec: egress({ toCIDRSet: [{ cidr: '10.0.0.0/8', except: ['11.0.0.0/16', '0.0.0.0/0'] }] }), then: ['spec.egress[0].toCIDRSet[0].except[0]: "11.0.0.0/16": expected a CIDR inside 10.0.0.0/8', 'spec.egress[0].toCIDRSet[0].except[1]: "0.0.0.0/0": expected a CIDR inside 10.0.0.0/8'] },
     { name: 'two sources of one set', spec: egress({ toCIDRSet: [{ cidr: '10.0.0.0/8', cidrGroupRef: 'g' }] }), then: ['spec.egress[0].toCIDRSet[0]: {"cidr":"10.0.0.0/8","cidrGroupRef":"g"}: expected exactly one of cidr, cidrGroupRef, cidrGroupSelector'] },
     { name: 'a service without a name', spec: egress({ toServices: [{ k8sService: {} }] }), then: ['spec.egress[0].toServices[0].k8sService.serviceName: nothing: expected the name of a Service: a DNS label of at most 63 of [a-z0-9-]'] },
     { name: 'a port that is a number', spec: ingress(ports({ port: 80 })), then: [`spec.ingress[0].toPorts[0].ports[0].port: 80: expected ${PORT}`] },
@@ -221,9 +226,9 @@ describe('refusals name field, value, expectation', () => {
     { name: 'DNS names in a deny rule', spec: { endpointSelector: {}, egressDeny: [{ toFQDNs: [] }] }, then: ['spec.egressDeny[0].toFQDNs: []: expected no such field in a deny rule'] },
     { name: 'authentication in a deny rule', spec: { endpointSelector: {}, egressDeny: [{ authentication: { mode: 'required' } }] }, then: ['spec.egressDeny[0].authentication: {"mode":"required"}: expected no such field in a deny rule'] },
     { name: 'HTTP for nodes', spec: { nodeSelector: {}, ingress: [{ toPorts: [{ ports: [{ port: '80', protocol: 'TCP' }], rules: { http: [{}] } }] }] }, more: CLUSTERWIDE, then: ['spec.ingress[0].toPorts[0].rules.http: {"http":[{}]}: expected no such rules in a policy of nodes'] },
-    { name: 'a default deny that is no choice', spec: { endpointSelector: {}, enableDefaultDeny: { ingress: 'no' } }, then: ['spec.enableDefaultDeny.ingress: "no": expected true or false'] },
+    { name: 'a default deny that is no choice', spec: { endpointSelector: {}, egress: [], enableDefaultDeny: { ingress: 'no' } }, then: ['spec.enableDefaultDeny.ingress: "no": expected true or false'] },
     { name: 'an unknown mode', spec: ingress({ authentication: { mode: 'maybe' } }), then: ['spec.ingress[0].authentication.mode: "maybe": expected one of disabled, required, test-always-fail'] },
-    { name: 'in which of the specs', spec: undefined, more: { specs: [{ endpointSelector: {} }, ingress({ fromEntities: [1] })] }, then: [expect.stringMatching(/^specs\[1\]\.ingress\[0\]\.fromEntities\[0\]: 1: expected one of all,/)] as unknown as readonly string[] },
+    { name: 'in which of the specs', spec: undefined, more: { specs: [{ endpointSelector: {}, egress: [] }, ingress({ fromEntities: [1] })] }, then: [expect.stringMatching(/^specs\[1\]\.ingress\[0\]\.fromEntities\[0\]: 1: expected one of all,/)] as unknown as readonly string[] },
   ])('$name', ({ spec, more, then }) => { expect(refusals(parse(spec, more))).toEqual(then); });
 });
 

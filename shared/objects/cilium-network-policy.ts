@@ -118,6 +118,7 @@ const readSpec = (outer: Omit<SpecContext, 'subject'>, value: unknown, part: num
   if (!isObject(value)) { found.refuse(field, value, 'an object with endpointSelector or nodeSelector'); return undefined; }
   onlyMembers(found, field, value, ['endpointSelector', 'nodeSelector', ...SECTIONS.map(({ name }) => name), 'enableDefaultDeny', 'labels', 'description', 'log']);
   const context = { ...outer, subject: readSubject(outer, value) };
+  if (SECTIONS.every(({ name }) => (member(value, name) ?? undefined) === undefined)) found.refuse(field, Object.keys(value), `at least one of ${SECTIONS.map(({ name }) => name).join(', ')}`);
   const lists = SECTIONS.map((section) => ({ section, rules: listAt(found, `${field}.${section.name}`, member(value, section.name)) ?? [] }));
   const read = lists.flatMap(({ section, rules }) => rules.map((rule, index) => readRule(context, section, rule, index)));
   const defaultDeny = readDefaultDeny(found, `${field}.enableDefaultDeny`, member(value, 'enableDefaultDeny'));

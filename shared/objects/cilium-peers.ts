@@ -2,8 +2,9 @@
  * Peers of a rule of Cilium's policies. A rule has peers of one kind; a stated empty list is nobody; no list at all is anybody, if the rule has ports. Pure.
  */
 import type { CidrPeer, EntityPeer, GroupPeer, Peer } from '@seine/events';
-import { formatPrefix, parsePrefix, prefixCovers, type Prefix } from '@seine/model';
+import { formatPrefix, parsePrefix, type Prefix } from '@seine/model';
 
+import { isWithin, mappedHoles } from './block.ts';
 import { readPeerLabels, readPlainLabels } from './cilium-labels.ts';
 import { isDnsLabel, isDnsSubdomain } from './names.ts';
 import { isObject, listAt, member, objectAt, onlyMembers, type Faults, type PlainObject } from './refusal.ts';
@@ -22,15 +23,10 @@ export interface ReadPeers {
   readonly withheld: readonly string[];
 }
 
+/** Cilium's code knows world-ipv4 and world-ipv6 as well; its definition does not, and no API server stores them. */
 const ENTITIES: readonly EntityPeer['entity'][] = [
-  'all', 'world', 'world-ipv4', 'world-ipv6', 'cluster', 'cluster-mesh', 'host', 'init', 'ingress', 'unmanaged', 'remote-node', 'health', 'none', 'kube-apiserver',
+  'all', 'world', 'cluster', 'cluster-mesh', 'host', 'init', 'ingress', 'unmanaged', 'remote-node', 'health', 'none', 'kube-apiserver',
 ];
-
-const ALL_V4 = '0.0.0.0/0';
-const ALL_V4_PREFIX = parsePrefix(ALL_V4)!; // a constant
-
-/** IPv4 addresses are mapped into IPv6 here: ::/0 means none of them. */
-const holesOf = (prefix: Prefix): readonly string[] => (prefix.length < ALL_V4_PREFIX.length && prefixCovers(prefix, ALL_V4_PREFIX) ? [ALL_V4] : []);
 
 const prefixAt = (found: Faults, field: string, value: unknown, bareToo: boolean): Prefix | undefined => {
   const prefix = typeof value === 'string' && (bareToo || value.includes('/')) ? parsePrefix(value) : undefined;
@@ -50,7 +46,7 @@ const readEntity: Reader = ({ found }, field, value) => {
 
 const readCidr: Reader = ({ found, cidrNot }, field, value) => {
   const prefix = prefixAt(found, field, value, true);
-  return prefix === undefined ? undefined : { type: 'cidr', cidr: formatPrefix(prefix), except: holesOf(prefix), not: cidrNot };
+  return prefix === undefined ? undefined : { type: 'cidr', cidr: formatPrefix(prefix), except: mappedHoles(prefix), not: cidrNot };
 };
 
 const CIDR_SET_KINDS = ['cidr', 'cidrGroupRef', 'cidrGroupSelector'] as const;
@@ -72,12 +68,12 @@ const readCidrRule: Reader = ({ found, cidrNot }, field, value) => {
   const except = (listAt(found, `${field}.except`, member(value, 'except')) ?? []).flatMap((text, index) => {
     const hole = prefixAt(found, `${field}.except[${index}]`, text, false);
     if (hole === undefined) return [];
-    if (outer === undefined || (prefixCovers(outer, hole) && hole.length > outer.length)) return [formatPrefix(hole)];
-    found.refuse(`${field}.except[${index}]`, text, `a CIDR strictly inside ${formatPrefix(outer)}`);
+    if (outer === undefined || isWithin(hole, outer)) return [formatPrefix(hole)];
+    found.refuse(`${field}.except[${index}]`, text, `a CIDR inside ${formatPrefix(outer)}`);
     return [];
   });
   if (set.length !== 1) { found.refuse(field, value, `exactly one of ${CIDR_SET_KINDS.join(', ')}`); return undefined; }
-  if (set[0] === 'cidr') return outer === undefined ? undefined : { type: 'cidr', cidr: formatPrefix(outer), except: [...except, ...holesOf(outer)], not: cidrNot };
+  if (set[0] === 'cidr') return outer === undefined ? undefined : { type: 'cidr', cidr: formatPrefix(outer), except: [...except, ...mappedHoles(outer)], not: cidrNot };
   const ref = groupRef(found, field, value, except, cidrNot);
   return ref === undefined ? undefined : { type: 'group', ref, members: [] };
 };

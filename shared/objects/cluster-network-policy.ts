@@ -8,8 +8,9 @@
  * with one matches no traffic at all; a Deny or a Pass rule with one denies all traffic of its direction.
  */
 import type { CompiledRule, Peer, PodsPeer, PortItem } from '@seine/events';
-import { formatPrefix, parsePrefix, prefixCovers, PROTOCOL } from '@seine/model';
+import { formatPrefix, parsePrefix, PROTOCOL } from '@seine/model';
 
+import { mappedHoles } from './block.ts';
 import { isDnsSubdomain, isPortName, readSelector } from './names.ts';
 import type { ParsedPolicies, PolicySource } from './policy.ts';
 import { faults, isObject, listAt, member, onlyMembers, type Faults, type PlainObject } from './refusal.ts';
@@ -23,9 +24,6 @@ const MOST_ITEMS = 25;
 const LONGEST_RULE_NAME = 100;
 const LONGEST_CIDR = 43;
 const DOMAIN = /^(\*\.)?([A-Za-z0-9]([-A-Za-z0-9_]*[A-Za-z0-9])?\.)+[A-Za-z0-9]([-A-Za-z0-9_]*[A-Za-z0-9])?\.?$/;
-
-const ALL_V4 = '0.0.0.0/0';
-const ALL_V4_PREFIX = parsePrefix(ALL_V4)!; // a constant
 
 /** One of the words of an enum, as the model says it. */
 const wordAt = <Word extends string>(found: Faults, field: string, value: unknown, words: Readonly<Record<string, Word>>): Word | undefined => {
@@ -88,9 +86,7 @@ const refuseTwins = (found: Faults, field: string, items: readonly unknown[]): v
 const readNetwork = (found: Faults, field: string, value: unknown): Peer | undefined => {
   const prefix = typeof value === 'string' && value.length <= LONGEST_CIDR && value.includes('/') ? parsePrefix(value) : undefined;
   if (prefix === undefined) { found.refuse(field, value, 'a CIDR such as 10.0.0.0/8 or fd00::/8'); return undefined; }
-  /* IPv4 addresses are mapped into IPv6 here, and ::/0 means none of them. */
-  const holdsV4 = prefix.length < ALL_V4_PREFIX.length && prefixCovers(prefix, ALL_V4_PREFIX);
-  return { type: 'cidr', cidr: formatPrefix(prefix), except: holdsV4 ? [ALL_V4] : [] };
+  return { type: 'cidr', cidr: formatPrefix(prefix), except: mappedHoles(prefix) };
 };
 
 const readName = (found: Faults, field: string, value: unknown): Peer | undefined => {

@@ -43,12 +43,13 @@ const readRequirement = (found: Faults, field: string, value: unknown): Requirem
   onlyMembers(found, field, item, ['key', 'operator', 'values']);
   const key = member(item, 'key');
   const operator = SELECTOR_OPERATORS.find((candidate) => candidate === member(item, 'operator'));
-  if (typeof key !== 'string' || !isLabelKey(key)) { found.refuse(`${field}.key`, key, LABEL_KEY_TEXT); return undefined; }
+  const isKey = typeof key === 'string' && isLabelKey(key);
+  if (!isKey) found.refuse(`${field}.key`, key, LABEL_KEY_TEXT);
   if (operator === undefined) { found.refuse(`${field}.operator`, member(item, 'operator'), `one of ${SELECTOR_OPERATORS.join(', ')}`); return undefined; }
   const values = listAt(found, `${field}.values`, member(item, 'values')) ?? [];
   if (operator === 'Exists' || operator === 'DoesNotExist') {
     if (values.length > 0) found.refuse(`${field}.values`, values, `no values with ${operator}`);
-    return { key, operator };
+    return isKey ? { key, operator } : undefined;
   }
   if (values.length === 0) found.refuse(`${field}.values`, values, `at least one value with ${operator}`);
   const texts = values.filter((text): text is string => {
@@ -56,7 +57,7 @@ const readRequirement = (found: Faults, field: string, value: unknown): Requirem
     found.refuse(`${field}.values`, text, LABEL_VALUE_TEXT);
     return false;
   });
-  return { key, operator, values: texts };
+  return isKey ? { key, operator, values: texts } : undefined;
 };
 
 /** A LabelSelector in normal form; {} is the empty selector, which matches everything. */

@@ -6,8 +6,9 @@
  * isolates, `ingress: [{}]` opens; policyTypes absent means Ingress, and Egress only when `egress` has rules; a protocol alone is all its ports.
  */
 import type { CompiledPolicy, CompiledRule, Peer, PortItem, Refusal } from '@seine/events';
-import { formatPrefix, parsePrefix, prefixCovers, PROTOCOL } from '@seine/model';
+import { formatPrefix, parsePrefix, PROTOCOL } from '@seine/model';
 
+import { isWithin, mappedHoles } from './block.ts';
 import { isDnsSubdomain, isPortName, readSelector } from './names.ts';
 import { faults, isObject, listAt, member, objectAt, onlyMembers, type Faults, type PlainObject } from './refusal.ts';
 
@@ -17,11 +18,9 @@ export type Parsed = { readonly ok: true; readonly policy: CompiledPolicy } | { 
 
 const PROTOCOLS = ['TCP', 'UDP', 'SCTP'] as const;
 
-const ALL_V4 = '0.0.0.0/0';
-const ALL_V4_PREFIX = parsePrefix(ALL_V4)!; // a constant
-
 const readPort = (found: Faults, field: string, value: unknown): PortItem | undefined => {
-  const item = objectAt(found, field, value);
+  if (!isObject(value)) { found.refuse(field, value, 'an object with port and protocol'); return undefined; }
+  const item = value;
   onlyMembers(found, field, item, ['protocol', 'port', 'endPort']);
   const protocolText = member(item, 'protocol') ?? 'TCP';
   const name = PROTOCOLS.find((candidate) => candidate === protocolText);
@@ -59,13 +58,11 @@ const readIpBlock = (found: Faults, field: string, value: unknown): Peer | undef
   const except = (listAt(found, `${field}.except`, member(block, 'except')) ?? []).flatMap((text, index) => {
     const hole = readCidr(`${field}.except[${index}]`, text);
     if (hole === undefined || outer === undefined) return [];
-    if (!prefixCovers(outer, hole) || hole.length === outer.length) { found.refuse(`${field}.except[${index}]`, text, `a CIDR strictly inside ${formatPrefix(outer)}`); return []; }
+    if (!isWithin(hole, outer) || hole.length === outer.length) { found.refuse(`${field}.except[${index}]`, text, `a CIDR strictly inside ${formatPrefix(outer)}`); return []; }
     return [formatPrefix(hole)];
   });
   if (outer === undefined) return undefined;
-  /* Seine's IPv4 addresses are mapped into IPv6, a block of IPv6 means none of them: ::/0 must not admit what 0.0.0.0/0 would. */
-  const mapped = outer.length < ALL_V4_PREFIX.length && prefixCovers(outer, ALL_V4_PREFIX) ? [ALL_V4] : [];
-  return { type: 'cidr', cidr: formatPrefix(outer), except: [...except, ...mapped] };
+  return { type: 'cidr', cidr: formatPrefix(outer), except: [...except, ...mappedHoles(outer)] };
 };
 
 const readPeer = (found: Faults, field: string, namespace: string, value: unknown): Peer | undefined => {
@@ -109,8 +106,8 @@ const TYPES = ['Ingress', 'Egress'] as const;
 export const parseNetworkPolicy = ({ namespace, name, uid, spec: raw, lines = {} }: NetworkPolicyObject): Parsed => {
   const found = faults();
   if (!isDnsSubdomain(name)) found.refuse('metadata.name', name, 'a DNS subdomain of at most 253 of [a-z0-9-.]');
-  if (!isObject(raw)) found.refuse('spec', raw, 'an object with podSelector');
-  const spec: PlainObject = isObject(raw) ? raw : {};
+  /* Absent is empty to an API server: every pod, and nobody may come in. */
+  const spec = objectAt(found, 'spec', raw);
   onlyMembers(found, 'spec', spec, ['podSelector', 'policyTypes', 'ingress', 'egress']);
   const context = { found, namespace, lines };
   const ingress = listAt(found, 'spec.ingress', member(spec, 'ingress'));

@@ -167,7 +167,7 @@ const peerSelectorOf = (maker: Maker): Selector => {
     () => noted(maker, 'reserved endpoints', { matchExpressions: [{ key: `reserved:${random.pick(['host', 'remote-node', 'world'])}`, operator: random.pick(['Exists', 'DoesNotExist']) }] }),
   ]);
 };
-const ENTITIES = ['all', 'world', 'cluster', 'host', 'remote-node', 'kube-apiserver', 'init', 'ingress', 'unmanaged', 'health', 'none', 'cluster-mesh', 'world-ipv4', 'world-ipv6'] as const;
+const ENTITIES = ['all', 'world', 'cluster', 'host', 'remote-node', 'kube-apiserver', 'init', 'ingress', 'unmanaged', 'health', 'none', 'cluster-mesh'] as const;
 const cidrSetOf = (maker: Maker): unknown => {
   const { random } = maker;
   const except = random.chance(0.3) ? { except: [random.pick(['203.0.113.0/29', '198.51.100.0/28'])] } : {};
@@ -227,9 +227,8 @@ const ciliumRule = (maker: Maker, section: Section): unknown => {
   maker.note(section);
   const peers = ciliumPeers(maker, section);
   if (random.chance(0.06)) return noted(maker, 'empty rule', {});
-  const isService = Object.hasOwn(peers, 'toServices');
   return {
-    ...peers, ...(isService ? {} : ciliumPorts(maker, section, Object.keys(peers).length === 0)),
+    ...peers, ...ciliumPorts(maker, section, Object.keys(peers).length === 0),
     ...(!section.endsWith('Deny') && random.chance(0.06) ? { authentication: { mode: noted(maker, 'authentication', random.pick(['required', 'disabled'])) } } : {}),
   };
 };
@@ -386,4 +385,10 @@ export const caseOf = (seed: number, index: number, { kinds = KINDS, probes: cou
     if (want !== undefined) probes.push({ ...probe, want });
   }
   return { name: `seed ${seed} case ${index}`, objects, settings, probes, features: [...features] };
+};
+
+/** A valid policy without a cluster. */
+export const policyAlone = (seed: number, index: number): RawObject => {
+  const random = randomOf(Math.imul(seed, 1_000_003) + index);
+  return policyOf(random, KINDS[index % KINDS.length]!, index, podsOf(random), () => {});
 };

@@ -1,0 +1,1 @@
+export const forbidden: (policy: Readonly<Record<string, unknown>>) => readonly string[];
