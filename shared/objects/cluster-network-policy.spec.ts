@@ -53,6 +53,11 @@ describe('a policy that is refused names the field', () => {
     { name: 'a domain name with a star inside', spec: to({ domainNames: ['www.*.io'] }, 'Accept'), field: 'spec.egress[0].to[0].domainNames[0]' },
     { name: 'a domain name of one label', spec: to({ domainNames: ['localhost'] }, 'Accept'), field: 'spec.egress[0].to[0].domainNames[0]' },
     { name: 'domain names in a Deny rule', spec: to({ domainNames: ['kubernetes.io'] }), field: 'spec.egress[0].to' },
+    ...[
+      { podSelector: { matchLabels: { 'reserved:host': '' } } }, { podSelector: { matchExpressions: [{ key: 'reserved:host', operator: 'DoesNotExist' }] } },
+      { podSelector: { matchExpressions: [{ key: 'reserved:host', operator: 'Exists' }, { key: 'app', operator: 'Exists' }] } }, { namespaceSelector: {}, podSelector: { matchExpressions: [{ key: 'reserved:host', operator: 'Exists' }] } },
+    ].map((pods) => ({ name: `a reserved label that would mean nobody or everybody: ${JSON.stringify(pods)}`, spec: from({ pods }), field: `spec.ingress[0].from[0].pods.podSelector.${'matchLabels' in pods.podSelector ? 'matchLabels.reserved:host' : 'matchExpressions[0].key'}` })),
+    { name: 'a reserved label that nobody has', spec: from({ pods: { podSelector: { matchExpressions: [{ key: 'reserved:hosts', operator: 'Exists' }] } } }), field: 'spec.ingress[0].from[0].pods.podSelector.matchExpressions[0].key' },
     { name: 'an empty list of protocols', spec: { ...HEAD, egress: [{ action: 'Deny', to: [EVERYBODY], protocols: [] }] }, field: 'spec.egress[0].protocols' },
     { name: '26 protocols', spec: { ...HEAD, egress: [{ action: 'Deny', to: [EVERYBODY], protocols: times(26, { destinationNamedPort: 'web' }) }] }, field: 'spec.egress[0].protocols' },
     { name: 'a protocol of no member', spec: protocol({}), field: 'spec.egress[0].protocols[0]' },
@@ -91,6 +96,7 @@ describe('a policy says', () => {
   test.each([
     { name: 'nodes by label', peer: { nodes: { matchLabels: { pool: 'gpu' } } }, want: [{ type: 'nodes', labels: [{ key: 'pool', operator: 'In', values: ['gpu'] }] }] },
     { name: 'every node where the selector is empty', peer: { nodes: {} }, want: [{ type: 'nodes', labels: [] }] },
+    { name: 'a host, in the words of Cilium', peer: { pods: { podSelector: { matchExpressions: [{ key: 'reserved:host', operator: 'Exists' }] } } }, want: [{ type: 'labels', labels: [{ key: 'reserved:host', operator: 'Exists' }] }] },
     { name: 'networks of any address, pods included', peer: { networks: ['10.1.2.3/8', 'fd00::/8'] }, want: [{ type: 'cidr', cidr: '10.0.0.0/8', except: [] }, { type: 'cidr', cidr: 'fd00::/8', except: [] }] },
     { name: 'all IPv6, and no IPv4', peer: { networks: ['::/0'] }, want: [{ type: 'cidr', cidr: '::/0', except: ['0.0.0.0/0'] }] },
     { name: 'domain names, which nobody learns here', peer: { domainNames: ['*.kubernetes.io'] }, want: [{ type: 'name', name: '*.kubernetes.io' }] },

@@ -7,10 +7,11 @@
  * A peer that this version of the API does not know reaches us as a peer of no known member. It fails closed, as the API asks: an Accept rule
  * with one matches no traffic at all; a Deny or a Pass rule with one denies all traffic of its direction.
  */
-import type { CompiledRule, Peer, PodsPeer, PortItem } from '@seine/events';
+import type { CompiledRule, LabelsPeer, Peer, PodsPeer, PortItem } from '@seine/events';
 import { formatPrefix, parsePrefix, PROTOCOL } from '@seine/model';
 
 import { mappedHoles } from './block.ts';
+import { readPeerLabels } from './cilium-labels.ts';
 import { isDnsSubdomain, isPortName, readSelector } from './names.ts';
 import type { ParsedPolicies, PolicySource } from './policy.ts';
 import { faults, isObject, listAt, member, onlyMembers, type Faults, type PlainObject } from './refusal.ts';
@@ -71,6 +72,24 @@ const readNamespacedPods = (found: Faults, field: string, value: unknown): PodsP
   };
 };
 
+const isReservedLabel = (expression: unknown): boolean => {
+  const key = isObject(expression) ? member(expression, 'key') : undefined;
+  return typeof key === 'string' && key.startsWith('reserved:') && member(expression as PlainObject, 'operator') === 'Exists'; // it has a key
+};
+
+/**
+ * Cilium's word for nodes and others that are no pods: a podSelector of nothing but reserved labels that exist. No pod can carry such a label,
+ * so nothing that Kubernetes means is lost. Said in any other way they are no label keys and refused.
+ */
+const readReservedPeer = (found: Faults, field: string, value: unknown): LabelsPeer | undefined => {
+  const only = (object: unknown, name: string): unknown => (isObject(object) && Object.keys(object).every((each) => each === name || member(object, each) === null) ? member(object, name) : undefined);
+  const selector = only(value, 'podSelector');
+  const expressions = only(selector, 'matchExpressions');
+  if (!Array.isArray(expressions) || expressions.length === 0 || !expressions.every(isReservedLabel)) return undefined;
+  if (isObject(value)) onlyMembers(found, field, value, ['namespaceSelector', 'podSelector']);
+  return { type: 'labels', labels: readPeerLabels(found, `${field}.podSelector`, selector, '', false) };
+};
+
 const readNamespaces = (found: Faults, field: string, value: unknown): PodsPeer => ({ type: 'pods', namespaces: readSelector(found, field, value), pods: [] });
 
 const readSubject = (found: Faults, value: unknown): PodsPeer => {
@@ -121,7 +140,7 @@ const readPeers = (found: Faults, direction: 'ingress' | 'egress', field: string
   const given = member(value, name);
   switch (name) {
     case 'namespaces': return [{ field: at, peer: readNamespaces(found, inner, given) }];
-    case 'pods': return [{ field: at, peer: readNamespacedPods(found, inner, given) }];
+    case 'pods': return [{ field: at, peer: readReservedPeer(found, inner, given) ?? readNamespacedPods(found, inner, given) }];
     case 'nodes': return [{ field: at, peer: { type: 'nodes', labels: readSelector(found, inner, given) } }];
     case 'networks': return listed(found, inner, `${at}.networks`, given, readNetwork);
     default: return listed(found, inner, `${at}.domainNames`, given, readName);

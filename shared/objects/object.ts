@@ -23,11 +23,11 @@ export const refOf = ({ kind, namespace, name }: KubeObject): ObjectRef => ({ ki
 /** Kinds that say what Seine cannot enforce yet: refused, never ignored. */
 export const UNSUPPORTED_KINDS: ReadonlySet<string> = new Set([
   'AdminNetworkPolicy', 'BaselineAdminNetworkPolicy',
-  'GlobalNetworkPolicy', 'CiliumEgressGatewayPolicy', 'CiliumLocalRedirectPolicy',
+  'GlobalNetworkPolicy', 'CiliumEgressGatewayPolicy', 'CiliumLocalRedirectPolicy', 'CiliumBGPPeeringPolicy',
 ]);
 
 export const WORKLOAD_KINDS: ReadonlySet<string> = new Set(['Deployment', 'StatefulSet', 'DaemonSet', 'ReplicaSet', 'ReplicationController', 'Job', 'CronJob']);
 export const FACT_KINDS: ReadonlySet<string> = new Set(['Namespace', 'Node', 'Pod', 'Service', 'EndpointSlice', 'CiliumCIDRGroup', ...POLICY_OBJECT_KINDS]);
 
-const CLUSTER_SCOPED: ReadonlySet<string> = new Set(['Namespace', 'Node', 'PersistentVolume', 'ClusterRole', 'ClusterRoleBinding', 'CustomResourceDefinition', 'CiliumClusterwideNetworkPolicy', 'CiliumCIDRGroup', 'ClusterNetworkPolicy', 'AdminNetworkPolicy', 'BaselineAdminNetworkPolicy', 'CiliumEgressGatewayPolicy', 'StorageClass', 'PriorityClass', 'IngressClass', 'APIService']);
+const CLUSTER_SCOPED: ReadonlySet<string> = new Set(['Namespace', 'Node', 'PersistentVolume', 'ClusterRole', 'ClusterRoleBinding', 'CustomResourceDefinition', 'CiliumClusterwideNetworkPolicy', 'CiliumCIDRGroup', 'ClusterNetworkPolicy', 'AdminNetworkPolicy', 'BaselineAdminNetworkPolicy', 'CiliumEgressGatewayPolicy', 'CiliumBGPPeeringPolicy', 'GlobalNetworkPolicy', 'StorageClass', 'PriorityClass', 'IngressClass', 'APIService']);
 export const isClusterScoped = (kind: string): boolean => CLUSTER_SCOPED.has(kind);

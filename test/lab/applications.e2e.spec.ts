@@ -1,24 +1,12 @@
 /** The real applications of a folder beside the checkout, one after the other in one lab. They are no part of the project: without them there is nothing to try. */
-import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
-import { json, ROOT, seine } from './lab.ts';
+import { publishedManifests } from '../published/manifests.ts';
+import { json, seine } from './lab.ts';
 
 const LAB = 'e2eapps';
-
-/** A work tree has the folder beside the checkout that it belongs to. */
-const checkouts = (): readonly string[] => {
-  try {
-    return [ROOT, dirname(execFileSync('git', ['rev-parse', '--path-format=absolute', '--git-common-dir'], { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim())];
-  } catch {
-    return [ROOT]; // a copy without git
-  }
-};
-
-const manifests = checkouts().map((checkout) => join(checkout, '../shared/manifests')).find((folder) => existsSync(folder));
 
 interface Status { readonly pods: { readonly total: number; readonly ready: number }; readonly services: { readonly total: number; readonly reachable: number } }
 interface Why { readonly verdict: string; readonly direction: string; readonly reason: { readonly code: number } | null; readonly nearestMisses: readonly { readonly rule: { readonly name: string } }[] }
@@ -30,6 +18,7 @@ const APPLICATIONS = [
 ] as const;
 const SOCK_SHOP_POLICIES = 'sock-shop/deploy/kubernetes/manifests-policy';
 
+const manifests = publishedManifests;
 if (manifests === undefined) {
   test('no application is tried: there is no ../shared/manifests beside the checkout', () => { expect(manifests).toBeUndefined(); });
 } else {

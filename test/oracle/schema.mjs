@@ -261,7 +261,14 @@ const destination = object({ number: whole(1, 65535), range: object({ start: who
 const protocolMatch = object({ destinationPort: destination }, { needed: ['destinationPort'] });
 const protocol = object({ tcp: protocolMatch, udp: protocolMatch, sctp: protocolMatch, destinationNamedPort: text(serviceName) }, { also: exactlyOne('tcp', 'udp', 'sctp', 'destinationNamedPort') });
 const strictName = (value) => /^(\*\.)?([a-zA-Z0-9]([-a-zA-Z0-9_]*[a-zA-Z0-9])?\.)+[a-zA-Z0-9]([-a-zA-Z0-9_]*[a-zA-Z0-9])?\.?$/.test(value);
-const CLUSTER_PEERS = { namespaces: plainSelector, pods: podsOf };
+/** Cilium's own suite says "the host" with a podSelector of nothing but reserved labels that exist, which no pod can have. */
+const isReservedSelector = (value) => isObject(value) && Object.keys(value).every((name) => name === 'matchExpressions' || value[name] === null) &&
+  Array.isArray(value.matchExpressions) && value.matchExpressions.length > 0 && value.matchExpressions.every((each) => isObject(each) && typeof each.key === 'string' && each.key.startsWith('reserved:') && each.operator === 'Exists');
+const podsPeer = (value, at, wrong) => {
+  const isReserved = isObject(value) && Object.keys(value).every((name) => name === 'podSelector' || value[name] === null) && isReservedSelector(value.podSelector);
+  (isReserved ? object({ namespaceSelector: plainSelector, podSelector: endpointSelector }) : podsOf)(value, at, wrong);
+};
+const CLUSTER_PEERS = { namespaces: plainSelector, pods: podsPeer };
 const CLUSTER_EGRESS_PEERS = { ...CLUSTER_PEERS, nodes: plainSelector, networks: list(text((value) => value.length <= 43 && cidr(value)), { least: 1, most: 25, isSet: true }), domainNames: list(text(strictName), { least: 1, most: 25, isSet: true }) };
 /** A member that this version does not know may stand in a peer: it is of a later one, and fails closed. None at all is the same. */
 const clusterPeer = (members) => (value, at, wrong) => {

@@ -338,9 +338,19 @@ const policyFact = (kind: PolicyObjectKind, object: KubeObject, key: string, tim
 
 export type Fact = { readonly refusals: readonly Refusal[] } | { readonly fact: FactEvent };
 
-const unsupported = (object: KubeObject): readonly Refusal[] => [{
-  field: 'kind', value: object.kind, expected: 'NetworkPolicy', message: `kind: ${object.kind} of ${object.apiVersion} is not supported: what it would isolate or deny is not enforced`,
-}];
+/** What follows while a kind is not enforced, and what to write instead. */
+const UNSUPPORTED: Readonly<Record<string, readonly [string, string]>> = {
+  CiliumEgressGatewayPolicy: ['traffic leaves by the node of its pod, not by a gateway', 'no such object'],
+  CiliumLocalRedirectPolicy: ['traffic goes where it was sent, not to a pod of the same node', 'no such object'],
+  CiliumBGPPeeringPolicy: ['routes are announced to nobody', 'no such object'],
+  AdminNetworkPolicy: ['what it would deny is not enforced', 'ClusterNetworkPolicy of policy.networking.k8s.io/v1alpha2'],
+  BaselineAdminNetworkPolicy: ['what it would deny is not enforced', 'ClusterNetworkPolicy of policy.networking.k8s.io/v1alpha2'],
+};
+
+const unsupported = ({ kind, apiVersion }: KubeObject): readonly Refusal[] => {
+  const [consequence, expected] = (Object.hasOwn(UNSUPPORTED, kind) ? UNSUPPORTED[kind] : undefined) ?? ['what it would isolate or deny is not enforced', 'NetworkPolicy'];
+  return [{ field: 'kind', value: kind, expected, message: `kind: ${kind} of ${apiVersion} is not supported: ${consequence}; expected ${expected}` }];
+};
 
 const admit = (object: KubeObject, time: string, traceparent?: string): Fact | undefined => {
   const found = faults();
