@@ -20,6 +20,7 @@
 #include "lib/arp.h"
 #include "lib/forward.h"
 #include "lib/judge.h"
+#include "lib/ndp.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -234,8 +235,11 @@ static __always_inline int handle(struct __sk_buff *skb, bool outbound, bool upl
 		return TC_ACT_SHOT;
 	}
 	reason = parse_ip(skb, &packet, ETH_HLEN, false);
-	if (packet.link_local)
-		return uplink ? TC_ACT_OK : TC_ACT_SHOT;
+	if (packet.link_local) {
+		if (uplink)
+			return TC_ACT_OK;
+		return outbound ? ndp_from_pod(skb, &packet) : ndp_to_pod(&packet);
+	}
 	if (address_is_nobody(&packet.tuple.destination) && reason != REASON_INVALID_PACKET) {
 		if (uplink)
 			return TC_ACT_OK;

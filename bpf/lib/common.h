@@ -33,7 +33,27 @@ static __always_inline bool address_is_v4(const struct address *address)
 	return !address->high && (__u32)address->low == 0xffff0000;
 }
 
-/* Nobody in particular: multicast, broadcast, 0.0.0.0, ::. Policy and conntrack do not know such a peer. */
+static __always_inline bool address_is_unspecified(const struct address *address)
+{
+	return !address->high && !address->low;
+}
+
+/* Of IPv6: a group. */
+static __always_inline bool address_is_multicast(const struct address *address)
+{
+	return (address->high & 0xff) == 0xff;
+}
+
+/* Of IPv6: fe80::/10, in memory order on a little-endian machine. */
+static __always_inline bool address_is_link_local(const struct address *address)
+{
+	return (address->high & 0xc0ff) == 0x80fe;
+}
+
+/*
+ * Nobody in particular: multicast, broadcast, 0.0.0.0, ::, and what is somebody on each link only, fe80::/10.
+ * Policy and conntrack do not know such a peer.
+ */
 static __always_inline bool address_is_nobody(const struct address *address)
 {
 	if (address_is_v4(address)) {
@@ -41,7 +61,7 @@ static __always_inline bool address_is_nobody(const struct address *address)
 
 		return v4 >= 0xf0000000 || (v4 >> 28) == 0xe || !v4;
 	}
-	return (address->high & 0xff) == 0xff || (!address->high && !address->low);
+	return address_is_multicast(address) || address_is_unspecified(address) || address_is_link_local(address);
 }
 
 static __always_inline bool address_equal(const struct address *a, const struct address *b)

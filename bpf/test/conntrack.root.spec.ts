@@ -1,31 +1,34 @@
 /** One entry for both directions and both policies: who may pass by it, for how long, and when it is judged again. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 
 import { runMapIterator, loadObject } from '@seine/kernel';
 import { CtFlag, Direction, Reason, SampleKind, Verdict } from '@seine/layout';
 
 import { Datapath, OK, openInterfaces, REDIRECT, SHOT, type Interfaces, type Pod } from './datapath.ts';
-import { icmp, ipv4, PROTOCOL, reversed, sctp, TCP, tcp, tcpSegment, udp, udpDatagram, type Flow } from './packet.ts';
+import { describeIn } from './describe-in.ts';
+import { FAMILIES, type Family } from './families.ts';
+import { icmp, ip, PROTOCOL, reversed, sctp, TCP, tcp, tcpSegment, udp, udpDatagram, type Flow } from './packet.ts';
 
-const REMOTE = '10.244.9.9';
 const { INGRESS, EGRESS } = Direction;
 const { SYN, ACK, FIN, RST } = TCP;
 
 let interfaces: Interfaces;
 let datapath: Datapath;
+let at: Family;
 let web: Pod;
 let db: Pod;
-beforeAll(() => {
-  interfaces = openInterfaces();
-  web = { address: '10.244.1.10', identity: 300, endpointId: 10, ifindex: interfaces.a, mac: '02:00:00:00:00:0a' };
-  db = { address: '10.244.1.20', identity: 301, endpointId: 20, ifindex: interfaces.b, mac: '02:00:00:00:00:0b' };
+const describeBoth = describeIn(FAMILIES, (family) => {
+  at = family;
+  web = { address: at.web, identity: 300, endpointId: 10, ifindex: interfaces.a, mac: '02:00:00:00:00:0a' };
+  db = { address: at.db, identity: 301, endpointId: 20, ifindex: interfaces.b, mac: '02:00:00:00:00:0b' };
 });
+beforeAll(() => { interfaces = openInterfaces(); });
 afterAll(() => { interfaces.close(); });
 beforeEach(() => {
   datapath = new Datapath(interfaces);
   datapath.endpoint(web);
   datapath.endpoint(db);
-  datapath.remote(REMOTE, 302);
+  datapath.remote(at.remote, 302);
   for (const identity of [300, 301]) datapath.openBoth(identity);
 });
 afterEach(() => { datapath.close(); });
@@ -59,7 +62,7 @@ const nearly = (seconds: number): void => {
 const dropped = (outcome: { readonly samples: readonly { readonly kind: number; readonly reason: number }[] }) =>
   outcome.samples.filter(({ kind }) => kind === SampleKind.DROP).map(({ reason }) => reason);
 
-describe('replies', () => {
+describeBoth('replies', () => {
   test('of a flow on one node pass by the one entry, straight back, untold', () => {
     oneWay();
     expect(leaves(tcp(flow(), SYN)).verdict).toBe(REDIRECT);
@@ -71,15 +74,15 @@ describe('replies', () => {
   });
   test('from another node pass at the pod\'s own hook', () => {
     oneWay();
-    expect(leaves(tcp(flow(REMOTE), SYN)).verdict).toBe(OK);
-    expect(arrives(tcp(back(flow(REMOTE)), SYN | ACK))).toMatchObject({ verdict: OK, samples: [] });
+    expect(leaves(tcp(flow(at.remote), SYN)).verdict).toBe(OK);
+    expect(arrives(tcp(back(flow(at.remote)), SYN | ACK))).toMatchObject({ verdict: OK, samples: [] });
     expect(only().value).toMatchObject({ egressEpoch: datapath.epoch, ingressEpoch: 0 });
   });
   test('to another node pass on their way out', () => {
     datapath.subject({ identity: 300, direction: INGRESS, row: datapath.row([{ protocol: 6, port: 40000, verdict: Verdict.ALLOW }]) });
     deny(300, EGRESS);
-    expect(arrives(tcp(back(flow(REMOTE)), SYN)).verdict).toBe(OK);
-    expect(leaves(tcp(flow(REMOTE), SYN | ACK))).toMatchObject({ verdict: OK, samples: [] });
+    expect(arrives(tcp(back(flow(at.remote)), SYN)).verdict).toBe(OK);
+    expect(leaves(tcp(flow(at.remote), SYN | ACK))).toMatchObject({ verdict: OK, samples: [] });
   });
   test.each([
     { name: 'UDP', protocol: PROTOCOL.udp, make: udp },
@@ -91,17 +94,17 @@ describe('replies', () => {
     expect(leaves(make({ ...back(), destinationPort: 40001 }), db).verdict).toBe(SHOT);
   });
   test('of a ping pass by its id, and by no other', () => {
-    oneWay(PROTOCOL.icmp, 8 << 8);
+    oneWay(at.icmp.protocol, at.icmp.request << 8);
     const there = { source: web.address, destination: db.address };
     const home = { source: db.address, destination: web.address };
-    expect(leaves(icmp(there, { type: 8, id: 5 })).verdict).toBe(REDIRECT);
-    expect(leaves(icmp(home, { type: 0, id: 5 }), db).verdict).toBe(REDIRECT);
-    expect(leaves(icmp(home, { type: 0, id: 6 }), db).verdict).toBe(SHOT);
-    expect(leaves(icmp(home, { type: 8, id: 5 }), db).verdict).toBe(SHOT); // a request against the entry is no reply
+    expect(leaves(icmp(there, { type: at.icmp.request, id: 5 })).verdict).toBe(REDIRECT);
+    expect(leaves(icmp(home, { type: at.icmp.reply, id: 5 }), db).verdict).toBe(REDIRECT);
+    expect(leaves(icmp(home, { type: at.icmp.reply, id: 6 }), db).verdict).toBe(SHOT);
+    expect(leaves(icmp(home, { type: at.icmp.request, id: 5 }), db).verdict).toBe(SHOT); // a request against the entry is no reply
   });
 });
 
-describe('a SYN against an entry\'s direction is a new flow in its own', () => {
+describeBoth('a SYN against an entry\'s direction is a new flow in its own', () => {
   test('and is dropped where only the other way is allowed; the flow lives on', () => {
     oneWay();
     leaves(tcp(flow(), SYN));
@@ -118,7 +121,7 @@ describe('a SYN against an entry\'s direction is a new flow in its own', () => {
   });
 });
 
-describe('a stale epoch', () => {
+describeBoth('a stale epoch', () => {
   test('of a flow that is still allowed is judged again, told and stamped', () => {
     oneWay();
     leaves(tcp(flow(), SYN));
@@ -168,10 +171,10 @@ describe('a stale epoch', () => {
     ]);
   });
   test('judges a ping\'s answer as the ping', () => {
-    oneWay(PROTOCOL.icmp, 8 << 8);
-    leaves(icmp({ source: web.address, destination: db.address }, { type: 8, id: 5 }));
+    oneWay(at.icmp.protocol, at.icmp.request << 8);
+    leaves(icmp({ source: web.address, destination: db.address }, { type: at.icmp.request, id: 5 }));
     datapath.bumpEpoch();
-    expect(leaves(icmp({ source: db.address, destination: web.address }, { type: 0, id: 5 }), db).verdict).toBe(REDIRECT);
+    expect(leaves(icmp({ source: db.address, destination: web.address }, { type: at.icmp.reply, id: 5 }), db).verdict).toBe(REDIRECT);
   });
   test('brings a flow to where its peer is now: relabelled, then gone to another node', () => {
     oneWay();
@@ -196,7 +199,7 @@ describe('a stale epoch', () => {
   });
 });
 
-describe('a stream without an entry', () => {
+describeBoth('a stream without an entry', () => {
   test('is picked up in its own direction', () => {
     oneWay();
     expect(leaves(tcp(flow(), ACK)).verdict).toBe(REDIRECT);
@@ -235,7 +238,7 @@ describe('a stream without an entry', () => {
   });
 });
 
-describe('an entry lives', () => {
+describeBoth('an entry lives', () => {
   test.each([
     { name: '60 s after a SYN', run: () => { leaves(tcp(flow(), SYN)); }, seconds: 60 },
     { name: '60 s after a picked up packet, until the other direction was seen', run: () => { leaves(tcp(flow(), ACK)); }, seconds: 60 },
@@ -246,8 +249,8 @@ describe('an entry lives', () => {
     { name: '60 s after a datagram', run: () => { leaves(udp(flow())); }, seconds: 60 },
     { name: '120 s after an answered datagram', run: () => { leaves(udp(flow())); leaves(udp(back()), db); }, seconds: 120 },
     { name: '60 s after a ping and its answer', run: () => {
-      leaves(icmp({ source: web.address, destination: db.address }, { type: 8, id: 5 }));
-      leaves(icmp({ source: db.address, destination: web.address }, { type: 0, id: 5 }), db);
+      leaves(icmp({ source: web.address, destination: db.address }, { type: at.icmp.request, id: 5 }));
+      leaves(icmp({ source: db.address, destination: web.address }, { type: at.icmp.reply, id: 5 }), db);
     }, seconds: 60 },
   ])('$name', ({ run, seconds }) => {
     run();
@@ -289,25 +292,27 @@ describe('an entry lives', () => {
   });
 });
 
-test('TCP and the rest have tables of their own', () => {
-  leaves(tcp(flow(), SYN));
-  leaves(udp(flow()));
-  expect([datapath.rows('sn_cttcp_01').length, datapath.rows('sn_ctany_01').length]).toEqual([1, 1]);
+describeBoth('the tables', () => {
+  test('TCP and the rest have tables of their own', () => {
+    leaves(tcp(flow(), SYN));
+    leaves(udp(flow()));
+    expect([datapath.rows('sn_cttcp_01').length, datapath.rows('sn_ctany_01').length]).toEqual([1, 1]);
+  });
+
+  test('an entry whose echo is another flow\'s is never obeyed', () => {
+    oneWay();
+    leaves(tcp(flow(), SYN));
+    const { key, value } = only();
+    deny(301, INGRESS);
+    datapath.put('sn_cttcp_01', key, { ...value, echo: (value.echo ^ 1) >>> 0 });
+    expect(leaves(tcp(flow(), ACK)).verdict).toBe(SHOT);
+  });
 });
 
-test('an entry whose echo is another flow\'s is never obeyed', () => {
-  oneWay();
-  leaves(tcp(flow(), SYN));
-  const { key, value } = only();
-  deny(301, INGRESS);
-  datapath.put('sn_cttcp_01', key, { ...value, echo: (value.echo ^ 1) >>> 0 });
-  expect(leaves(tcp(flow(), ACK)).verdict).toBe(SHOT);
-});
-
-describe('an ICMP error', () => {
-  const unreachable = (from: string, about: Buffer, to = web.address) => icmp({ source: from, destination: to }, { type: 3, code: 4, inner: about });
+describeBoth('an ICMP error', () => {
+  const unreachable = (from: string, about: Buffer, to = web.address) => icmp({ source: from, destination: to }, { ...at.icmp.tooBig, inner: about });
   const sent = (protocol: number = PROTOCOL.tcp, of = flow()): Buffer =>
-    ipv4(of, protocol, (protocol === PROTOCOL.tcp ? tcpSegment(of, ACK) : udpDatagram(of)).subarray(0, 8));
+    ip(of, protocol, (protocol === PROTOCOL.tcp ? tcpSegment(of, ACK) : udpDatagram(of)).subarray(0, 8));
   beforeEach(() => { oneWay(); });
 
   test('about a live flow passes from the pod that it was sent to', () => {
@@ -318,8 +323,8 @@ describe('an ICMP error', () => {
     expect(samples).toEqual([]);
   });
   test('about a live flow passes from any router on its way', () => {
-    leaves(tcp(flow(REMOTE), SYN));
-    expect(arrives(unreachable('192.0.2.1', sent(PROTOCOL.tcp, flow(REMOTE)))).verdict).toBe(OK);
+    leaves(tcp(flow(at.remote), SYN));
+    expect(arrives(unreachable(at.onTheWay, sent(PROTOCOL.tcp, flow(at.remote)))).verdict).toBe(OK);
   });
   test('about no flow is judged as a packet of its own', () => {
     expect(dropped(leaves(unreachable(db.address, sent()), db))).toEqual([Reason.POLICY]);
@@ -329,8 +334,8 @@ describe('an ICMP error', () => {
     expect(datapath.flows()).toEqual([]);
   });
   test('about another\'s flow does not pass: a pod tells only of what was sent to it', () => {
-    leaves(tcp(flow(REMOTE), SYN));
-    expect(dropped(leaves(unreachable(db.address, sent(PROTOCOL.tcp, flow(REMOTE))), db))).toEqual([Reason.POLICY]);
+    leaves(tcp(flow(at.remote), SYN));
+    expect(dropped(leaves(unreachable(db.address, sent(PROTOCOL.tcp, flow(at.remote))), db))).toEqual([Reason.POLICY]);
   });
   test('about what its receiver never sent does not pass', () => {
     leaves(tcp(flow(), SYN));

@@ -11,6 +11,8 @@ import {
   decode, decodeAll, Direction, echoOf, encode, MAPS, ProgramSlot, SAMPLE, SubjectFlag, Verdict, type KeyRow, type MapName, type Row, type ValueRow,
 } from '@seine/layout';
 
+import { FAMILIES } from './families.ts';
+
 export const SHOT = 2;
 export const OK = 0;
 /** TC_ACT_REDIRECT: straight to a pod of this node, or out of an uplink. */
@@ -36,9 +38,10 @@ const SMALL = Object.fromEntries(Object.keys(MAPS).filter((name) => !['array', '
 
 export interface Interfaces { readonly a: number; readonly b: number; readonly inside: <T>(act: () => T) => T; readonly close: () => void }
 
-export const UPLINK = { address: '192.168.7.1', length: 24, router: '192.168.7.2', routerMac: '02:00:00:00:00:fe', mtu: 1500 } as const;
+const ROUTER_MAC = '02:00:00:00:00:fe';
+export const UPLINK_MTU = 1500;
 
-/** Two host side veths in a namespace of their own, and an uplink with a default route to a router. */
+/** Two host side veths in a namespace of their own, and an uplink with a default route to a router, in both families. */
 export const openInterfaces = (): Interfaces & { readonly uplink: number } => {
   const name = `seine-bpf-${process.pid}`;
   createNetns(name);
@@ -52,11 +55,13 @@ export const openInterfaces = (): Interfaces & { readonly uplink: number } => {
     return found;
   };
   const interfaces = { a: index('a'), b: index('b'), uplink: index('u') };
-  inside(() => { writeFileSync('/proc/sys/net/ipv4/ip_forward', '1'); });
+  inside(() => { for (const name of ['ipv4/ip_forward', 'ipv6/conf/all/forwarding']) writeFileSync(`/proc/sys/net/${name}`, '1'); });
   netlink.transact([
-    linkUp(interfaces.a), linkUp(index('pa')), linkUp(interfaces.uplink), linkUp(index('pu')), addressAdd({ index: interfaces.uplink, address: UPLINK.address, length: UPLINK.length }),
-    routeReplace({ destination: '192.168.7.0', length: UPLINK.length, index: interfaces.uplink }),
-    neighbourReplace({ index: interfaces.uplink, address: UPLINK.router, mac: UPLINK.routerMac }), routeReplace({ gateway: UPLINK.router }),
+    linkUp(interfaces.a), linkUp(index('pa')), linkUp(interfaces.uplink), linkUp(index('pu')),
+    ...FAMILIES.flatMap(({ node, router, uplink: { prefix, length } }) => [
+      addressAdd({ index: interfaces.uplink, address: node, length }), routeReplace({ destination: prefix, length, index: interfaces.uplink }),
+      neighbourReplace({ index: interfaces.uplink, address: router, mac: ROUTER_MAC }), routeReplace({ gateway: router }),
+    ]),
   ]);
   netlink.close();
   return { ...interfaces, inside, close: () => { closeFd(fd); deleteNetns(name); } };

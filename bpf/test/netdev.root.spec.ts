@@ -1,43 +1,49 @@
 /** What each kind of packet meets at an uplink, past the stack, and at the node itself: rows of docs/datapath.md. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 
 import { Direction, Reason, SampleKind, Verdict } from '@seine/layout';
 
-import { Datapath, OK, openInterfaces, REDIRECT, SHOT, UPLINK, type Outcome, type Pod } from './datapath.ts';
-import { arp, ethernet, icmp, internetChecksum, ipv4, PROTOCOL, reversed, TCP, tcp, tcpSegment, udp, udpDatagram, type Flow } from './packet.ts';
+import { Datapath, OK, openInterfaces, REDIRECT, SHOT, UPLINK_MTU, type Outcome, type Pod } from './datapath.ts';
+import { describeIn } from './describe-in.ts';
+import { FAMILIES, IPV4, type Family } from './families.ts';
+import { arp, ethernet, frame, headerIsRight, icmp, ip, neighbour, PROTOCOL, reversed, TCP, tcp, tcpSegment, ttlOf, udp, udpDatagram, type Flow } from './packet.ts';
 
 const HOST_MAC = '02:5e:1e:00:00:01';
-const NODE = UPLINK.address;
-const REMOTE = '10.244.9.9';
-const WORLD = '203.0.113.7';
 const HOST = 1;
 const MARK_JUDGED = 0x00100000;
 const { INGRESS, EGRESS } = Direction;
 
 let interfaces: ReturnType<typeof openInterfaces>;
 let datapath: Datapath;
+let at: Family;
 let web: Pod;
 let db: Pod;
-beforeAll(() => {
-  interfaces = openInterfaces();
-  web = { address: '10.244.1.10', identity: 300, endpointId: 10, ifindex: interfaces.a, mac: '02:00:00:00:00:0a' };
-  db = { address: '10.244.1.20', identity: 301, endpointId: 20, ifindex: interfaces.b, mac: '02:00:00:00:00:0b' };
-});
+/** What a pod here sends to one elsewhere, and what that one sends to it. */
+let out: Flow;
+let inward: Flow;
+const flow = (source: string, destination: string, destinationPort = 80): Flow => ({ source, destination, sourcePort: 40000, destinationPort });
+const use = (family: Family): void => {
+  at = family;
+  web = { address: at.web, identity: 300, endpointId: 10, ifindex: interfaces.a, mac: '02:00:00:00:00:0a' };
+  db = { address: at.db, identity: 301, endpointId: 20, ifindex: interfaces.b, mac: '02:00:00:00:00:0b' };
+  out = flow(at.web, at.remote);
+  inward = flow(at.remote, at.web);
+};
+const describeBoth = describeIn(FAMILIES, use);
+const describeFirst = describeIn([IPV4], use);
+beforeAll(() => { interfaces = openInterfaces(); });
 afterAll(() => { interfaces.close(); });
 beforeEach(() => {
   datapath = new Datapath(interfaces);
   datapath.endpoint(web);
   datapath.endpoint(db);
-  datapath.remote(NODE, HOST);
-  datapath.remote(REMOTE, 302);
+  datapath.remote(at.node, HOST);
+  datapath.remote(at.remote, 302);
   for (const identity of [300, 301]) datapath.openBoth(identity);
   datapath.uplink(interfaces.uplink);
 });
 afterEach(() => { datapath.close(); });
 
-const flow = (source: string, destination: string, destinationPort = 80): Flow => ({ source, destination, sourcePort: 40000, destinationPort });
-const out = flow('10.244.1.10', REMOTE);
-const inward = flow(REMOTE, '10.244.1.10');
 const fromPod = (packet: Buffer, pod = web): Outcome => datapath.run('from_pod', packet, pod.ifindex);
 const toPod = (packet: Buffer, pod = web): Outcome => datapath.run('to_pod', packet, pod.ifindex);
 const fromNetdev = (packet: Buffer): Outcome => datapath.run('from_netdev', packet, interfaces.uplink);
@@ -48,18 +54,18 @@ const only = (identity: number, direction: number, peer: number): void => {
   datapath.subject({ identity, direction, row: datapath.row([], Verdict.DEFAULT_DENY), peers: { [peer]: datapath.row([], Verdict.ALLOW) } });
 };
 
-describe('a pod\'s packet to another node', () => {
+describeBoth('a pod\'s packet to another node', () => {
   test('goes straight out of the uplink: TTL less one, a right checksum', () => {
     const { verdict, packet } = fromPod(tcp(out, TCP.SYN));
     expect(verdict).toBe(REDIRECT);
-    expect(packet[22]).toBe(63);
-    expect(internetChecksum(packet.subarray(14, 34))).toBe(0);
+    expect(ttlOf(packet)).toBe(63);
+    expect(headerIsRight(packet)).toBe(true);
   });
   test('is judged by its egress alone, as one flow', () => {
     only(300, EGRESS, 302);
     expect(fromPod(tcp(out, TCP.SYN))).toMatchObject({ verdict: REDIRECT, samples: [{ direction: EGRESS, destinationIdentity: 302 }] });
-    expect(fromPod(tcp(flow(web.address, WORLD), TCP.SYN)).verdict).toBe(SHOT);
-    expect(datapath.flows()).toMatchObject([{ value: { ifindexA: 0, ifindexB: web.ifindex } }]);
+    expect(fromPod(tcp(flow(web.address, at.world), TCP.SYN)).verdict).toBe(SHOT);
+    expect(datapath.flows().map(({ value }) => value.ifindexA + value.ifindexB)).toEqual([web.ifindex]); // the other side is not here
   });
   const upTheStack = (packet: Buffer): void => {
     const outcome = fromPod(packet);
@@ -72,30 +78,30 @@ describe('a pod\'s packet to another node', () => {
   });
   test.each([0, 1])('goes up the stack, unchanged, with TTL %i', (ttl) => { upTheStack(tcp(out, TCP.SYN, { ttl })); });
   test('goes up the stack, unchanged, where it is longer than the way', () => {
-    upTheStack(ethernet(0x0800, ipv4(out, PROTOCOL.udp, Buffer.concat([udpDatagram(out), Buffer.alloc(UPLINK.mtu)]))));
+    upTheStack(frame(out, PROTOCOL.udp, Buffer.concat([udpDatagram(out), Buffer.alloc(UPLINK_MTU)])));
   });
   test('of just the way\'s length goes out', () => {
-    expect(fromPod(ethernet(0x0800, ipv4(out, PROTOCOL.udp, Buffer.concat([udpDatagram(out, 0), Buffer.alloc(UPLINK.mtu - 28)])))).verdict).toBe(REDIRECT);
+    expect(fromPod(frame(out, PROTOCOL.udp, Buffer.concat([udpDatagram(out, 0), Buffer.alloc(UPLINK_MTU - (at.name === 'IPv4' ? 28 : 48))]))).verdict).toBe(REDIRECT);
   });
   test('goes up the stack where the route is the node\'s own', () => {
-    datapath.remove('sn_ipcache_01', { address: NODE });
-    upTheStack(tcp(flow(web.address, NODE), TCP.SYN));
+    datapath.remove('sn_ipcache_01', { address: at.node });
+    upTheStack(tcp(flow(web.address, at.node), TCP.SYN));
   });
 });
 
-describe('a packet from the uplink to a pod', () => {
+describeBoth('a packet from the uplink to a pod', () => {
   test('goes straight to it: TTL less one, both MACs, a right checksum', () => {
     const { verdict, packet } = fromNetdev(tcp(inward, TCP.SYN));
     expect(verdict).toBe(REDIRECT);
     expect(macs(packet)).toEqual([web.mac, HOST_MAC]);
-    expect(packet[22]).toBe(63);
-    expect(internetChecksum(packet.subarray(14, 34))).toBe(0);
+    expect(ttlOf(packet)).toBe(63);
+    expect(headerIsRight(packet)).toBe(true);
   });
   test.each([
-    { name: 'another node\'s pod', from: REMOTE, identity: 302 },
-    { name: 'the world', from: WORLD, identity: 2 },
+    { name: 'another node\'s pod', from: () => at.remote, identity: 302 },
+    { name: 'the world', from: () => at.world, identity: 2 },
   ])('is judged by the pod\'s ingress, from $name, as at its own hook', ({ from, identity }) => {
-    const packet = tcp(flow(from, web.address), TCP.SYN);
+    const packet = tcp(flow(from(), web.address), TCP.SYN);
     datapath.closed(300, INGRESS);
     expect(drops(fromNetdev(packet))).toEqual([{ reason: Reason.POLICY, direction: INGRESS }]);
     expect(drops(toPod(packet))).toEqual([{ reason: Reason.POLICY, direction: INGRESS }]);
@@ -133,7 +139,7 @@ describe('a packet from the uplink to a pod', () => {
   test.each([
     { name: 'a pod of this node', source: () => db.address },
     { name: 'the pod itself', source: () => web.address },
-    { name: 'the node itself', source: () => NODE },
+    { name: 'the node itself', source: () => at.node },
   ])('is dropped with 132 where it claims to come from $name, though the flow is known', ({ source }) => {
     const claimed = flow(source(), web.address);
     fromPod(tcp(reversed(claimed), TCP.SYN));
@@ -146,7 +152,7 @@ describe('a packet from the uplink to a pod', () => {
     expect(outcome.packet.equals(packet)).toBe(true);
   });
   test('that is an ICMP error about the pod\'s flow reaches it, through a closed ingress', () => {
-    const about = icmp({ source: '192.0.2.1', destination: web.address }, { type: 3, code: 4, inner: ipv4(out, PROTOCOL.tcp, tcpSegment(out, TCP.ACK)) });
+    const about = icmp({ source: at.onTheWay, destination: web.address }, { ...at.icmp.tooBig, inner: ip(out, PROTOCOL.tcp, tcpSegment(out, TCP.ACK)) });
     datapath.closed(300, INGRESS);
     expect(drops(fromNetdev(about))).toEqual([{ reason: Reason.POLICY, direction: INGRESS }]);
     fromPod(tcp(out, TCP.SYN));
@@ -154,7 +160,7 @@ describe('a packet from the uplink to a pod', () => {
   });
   test('in fragments goes straight to it, all of them', () => {
     const first = udp(inward, { id: 9, moreFragments: true });
-    const later = ethernet(0x0800, ipv4(inward, PROTOCOL.udp, Buffer.alloc(16, 0xee), { id: 9, fragmentOffset: 2 }));
+    const later = frame(inward, PROTOCOL.udp, Buffer.alloc(16, 0xee), { id: 9, fragmentOffset: 2 });
     expect([fromNetdev(first), fromNetdev(later)].map(({ verdict }) => verdict)).toEqual([REDIRECT, REDIRECT]);
   });
   test('waits for its node: 202 while the epoch was never written', () => {
@@ -162,24 +168,25 @@ describe('a packet from the uplink to a pod', () => {
     expect(drops(fromNetdev(tcp(inward, TCP.SYN)))).toEqual([{ reason: Reason.HOST_NOT_READY, direction: INGRESS }]);
   });
   test('of GRE is judged by its protocol, and answered', () => {
-    const gre = (ends: Flow): Buffer => ethernet(0x0800, ipv4(ends, 47, Buffer.alloc(24)));
+    const gre = (ends: Flow): Buffer => frame(ends, 47, Buffer.alloc(24));
     datapath.subject({ identity: 300, direction: INGRESS, row: datapath.row([{ protocol: 47, verdict: Verdict.ALLOW }]) });
     datapath.closed(300, EGRESS);
-    expect(drops(fromNetdev(ethernet(0x0800, ipv4(inward, 50, Buffer.alloc(24)))))).toEqual([{ reason: Reason.POLICY, direction: INGRESS }]);
+    expect(drops(fromNetdev(frame(inward, 50, Buffer.alloc(24))))).toEqual([{ reason: Reason.POLICY, direction: INGRESS }]);
     expect(fromNetdev(gre(inward)).verdict).toBe(REDIRECT);
     expect(fromPod(gre(reversed(inward))).verdict).toBe(REDIRECT);
     expect(datapath.rows('sn_ctany_01')).toMatchObject([{ key: { protocol: 47, portA: 0, portB: 0 } }]);
   });
 });
 
-describe('what is not for a pod of this node', () => {
+describeBoth('what is not for a pod of this node', () => {
   test.each([
-    { name: 'another node\'s pod', packet: () => tcp(flow(WORLD, REMOTE), TCP.SYN) },
-    { name: 'the node itself, which no policy selects', packet: () => tcp(flow(WORLD, NODE), TCP.SYN) },
-    { name: 'ARP', packet: () => arp({ operation: 1, senderMac: web.mac, sender: UPLINK.router, asked: NODE }) },
+    { name: 'another node\'s pod', packet: () => tcp(flow(at.world, at.remote), TCP.SYN) },
+    { name: 'the node itself, which no policy selects', packet: () => tcp(flow(at.world, at.node), TCP.SYN) },
+    { name: 'ARP', packet: () => arp({ operation: 1, senderMac: web.mac, sender: at.router, asked: at.node }) },
+    { name: 'a neighbour\'s question', packet: () => neighbour({ type: 135, mac: web.mac, source: 'fd00:7::2', asked: 'fd00:7::1' }) },
     { name: 'an unknown ethertype', packet: () => ethernet(0x88cc, Buffer.alloc(40)) },
-    { name: 'multicast', packet: () => udp(flow(WORLD, '224.0.0.18')) },
-    { name: 'half a header', packet: () => ethernet(0x0800, ipv4(flow(WORLD, NODE), PROTOCOL.tcp, Buffer.alloc(4))) },
+    { name: 'multicast', packet: () => udp(flow(at.world, at.multicast)) },
+    { name: 'half a header', packet: () => frame(flow(at.world, at.node), PROTOCOL.tcp, Buffer.alloc(4)) },
   ])('goes on to the stack untouched: $name', ({ packet }) => {
     const sent = packet();
     for (const outcome of [fromNetdev(sent), toNetdev(sent)]) {
@@ -190,10 +197,14 @@ describe('what is not for a pod of this node', () => {
   });
 });
 
-describe('the node itself, once a policy selects it', () => {
-  const asks = flow(WORLD, NODE, 22);
-  const tells = flow(NODE, WORLD, 443);
-  beforeEach(() => { datapath.openBoth(HOST); });
+describeBoth('the node itself, once a policy selects it', () => {
+  let asks: Flow;
+  let tells: Flow;
+  beforeEach(() => {
+    asks = flow(at.world, at.node, 22);
+    tells = flow(at.node, at.world, 443);
+    datapath.openBoth(HOST);
+  });
 
   test('hears from the uplink what its ingress allows', () => {
     only(HOST, INGRESS, 2);
@@ -204,7 +215,7 @@ describe('the node itself, once a policy selects it', () => {
   test('says out of the uplink what its egress allows', () => {
     only(HOST, EGRESS, 2);
     expect(toNetdev(tcp(tells, TCP.SYN))).toMatchObject({ verdict: OK, samples: [{ direction: EGRESS, sourceIdentity: HOST }] });
-    expect(drops(toNetdev(tcp(flow(NODE, REMOTE), TCP.SYN)))).toEqual([{ reason: Reason.POLICY, direction: EGRESS }]);
+    expect(drops(toNetdev(tcp(flow(at.node, at.remote), TCP.SYN)))).toEqual([{ reason: Reason.POLICY, direction: EGRESS }]);
   });
   test('hears the answer to what it began, through a closed ingress', () => {
     datapath.closed(HOST, INGRESS);
@@ -222,64 +233,64 @@ describe('the node itself, once a policy selects it', () => {
     datapath.closed(HOST, EGRESS);
     only(HOST, EGRESS, 2);
     toNetdev(tcp(tells, TCP.SYN));
-    expect(fromNetdev(icmp({ source: '192.0.2.1', destination: NODE }, { type: 3, code: 4, inner: ipv4(tells, PROTOCOL.tcp, tcpSegment(tells, TCP.ACK)) })).verdict).toBe(OK);
+    expect(fromNetdev(icmp({ source: at.onTheWay, destination: at.node }, { ...at.icmp.tooBig, inner: ip(tells, PROTOCOL.tcp, tcpSegment(tells, TCP.ACK)) })).verdict).toBe(OK);
     datapath.closed(HOST, EGRESS);
     fromNetdev(tcp(inward, TCP.SYN));
-    expect(toNetdev(icmp({ source: NODE, destination: REMOTE }, { type: 11, inner: ipv4(inward, PROTOCOL.tcp, tcpSegment(inward, TCP.ACK)) })).verdict).toBe(OK);
+    expect(toNetdev(icmp({ source: at.node, destination: at.remote }, { ...at.icmp.timeExceeded, inner: ip(inward, PROTOCOL.tcp, tcpSegment(inward, TCP.ACK)) })).verdict).toBe(OK);
   });
   test('does not hear half a header, nor a later fragment whose first it did not see', () => {
     datapath.closed(HOST, INGRESS);
-    expect(drops(fromNetdev(ethernet(0x0800, ipv4(asks, PROTOCOL.tcp, Buffer.alloc(8), { moreFragments: true }))))).toEqual([{ reason: Reason.CT_INVALID_HEADER, direction: INGRESS }]);
-    expect(drops(fromNetdev(ethernet(0x0800, ipv4(asks, PROTOCOL.tcp, Buffer.alloc(16), { fragmentOffset: 1 }))))).toEqual([{ reason: Reason.FRAGMENT_NOT_FOUND, direction: INGRESS }]);
+    expect(drops(fromNetdev(frame(asks, PROTOCOL.tcp, Buffer.alloc(8), { moreFragments: true })))).toEqual([{ reason: Reason.CT_INVALID_HEADER, direction: INGRESS }]);
+    expect(drops(fromNetdev(frame(asks, PROTOCOL.tcp, Buffer.alloc(16), { fragmentOffset: 1 })))).toEqual([{ reason: Reason.FRAGMENT_NOT_FOUND, direction: INGRESS }]);
   });
   test('is judged at a pod\'s veth: egress of the pod, then ingress of the node', () => {
     only(HOST, INGRESS, 300);
-    const { verdict, samples } = fromPod(tcp(flow(web.address, NODE), TCP.SYN));
+    const { verdict, samples } = fromPod(tcp(flow(web.address, at.node), TCP.SYN));
     expect(verdict).toBe(OK);
     expect(samples).toMatchObject([{ direction: EGRESS, endpointId: 10 }, { direction: INGRESS, destinationIdentity: HOST }]);
-    expect(drops(fromPod(tcp(flow(db.address, NODE), TCP.SYN), db))).toEqual([{ reason: Reason.POLICY, direction: INGRESS }]);
+    expect(drops(fromPod(tcp(flow(db.address, at.node), TCP.SYN), db))).toEqual([{ reason: Reason.POLICY, direction: INGRESS }]);
     datapath.closed(300, EGRESS);
-    expect(drops(fromPod(tcp(flow(web.address, NODE, 81), TCP.SYN)))).toEqual([{ reason: Reason.POLICY, direction: EGRESS }]);
+    expect(drops(fromPod(tcp(flow(web.address, at.node, 81), TCP.SYN)))).toEqual([{ reason: Reason.POLICY, direction: EGRESS }]);
   });
   test('answers a pod through its own closed egress and the pod\'s closed ingress', () => {
     datapath.closed(HOST, EGRESS);
     datapath.closed(300, INGRESS);
-    fromPod(tcp(flow(web.address, NODE), TCP.SYN));
-    expect(toPod(tcp(reversed(flow(web.address, NODE)), TCP.SYN)).verdict).toBe(SHOT);
-    expect(toPod(tcp(reversed(flow(web.address, NODE)), TCP.SYN | TCP.ACK))).toMatchObject({ verdict: OK, samples: [] });
+    fromPod(tcp(flow(web.address, at.node), TCP.SYN));
+    expect(toPod(tcp(reversed(flow(web.address, at.node)), TCP.SYN)).verdict).toBe(SHOT);
+    expect(toPod(tcp(reversed(flow(web.address, at.node)), TCP.SYN | TCP.ACK))).toMatchObject({ verdict: OK, samples: [] });
   });
   test('speaks to a pod here by its egress, then the pod\'s ingress', () => {
     only(HOST, EGRESS, 300);
     only(300, INGRESS, HOST);
-    expect(toPod(tcp(flow(NODE, web.address), TCP.SYN))).toMatchObject({ verdict: OK, samples: [{ direction: EGRESS }, { direction: INGRESS, endpointId: 10 }] });
-    expect(drops(toPod(tcp(flow(NODE, db.address), TCP.SYN), db))).toEqual([{ reason: Reason.POLICY, direction: EGRESS }]);
+    expect(toPod(tcp(flow(at.node, web.address), TCP.SYN))).toMatchObject({ verdict: OK, samples: [{ direction: EGRESS }, { direction: INGRESS, endpointId: 10 }] });
+    expect(drops(toPod(tcp(flow(at.node, db.address), TCP.SYN), db))).toEqual([{ reason: Reason.POLICY, direction: EGRESS }]);
     datapath.closed(300, INGRESS);
-    expect(drops(toPod(tcp(flow(NODE, web.address, 81), TCP.SYN)))).toEqual([{ reason: Reason.POLICY, direction: INGRESS }]);
+    expect(drops(toPod(tcp(flow(at.node, web.address, 81), TCP.SYN)))).toEqual([{ reason: Reason.POLICY, direction: INGRESS }]);
   });
   test('is judged again when its row comes with a new epoch, each way', () => {
     datapath.remove('sn_subject_01', { identity: HOST, variant: 0, direction: INGRESS });
     datapath.remove('sn_subject_01', { identity: HOST, variant: 0, direction: EGRESS });
-    expect(fromPod(tcp(flow(web.address, NODE), TCP.SYN))).toMatchObject({ verdict: OK, samples: [{ direction: EGRESS }] });
+    expect(fromPod(tcp(flow(web.address, at.node), TCP.SYN))).toMatchObject({ verdict: OK, samples: [{ direction: EGRESS }] });
     datapath.closed(HOST, INGRESS);
     datapath.bumpEpoch();
-    expect(drops(fromPod(tcp(flow(web.address, NODE), TCP.ACK)))).toEqual([{ reason: Reason.POLICY, direction: INGRESS }]);
+    expect(drops(fromPod(tcp(flow(web.address, at.node), TCP.ACK)))).toEqual([{ reason: Reason.POLICY, direction: INGRESS }]);
   });
   test('leaves alone what it only forwards, and what a pod\'s program judged', () => {
     datapath.closed(HOST, INGRESS);
     datapath.closed(HOST, EGRESS);
-    expect(fromNetdev(tcp(flow(WORLD, REMOTE), TCP.SYN))).toMatchObject({ verdict: OK, samples: [] });
+    expect(fromNetdev(tcp(flow(at.world, at.remote), TCP.SYN))).toMatchObject({ verdict: OK, samples: [] });
     expect(toNetdev(tcp(out, TCP.SYN))).toMatchObject({ verdict: OK, samples: [] });
     expect(toNetdev(tcp(tells, TCP.SYN), MARK_JUDGED)).toMatchObject({ verdict: OK, samples: [] });
   });
 });
 
-describe('the attached stubs', () => {
+describeFirst('the attached stubs', () => {
   test('run what their slots hold', () => {
     datapath.program('FROM_NETDEV', 'from_netdev');
     datapath.program('TO_NETDEV', 'to_netdev');
     datapath.closed(HOST, EGRESS);
     expect(datapath.run('stub_from_netdev', tcp(inward, TCP.SYN), interfaces.uplink).verdict).toBe(REDIRECT);
-    expect(datapath.run('stub_to_netdev', tcp(flow(NODE, WORLD), TCP.SYN), interfaces.uplink).verdict).toBe(SHOT);
+    expect(datapath.run('stub_to_netdev', tcp(flow(at.node, at.world), TCP.SYN), interfaces.uplink).verdict).toBe(SHOT);
   });
   test.each(['stub_from_netdev', 'stub_to_netdev'])('%s with an empty slot leaves pods to their own hooks, and closes an isolated node', (stub) => {
     expect(datapath.run(stub, tcp(inward, TCP.SYN), interfaces.uplink).verdict).toBe(OK);

@@ -12,7 +12,7 @@ export interface IpOptions {
   /** In units of 8 bytes. */
   readonly fragmentOffset?: number;
   readonly moreFragments?: boolean;
-  /** Bytes of options, a multiple of 4. */
+  /** Bytes of options, a multiple of 4; of IPv6's destination options, of 8. */
   readonly options?: number;
 }
 
@@ -54,16 +54,35 @@ export const ipv4 = ({ source, destination }: Ends, protocol: number, payload: B
   return Buffer.concat([header, payload]);
 };
 
-export const ipv6 = ({ source, destination }: Ends, next: number, payload: Buffer, hopLimit = 64): Buffer => {
+const DESTINATION_OPTIONS = 60;
+const FRAGMENT = 44;
+
+/** Options and fragments stand in headers of their own, in this order. */
+export const ipv6 = ({ source, destination }: Ends, next: number, payload: Buffer, ip: IpOptions = {}): Buffer => {
+  const { ttl = 64, id = 7, fragmentOffset = 0, moreFragments = false, options = 0 } = ip;
+  const isFragment = moreFragments || fragmentOffset > 0;
+  const fragment = Buffer.alloc(isFragment ? 8 : 0);
+  if (isFragment) {
+    fragment.writeUInt8(options > 0 ? DESTINATION_OPTIONS : next, 0);
+    fragment.writeUInt16BE(fragmentOffset << 3 | (moreFragments ? 1 : 0), 2);
+    fragment.writeUInt32BE(id, 4);
+  }
+  const padded = Buffer.alloc(options);
+  if (options > 0) Buffer.from([next, options / 8 - 1, 1, options - 4]).copy(padded);
+  const body = Buffer.concat([fragment, padded, payload]);
   const header = Buffer.alloc(40);
   header.writeUInt8(0x60, 0);
-  header.writeUInt16BE(payload.length, 4);
-  header.writeUInt8(next, 6);
-  header.writeUInt8(hopLimit, 7);
+  header.writeUInt16BE(body.length, 4);
+  header.writeUInt8(isFragment ? FRAGMENT : options > 0 ? DESTINATION_OPTIONS : next, 6);
+  header.writeUInt8(ttl, 7);
   bytes(source).copy(header, 8);
   bytes(destination).copy(header, 24);
-  return Buffer.concat([header, payload]);
+  return Buffer.concat([header, body]);
 };
+
+export const isIpv6 = ({ source }: Ends): boolean => source.includes(':');
+/** Of the family that the ends have. */
+export const ip = (ends: Ends, protocol: number, payload: Buffer, options?: IpOptions): Buffer => (isIpv6(ends) ? ipv6 : ipv4)(ends, protocol, payload, options);
 
 export const tcpSegment = ({ sourcePort, destinationPort }: Flow, flags: number, data = 0): Buffer => {
   const segment = Buffer.alloc(20 + data);
@@ -99,11 +118,34 @@ export const icmpMessage = ({ type, code = 0, id = 0, inner = Buffer.alloc(8) }:
 };
 
 const IPV4 = 0x0800;
-export const tcp = (flow: Flow, flags: number, ip: IpOptions = {}): Buffer => ethernet(IPV4, ipv4(flow, PROTOCOL.tcp, tcpSegment(flow, flags), ip));
-export const udp = (flow: Flow, ip: IpOptions = {}): Buffer => ethernet(IPV4, ipv4(flow, PROTOCOL.udp, udpDatagram(flow), ip));
-export const sctp = (flow: Flow): Buffer => ethernet(IPV4, ipv4(flow, PROTOCOL.sctp, sctpChunk(flow)));
-export const icmp = (ends: Ends, message: Icmp, ip: IpOptions = {}): Buffer => ethernet(IPV4, ipv4(ends, PROTOCOL.icmp, icmpMessage(message), ip));
-export const tcp6 = (flow: Flow, flags: number): Buffer => ethernet(0x86dd, ipv6(flow, PROTOCOL.tcp, tcpSegment(flow, flags)));
+const IPV6 = 0x86dd;
+/** In a frame, of the family that the ends have. */
+export const frame = (ends: Ends, protocol: number, payload: Buffer, options?: IpOptions): Buffer => ethernet(isIpv6(ends) ? IPV6 : IPV4, ip(ends, protocol, payload, options));
+export const tcp = (flow: Flow, flags: number, options?: IpOptions): Buffer => frame(flow, PROTOCOL.tcp, tcpSegment(flow, flags), options);
+export const udp = (flow: Flow, options?: IpOptions): Buffer => frame(flow, PROTOCOL.udp, udpDatagram(flow), options);
+export const sctp = (flow: Flow): Buffer => frame(flow, PROTOCOL.sctp, sctpChunk(flow));
+export const icmp = (ends: Ends, message: Icmp, options?: IpOptions): Buffer => frame(ends, isIpv6(ends) ? PROTOCOL.icmp6 : PROTOCOL.icmp, icmpMessage(message), options);
+
+/** What a frame says of its way: the TTL or hop limit. */
+export const ttlOf = (packet: Buffer): number => packet[packet.readUInt16BE(12) === IPV6 ? 21 : 22]!;
+/** IPv6 has no checksum of its own. */
+export const headerIsRight = (packet: Buffer): boolean => packet.readUInt16BE(12) === IPV6 || internetChecksum(packet.subarray(14, 34)) === 0;
+
+/** ICMPv6's sum is over both addresses, the length and the protocol too; 0: it is right. */
+export const icmp6Checksum = (ends: Ends, message: Buffer): number => {
+  const rest = Buffer.alloc(8);
+  rest.writeUInt32BE(message.length, 0);
+  rest.writeUInt32BE(PROTOCOL.icmp6, 4);
+  return internetChecksum(Buffer.concat([bytes(ends.source), bytes(ends.destination), rest, message]));
+};
+
+export interface Neighbour { readonly type: 135 | 136; readonly mac: string; readonly source: string; readonly destination?: string; readonly asked: string; readonly option?: boolean; readonly hopLimit?: number }
+/** Neighbour discovery: a solicitation (135), which names its sender's MAC, or an advertisement (136). */
+export const neighbour = ({ type, mac: own, source, destination = 'ff02::1:ff00:1', asked, option = true, hopLimit = 255 }: Neighbour): Buffer => {
+  const message = Buffer.concat([Buffer.from([type, 0, 0, 0, 0, 0, 0, 0]), bytes(asked), ...(option ? [Buffer.from([1, 1]), mac(own)] : [])]);
+  message.writeUInt16BE(icmp6Checksum({ source, destination }, message), 2);
+  return ethernet(IPV6, ipv6({ source, destination }, PROTOCOL.icmp6, message, { ttl: hopLimit }), { to: '33:33:ff:00:00:01', from: own });
+};
 
 export const arp = ({ operation, senderMac, sender, asked }: { readonly operation: 1 | 2; readonly senderMac: string; readonly sender: string; readonly asked: string }): Buffer => {
   const body = Buffer.alloc(28);

@@ -1,5 +1,5 @@
 /** ClusterIP at the socket, with real sockets of this process in a cgroup of its own. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { createSocket, type RemoteInfo, type Socket as Datagrams } from 'node:dgram';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -9,14 +9,28 @@ import { ATTACH, cgroupRoot, closeFd, createCgroup, linkCreate, loadObject, move
 import { FrontendFlag, Reason, SampleKind } from '@seine/layout';
 
 import { Datapath, openInterfaces, type Interfaces } from './datapath.ts';
+import { describeIn } from './describe-in.ts';
+import { FAMILIES, IPV4, type Family } from './families.ts';
 import { PROTOCOL } from './packet.ts';
 
-const VIP = '10.96.0.10';
-const HOME = '127.0.0.1';
 const HOOKS = ['connect4', 'connect6', 'sendmsg4', 'sendmsg6', 'recvmsg4', 'recvmsg6', 'getpeername4', 'getpeername6'] as const;
 
 let interfaces: Interfaces;
 let datapath: Datapath;
+let vip: string;
+let at: Family;
+let home: string;
+/** An address at which nobody listens, and that refuses at once. */
+let loopback: string;
+let unspecified: string;
+let udpFamily: 'udp4' | 'udp6';
+const use = (family: Family): void => {
+  at = family;
+  vip = at.service;
+  [home, loopback, unspecified, udpFamily] = at.name === 'IPv4' ? ['127.0.0.1', '127.0.0.9', '0.0.0.0', 'udp4'] : ['::1', '::1', '::', 'udp6'];
+};
+const describeBoth = describeIn(FAMILIES, use);
+const describeFirst = describeIn([IPV4], use);
 let cgroup: string;
 let before: string;
 let cleanUp: (() => void)[] = [];
@@ -43,9 +57,9 @@ beforeEach(() => {
 });
 afterEach(() => { for (const act of cleanUp.reverse()) act(); });
 
-const backend = (id: number, port: number, protocol: number, address = HOME): void => { datapath.backend(id, address, port, protocol); };
+const backend = (id: number, port: number, protocol: number, address = home): void => { datapath.backend(id, address, port, protocol); };
 const frontend = (order: { readonly slots: number; readonly ids: readonly number[]; readonly address?: string; readonly port?: number; readonly protocol?: number; readonly flags?: number; readonly affinity?: number }): void => {
-  datapath.frontend({ address: VIP, port: 80, protocol: PROTOCOL.tcp, ...order });
+  datapath.frontend({ address: vip, port: 80, protocol: PROTOCOL.tcp, ...order });
 };
 
 const listen = async (): Promise<{ readonly server: Server; readonly port: number }> => {
@@ -53,7 +67,7 @@ const listen = async (): Promise<{ readonly server: Server; readonly port: numbe
     socket.on('error', () => { /* a client that leaves without reading */ });
     socket.end(String((server.address() as AddressInfo).port));
   });
-  server.listen(0, HOME);
+  server.listen(0, home);
   await once(server, 'listening');
   cleanUp.push(() => { server.close(); });
   return { server, port: (server.address() as AddressInfo).port };
@@ -70,46 +84,62 @@ const refusal = async (host: string, port: number): Promise<string> => {
   return error.code ?? '';
 };
 
-describe('TCP', () => {
+const bound = async (): Promise<Datagrams> => {
+  const socket = createSocket(udpFamily);
+  socket.bind(0, home);
+  await once(socket, 'listening');
+  cleanUp.push(() => { socket.close(); });
+  return socket;
+};
+const echoServer = async (): Promise<number> => {
+  const socket = await bound();
+  socket.on('message', (data, { port, address }) => { socket.send(`${data} from ${socket.address().port}`, port, address); });
+  return socket.address().port;
+};
+const exchange = async (socket: Datagrams, ...to: [number, string] | []): Promise<readonly [string, RemoteInfo]> => {
+  const answer = once(socket, 'message') as Promise<[Buffer, RemoteInfo]>;
+  socket.send('hello', ...to as [number, string]);
+  const [data, from] = await answer;
+  return [data.toString(), from];
+};
+
+describeBoth('TCP', () => {
   beforeEach(async () => {
     const { port } = await listen();
     backend(1, port, PROTOCOL.tcp);
     frontend({ slots: 1, ids: [1] });
   });
   test('connects to a backend and shows the Service as the peer', async () => {
-    const socket = await dial(VIP, 80);
-    expect(socket).toMatchObject({ remoteAddress: VIP, remotePort: 80 });
-    expect(socket.localAddress).toBe(HOME);
-  });
-  test('does so for IPv6 sockets that speak to the mapped address', async () => {
-    expect((await dial(`::ffff:${VIP}`, 80)).remoteAddress).toBe(`::ffff:${VIP}`);
+    const socket = await dial(vip, 80);
+    expect(socket).toMatchObject({ remoteAddress: vip, remotePort: 80 });
+    expect(socket.localAddress).toBe(home);
   });
   test('leaves other ports and addresses alone', async () => {
     const { port } = await listen();
-    expect(await dial(HOME, port)).toMatchObject({ remoteAddress: HOME, remotePort: port });
+    expect(await dial(home, port)).toMatchObject({ remoteAddress: home, remotePort: port });
   });
   test('refuses at once where no backend serves, and says so', async () => {
     frontend({ slots: 2, ids: [] });
     datapath.samples();
-    expect(await refusal(VIP, 80)).toBe('ECONNREFUSED');
-    expect(datapath.samples()).toMatchObject([{ kind: SampleKind.DROP, reason: Reason.NO_BACKEND, destination: VIP, destinationPort: 80, protocol: PROTOCOL.tcp }]);
+    expect(await refusal(vip, 80)).toBe('ECONNREFUSED');
+    expect(datapath.samples()).toMatchObject([{ kind: SampleKind.DROP, reason: Reason.NO_BACKEND, destination: vip, destinationPort: 80, protocol: PROTOCOL.tcp }]);
   });
   test('refuses where the slot set is gone', async () => {
     frontend({ slots: 9, ids: [1] });
     datapath.remove('sn_slot_02', { slots: 9, slotsHigh: 0, index: 0 });
-    expect(await refusal(VIP, 80)).toBe('ECONNREFUSED');
+    expect(await refusal(vip, 80)).toBe('ECONNREFUSED');
   });
   test('spreads connections over the backends', async () => {
     const other = await listen();
     backend(2, other.port, PROTOCOL.tcp);
     frontend({ slots: 3, ids: [1, 2] });
     const answered = await Promise.all(Array.from({ length: 40 }, async () => {
-      const [data] = await once(await dial(VIP, 80), 'data') as [Buffer];
+      const [data] = await once(await dial(vip, 80), 'data') as [Buffer];
       return data.toString();
     }));
     expect(new Set(answered).size).toBe(2);
   });
-  const answerOf = async (port = 80): Promise<string> => String((await once(await dial(VIP, port), 'data'))[0]);
+  const answerOf = async (port = 80): Promise<string> => String((await once(await dial(vip, port), 'data'))[0]);
   test('stays with one backend while the frontend has affinity, as long as it is drawn there', async () => {
     const [one, two, three] = [await listen(), await listen(), await listen()];
     [one, two, three].forEach(({ port }, index) => { backend(index + 2, port, PROTOCOL.tcp); });
@@ -123,94 +153,76 @@ describe('TCP', () => {
   test('is a node port at each of the node\'s own addresses, and at no other', async () => {
     const { port } = await listen();
     backend(7, port, PROTOCOL.tcp);
-    frontend({ slots: 7, ids: [7], address: '0.0.0.0', port: 30080 });
-    datapath.remote('192.0.2.11', 1);
-    datapath.remote('127.0.0.9', 6);
-    expect(await dial('192.0.2.11', 30080)).toMatchObject({ remoteAddress: '192.0.2.11', remotePort: 30080 });
-    expect(await refusal('127.0.0.9', 30080)).toBe('ECONNREFUSED');
+    frontend({ slots: 7, ids: [7], address: unspecified, port: 30080 });
+    datapath.remote(at.node, 1);
+    datapath.remote(loopback, 6);
+    expect(await dial(at.node, 30080)).toMatchObject({ remoteAddress: at.node, remotePort: 30080 });
+    expect(await refusal(loopback, 30080)).toBe('ECONNREFUSED');
   });
   test('leaves what not everybody may use to the packets\' way', async () => {
-    frontend({ slots: 8, ids: [1], address: '127.0.0.10', port: 81, flags: FrontendFlag.RANGES });
-    expect(await refusal('127.0.0.10', 81)).toBe('ECONNREFUSED');
-    frontend({ slots: 8, ids: [1], address: '127.0.0.10', port: 81 });
-    expect((await dial('127.0.0.10', 81)).remotePort).toBe(81);
-  });
-  test('does the same for IPv6', async () => {
-    const server = createServer((socket) => { socket.end('six'); });
-    server.listen(0, '::1');
-    await once(server, 'listening');
-    cleanUp.push(() => { server.close(); });
-    backend(10, (server.address() as AddressInfo).port, PROTOCOL.tcp, '::1');
-    frontend({ slots: 10, ids: [10], address: 'fd00:96::10', port: 80 });
-    const socket = await dial('fd00:96::10', 80);
-    expect(socket).toMatchObject({ remoteAddress: 'fd00:96::10', remotePort: 80 });
-    expect(String((await once(socket, 'data'))[0])).toBe('six');
+    frontend({ slots: 8, ids: [1], address: loopback, port: 81, flags: FrontendFlag.RANGES });
+    expect(await refusal(loopback, 81)).toBe('ECONNREFUSED');
+    frontend({ slots: 8, ids: [1], address: loopback, port: 81 });
+    expect((await dial(loopback, 81)).remotePort).toBe(81);
   });
   test('keeps a connection where it is when the slots change', async () => {
-    const socket = await dial(VIP, 80);
+    const socket = await dial(vip, 80);
     frontend({ slots: 4, ids: [] });
-    expect(socket.remoteAddress).toBe(VIP);
+    expect(socket.remoteAddress).toBe(vip);
     expect(String((await once(socket, 'data'))[0])).toMatch(/^\d+$/);
   });
 });
 
-describe('UDP', () => {
+describeBoth('UDP', () => {
   let ports: readonly number[];
-  const bound = async (): Promise<Datagrams> => {
-    const socket = createSocket('udp4');
-    socket.bind(0, HOME);
-    await once(socket, 'listening');
-    cleanUp.push(() => { socket.close(); });
-    return socket;
-  };
-  const echoServer = async (): Promise<number> => {
-    const socket = await bound();
-    socket.on('message', (data, { port, address }) => { socket.send(`${data} from ${socket.address().port}`, port, address); });
-    return socket.address().port;
-  };
-  const exchange = async (socket: Datagrams, ...to: [number, string] | []): Promise<readonly [string, RemoteInfo]> => {
-    const answer = once(socket, 'message') as Promise<[Buffer, RemoteInfo]>;
-    socket.send('hello', ...to as [number, string]);
-    const [data, from] = await answer;
-    return [data.toString(), from];
-  };
   beforeEach(async () => {
     ports = await Promise.all([echoServer(), echoServer(), echoServer()]);
     ports.forEach((port, index) => { backend(index + 1, port, PROTOCOL.udp); });
     frontend({ slots: 1, ids: [1, 2, 3], port: 53, protocol: PROTOCOL.udp });
   });
   test('answers come from the Service that was asked', async () => {
-    const [data, from] = await exchange(await bound(), 53, VIP);
+    const [data, from] = await exchange(await bound(), 53, vip);
     expect(data).toMatch(/^hello from \d+$/);
-    expect(from).toMatchObject({ address: VIP, port: 53 });
+    expect(from).toMatchObject({ address: vip, port: 53 });
   });
   test('one socket stays with one backend', async () => {
     const socket = await bound();
     const answers = [];
-    for (let index = 0; index < 10; index += 1) answers.push((await exchange(socket, 53, VIP))[0]);
+    for (let index = 0; index < 10; index += 1) answers.push((await exchange(socket, 53, vip))[0]);
     expect(new Set(answers).size).toBe(1);
   });
   test('a connected socket sees the Service, too', async () => {
-    const socket = createSocket('udp4');
+    const socket = createSocket(udpFamily);
     cleanUp.push(() => { socket.close(); });
-    socket.connect(53, VIP);
+    socket.connect(53, vip);
     await once(socket, 'connect');
-    expect(socket.remoteAddress()).toMatchObject({ address: VIP, port: 53 });
-    expect((await exchange(socket))[1]).toMatchObject({ address: VIP, port: 53 });
-  });
-  test('an IPv6 socket that speaks to the mapped address sees it mapped', async () => {
-    const socket = createSocket('udp6');
-    cleanUp.push(() => { socket.close(); });
-    expect((await exchange(socket, 53, `::ffff:${VIP}`))[1]).toMatchObject({ address: `::ffff:${VIP}`, port: 53 });
+    expect(socket.remoteAddress()).toMatchObject({ address: vip, port: 53 });
+    expect((await exchange(socket))[1]).toMatchObject({ address: vip, port: 53 });
   });
   test('a TCP Service of the same port is another', async () => {
     const { port } = await listen();
     backend(9, port, PROTOCOL.tcp);
     frontend({ slots: 9, ids: [9], port: 53 });
-    expect((await dial(VIP, 53)).remotePort).toBe(53);
-    expect((await exchange(await bound(), 53, VIP))[1].port).toBe(53);
+    expect((await dial(vip, 53)).remotePort).toBe(53);
+    expect((await exchange(await bound(), 53, vip))[1].port).toBe(53);
   });
   test('a server that answers one who is no Service\'s client shows itself', async () => {
-    expect((await exchange(await bound(), ports[0]!, HOME))[1]).toMatchObject({ address: HOME, port: ports[0]! });
+    expect((await exchange(await bound(), ports[0]!, home))[1]).toMatchObject({ address: home, port: ports[0]! });
+  });
+});
+
+describeFirst('an IPv6 socket that speaks to a mapped address', () => {
+  test('connects to the IPv4 backend, and sees the Service mapped', async () => {
+    const { port } = await listen();
+    backend(1, port, PROTOCOL.tcp);
+    frontend({ slots: 1, ids: [1] });
+    expect((await dial(`::ffff:${vip}`, 80)).remoteAddress).toBe(`::ffff:${vip}`);
+  });
+  test('hears the Service\'s answers mapped', async () => {
+    backend(1, await echoServer(), PROTOCOL.udp);
+    frontend({ slots: 1, ids: [1], port: 53, protocol: PROTOCOL.udp });
+    const socket = createSocket('udp6');
+    cleanUp.push(() => { socket.close(); });
+    expect((await exchange(socket, 53, `::ffff:${vip}`))[1]).toMatchObject({ address: `::ffff:${vip}`, port: 53 });
   });
 });

@@ -1,9 +1,10 @@
-/** Sockets made inside a namespace window, as file descriptors: what node:net cannot open where it must be opened. IPv4. */
-import { formatAddress, parseAddress, SeineError } from '@seine/model';
+/** Sockets made inside a namespace window, as file descriptors: what node:net cannot open where it must be opened. */
+import { familyOf, formatAddress, isV4, parseAddress, SeineError, type IpFamily } from '@seine/model';
 
 import { c, closeFd, ERRNO, lastErrno, must } from './libc.ts';
 
 const AF_INET = 2;
+const AF_INET6 = 10;
 const AF_PACKET = 17;
 const SOCK = { stream: 1, datagram: 2, raw: 3 } as const;
 const NONBLOCK_CLOEXEC = 0o4000 | 0o2000000;
@@ -11,18 +12,27 @@ const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_ERROR = 4;
 const SO_NETNS_COOKIE = 71;
-const SOL_IP = 0;
-const IP_TRANSPARENT = 19;
-const IP_FREEBIND = 15;
+/** Socket options by which a socket may have an address that its namespace does not have: [level, option]. */
+const FOREIGN_OPTIONS = { 4: [[0, 15], [0, 19]], 6: [[41, 78], [41, 75]] } as const satisfies Record<IpFamily, readonly (readonly [number, number])[]>;
 
+/** sockaddr_in or sockaddr_in6; a mapped address is IPv4's. */
 export const socketAddress = (address: string, port: number): Buffer => {
   const bytes = parseAddress(address);
-  if (bytes === undefined || address.includes(':')) throw new SeineError('SEINE_ADDRESS_INVALID', `${address}: expected an IPv4 address`);
-  const out = Buffer.alloc(16);
-  out.writeUInt16LE(AF_INET, 0);
+  if (bytes === undefined) throw new SeineError('SEINE_ADDRESS_INVALID', `${address}: expected an IP address`);
+  const v4 = isV4(bytes);
+  const out = Buffer.alloc(v4 ? 16 : 28);
+  out.writeUInt16LE(v4 ? AF_INET : AF_INET6, 0);
   out.writeUInt16BE(port, 2);
-  out.set(bytes.subarray(12), 4);
+  out.set(v4 ? bytes.subarray(12) : bytes, v4 ? 4 : 8);
   return out;
+};
+
+const MOST_BYTES = 28;
+const parseSocketAddress = (bytes: Buffer): { readonly address: string; readonly port: number } => {
+  const address = Buffer.alloc(16);
+  if (bytes.readUInt16LE(0) === AF_INET6) bytes.copy(address, 0, 8, 24);
+  else { address.fill(0xff, 10, 12); bytes.copy(address, 12, 4, 8); }
+  return { address: formatAddress(address), port: bytes.readUInt16BE(2) };
 };
 
 const one = Buffer.from([1, 0, 0, 0]);
@@ -39,6 +49,8 @@ export const netnsCookie = (): bigint => {
 export interface OpenSocket {
   readonly type: keyof typeof SOCK;
   readonly protocol?: number;
+  /** The address's, where one is given. */
+  readonly family?: IpFamily;
   /** Bind here; port 0 = any. */
   readonly address?: string;
   readonly port?: number;
@@ -47,15 +59,15 @@ export interface OpenSocket {
 }
 
 /** Non-blocking. @throws with the errno's name; the descriptor never leaks */
-export const openSocket = ({ type, protocol = 0, address, port = 0, foreign = false }: OpenSocket): number => {
-  const fd = must('socket', c.socket(AF_INET, SOCK[type] | NONBLOCK_CLOEXEC, protocol) as number);
+export const openSocket = ({ type, protocol = 0, address, family = address === undefined ? 4 : familyOf(address), port = 0, foreign = false }: OpenSocket): number => {
+  const fd = must('socket', c.socket(family === 4 ? AF_INET : AF_INET6, SOCK[type] | NONBLOCK_CLOEXEC, protocol) as number);
   try {
     c.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, one, 4);
-    if (foreign) {
-      c.setsockopt(fd, SOL_IP, IP_FREEBIND, one, 4);
-      c.setsockopt(fd, SOL_IP, IP_TRANSPARENT, one, 4);
+    if (foreign) for (const [level, option] of FOREIGN_OPTIONS[family]) c.setsockopt(fd, level, option, one, 4);
+    if (address !== undefined) {
+      const name = socketAddress(address, port);
+      must(`bind ${address} port ${port}`, c.bind(fd, name, name.length) as number);
     }
-    if (address !== undefined) must(`bind ${address}:${port}`, c.bind(fd, socketAddress(address, port), 16) as number);
     return fd;
   } catch (error) {
     closeFd(fd);
@@ -66,7 +78,7 @@ export const openSocket = ({ type, protocol = 0, address, port = 0, foreign = fa
 export const listenOn = (address: string, port: number): number => {
   const fd = openSocket({ type: 'stream', address, port });
   try {
-    must(`listen ${address}:${port}`, c.listen(fd, 512) as number);
+    must(`listen ${address} port ${port}`, c.listen(fd, 512) as number);
     return fd;
   } catch (error) {
     closeFd(fd);
@@ -76,7 +88,8 @@ export const listenOn = (address: string, port: number): number => {
 
 /** Starts connecting. @returns undefined, or the errno's name of a refusal that came at once (a program at the socket layer: EPERM) */
 export const startConnect = (fd: number, address: string, port: number): string | undefined => {
-  const result = c.connect(fd, socketAddress(address, port), 16) as number;
+  const name = socketAddress(address, port);
+  const result = c.connect(fd, name, name.length) as number;
   if (result === 0) return undefined;
   const errno = ERRNO[lastErrno()] ?? String(lastErrno());
   return errno === 'EINPROGRESS' ? undefined : errno;
@@ -98,40 +111,41 @@ export const tcpState = (fd: number): number => {
 };
 
 export const localPort = (fd: number): number => {
-  const address = Buffer.alloc(16);
-  must('getsockname', c.getsockname(fd, address, Buffer.from([16, 0, 0, 0])) as number);
-  return address.readUInt16BE(2);
+  const name = Buffer.alloc(MOST_BYTES);
+  must('getsockname', c.getsockname(fd, name, Buffer.from([MOST_BYTES, 0, 0, 0])) as number);
+  return parseSocketAddress(name).port;
 };
 
 /** @returns undefined, or the errno's name */
 export const sendTo = (fd: number, data: Uint8Array, address: string, port: number): string | undefined => {
-  const result = c.sendto(fd, data, data.length, 0, socketAddress(address, port), 16) as number | bigint;
+  const name = socketAddress(address, port);
+  const result = c.sendto(fd, data, data.length, 0, name, name.length) as number | bigint;
   return Number(result) < 0 ? ERRNO[lastErrno()] ?? String(lastErrno()) : undefined;
 };
 
 export interface Received { readonly data: Buffer; readonly address: string; readonly port: number }
 
-/** One datagram, or undefined when nothing is there. */
+/** One datagram, or undefined when nothing is there. A raw socket's has its header with IPv4, and none with IPv6. */
 export const receiveFrom = (fd: number, buffer: Buffer): Received | undefined => {
-  const from = Buffer.alloc(28);
-  const length = Number(c.recvfrom(fd, buffer, buffer.length, 0, from, Buffer.from([28, 0, 0, 0])));
-  if (length < 0) return undefined;
-  const address = Buffer.alloc(16);
-  address.fill(0xff, 10, 12);
-  from.copy(address, 12, 4, 8);
-  return { data: buffer.subarray(0, length), address: formatAddress(address), port: from.readUInt16BE(2) };
+  const from = Buffer.alloc(MOST_BYTES);
+  const length = Number(c.recvfrom(fd, buffer, buffer.length, 0, from, Buffer.from([MOST_BYTES, 0, 0, 0])));
+  return length < 0 ? undefined : { data: buffer.subarray(0, length), ...parseSocketAddress(from) };
 };
 
-/** Sees every IPv4 packet of the namespace's interfaces, both ways, from the IP header on. */
-export const openPacketSocket = (): number => {
-  const ETH_P_IP_BE = 0x0008;
-  return must('packet socket', c.socket(AF_PACKET, SOCK.datagram | NONBLOCK_CLOEXEC, ETH_P_IP_BE) as number);
-};
+const ETH_P_ALL_BE = 0x0300;
+const FAMILY_OF_ETHERTYPE: ReadonlyMap<number, IpFamily> = new Map([[0x0800, 4], [0x86dd, 6]]);
+const PACKET_OUTGOING = 4;
 
-/** One packet of a packet socket; `outgoing` packets are the namespace's own. */
-export const receivePacket = (fd: number, buffer: Buffer): { readonly packet: Buffer; readonly outgoing: boolean } | undefined => {
+/** Sees every packet of the namespace's interfaces, both ways, from the network header on. */
+export const openPacketSocket = (): number => must('packet socket', c.socket(AF_PACKET, SOCK.datagram | NONBLOCK_CLOEXEC, ETH_P_ALL_BE) as number);
+
+/** `family` undefined: neither IPv4 nor IPv6. `outgoing` packets are those that an interface sends. */
+export interface SeenPacket { readonly packet: Buffer; readonly family: IpFamily | undefined; readonly outgoing: boolean }
+
+/** One packet of a packet socket, or undefined when nothing is there. */
+export const receivePacket = (fd: number, buffer: Buffer): SeenPacket | undefined => {
   const from = Buffer.alloc(20);
   const length = Number(c.recvfrom(fd, buffer, buffer.length, 0, from, Buffer.from([20, 0, 0, 0])));
   if (length < 0) return undefined;
-  return { packet: buffer.subarray(0, length), outgoing: from.readUInt8(10) === 4 };
+  return { packet: buffer.subarray(0, length), family: FAMILY_OF_ETHERTYPE.get(from.readUInt16BE(2)), outgoing: from.readUInt8(10) === PACKET_OUTGOING };
 };
