@@ -92,6 +92,8 @@ const startPodHost = (node: string | undefined, netns: string): void => {
   });
   podHosts.set(node, persistentUnix(socket, stopping.signal, () => {}, () => { if (node !== undefined) void reopenPods(node); }));
 };
+/** Whoever takes Seine's programs off a pod in a lab without repair sees what routes alone would carry: no second lock closes what the first leaves open. */
+const LOCKS = order.repair ? { SEINE_UPLINKS: 'eth0' } : { SEINE_UPLINKS: '', SEINE_TCX: 'false' };
 for (const { name, address } of nodes) {
   createCgroup(places.nodeCgroup(name));
   for (const role of ON_NODES) {
@@ -100,7 +102,7 @@ for (const { name, address } of nodes) {
       role, node: name, netns: places.nodeNetns(name), command: main(role), health: url,
       env: env({
         ...healthEnv, SEINE_NODE: name, SEINE_RUN_DIR: places.nodeRun(name), SEINE_STATE_DIR: places.nodeState(name), SEINE_PIN_ROOT: places.nodePins(name),
-        SEINE_CGROUP_ROOT: places.nodeCgroup(name), SEINE_CT_SIZE: String(order.ctSize ?? 16384), SEINE_UPLINKS: 'eth0', SEINE_REPAIR: String(order.repair),
+        SEINE_CGROUP_ROOT: places.nodeCgroup(name), SEINE_CT_SIZE: String(order.ctSize ?? 16384), SEINE_REPAIR: String(order.repair), ...LOCKS,
       }),
     });
   }

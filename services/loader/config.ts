@@ -1,4 +1,4 @@
-import { text, wholeNumber, type Fields } from '@seine/role';
+import { text, wholeNumber, yesOrNo, type Fields } from '@seine/role';
 
 const names = (value: string): readonly string[] => value.split(',').filter((name) => name !== '');
 
@@ -7,5 +7,6 @@ export const LOADER_FIELDS = {
   cgroup: { env: 'SEINE_CGROUP_ROOT', description: 'cgroup2 directory whose processes have their Services translated.', default: '/sys/fs/cgroup', parse: text },
   bpfDir: { env: 'SEINE_BPF_DIR', description: 'Where the built BPF objects are.', default: new URL('../../bpf/build', import.meta.url).pathname, parse: text },
   uplinks: { env: 'SEINE_UPLINKS', description: 'Interfaces towards other nodes and the world, by commas; empty: packets between nodes take the kernel\'s stack, and no policy of the node itself is in force there.', default: '', parse: names },
+  tcx: { env: 'SEINE_TCX', description: 'Whether links at TCX stand before all other programs where the kernel has them; without, the tc filters stand alone and a foreign TCX program may keep them from running.', default: 'true', parse: yesOrNo },
   ctSize: { env: 'SEINE_CT_SIZE', description: 'Entries of each conntrack table.', unit: 'entries', default: '65536', parse: wholeNumber({ min: 1024, max: 16_777_216 }) },
 } as const satisfies Fields;

@@ -18,10 +18,10 @@ await runRole({
   name: 'loader',
   config: LOADER_FIELDS,
   start: async (role) => {
-    const { pinRoot, bpfDir, cgroup, ctSize, uplinks, runDir } = role.config;
+    const { pinRoot, bpfDir, cgroup, ctSize, uplinks, tcx, runDir } = role.config;
     const container = new Container({ defaultScope: 'Singleton' });
     container.bind<NodeObjects>(OBJECTS).toResolvedValue(() => openObjects({ pinRoot, bpfDir, cgroup, ctSize }));
-    container.bind<Loader>(LOADER).toResolvedValue((objects: NodeObjects) => createLoader({ objects, pinRoot, uplinks, log: role.log, metrics: role.metrics(LOADER_METRICS) }), [OBJECTS]);
+    container.bind<Loader>(LOADER).toResolvedValue((objects: NodeObjects) => createLoader({ objects, pinRoot, uplinks, tcx, log: role.log, metrics: role.metrics(LOADER_METRICS) }), [OBJECTS]);
     const loader = container.get<Loader>(LOADER);
     role.onStop('loader', loader.stop);
     const server = await serveUnix(join(runDir, SOCKET.loader), loader.handle);

@@ -1,12 +1,11 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
 import { eventually } from '@seine/testkit';
 
-import { bpftool, json, keysOf, removeKey, seine, SHOP, type Endpoint, type MapItem, type ProbeReport, type Verified } from './lab.ts';
+import { json, keysOf, removeKey, seine, SHOP, type Endpoint, type MapItem, type ProbeReport, type Verified } from './lab.ts';
 
 const LAB = 'e2ejudge';
 const ALLOWED = ['shop/front-end', 'shop/catalogue', '80'] as const;
@@ -93,11 +92,6 @@ describe('the kernel judges', () => {
   test('and with its programs taken off, routes and neighbours alone carry what was denied; check does not change', async () => {
     expect(await one(DENIED)).toBe('deny');
     for (const { nodeNetns, hostInterface } of endpoints) execFileSync('nsenter', [`--net=/run/netns/${nodeNetns}`, 'tc', 'qdisc', 'del', 'dev', hostInterface, 'clsact']);
-    for (const nodeNetns of new Set(endpoints.map((endpoint) => endpoint.nodeNetns))) execFileSync('nsenter', [`--net=/run/netns/${nodeNetns}`, 'tc', 'qdisc', 'del', 'dev', 'eth0', 'clsact']);
-    for (const node of new Set(endpoints.map((endpoint) => endpoint.node))) {
-      const pins = `/sys/fs/bpf/seine-${LAB}/${node}/`;
-      for (const pin of readdirSync(pins).filter((name) => name.startsWith('tcx_'))) bpftool('link', 'detach', 'pinned', `${pins}${pin}`);
-    }
     expect(await one(DENIED)).toBe('allow');
     const verified = await json<Verified>('verify', '--name', LAB);
     expect(verified.nodes.flatMap(({ programs }) => programs).length).toBeGreaterThanOrEqual(endpoints.length);

@@ -168,7 +168,8 @@ seine lab apply -f …                          seine lab delete -f …
 seine lab exec POD|node:N|external -- CMD     seine lab kill ROLE [--node N]
 
 A cluster of network namespaces: real BPF, real packets, every process of Seine for real. LAB is 'lab' unless named.
-up returns when every pod is attached and every node enforces (--wait is the default). --no-repair: drift is reported, not repaired. --at-once: pods attached at the same time.
+up returns when every pod is attached and every node enforces (--wait is the default). --no-repair, for trying what happens: drift is
+reported, not repaired, and the tc filters at pods stand alone (no TCX links, nothing at uplinks: no policy of nodes, no NodePort). --at-once: pods attached at the same time.
 --set: a setting of the cluster (seine check --help names them).
 Exit: 0 done, 1 not all attached, 2 bad input (what was good is applied), 3 no such lab or not in time.`,
   run: async (args, io) => {

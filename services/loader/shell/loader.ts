@@ -13,7 +13,7 @@ import { applyOrder } from './apply.ts';
 import { createAttachments } from './attachments.ts';
 import type { NodeObjects } from './objects.ts';
 import { plumb, prepareNode, setRoutes, unplumb } from './plumb.ts';
-import { openTcx, type Interface } from './tcx.ts';
+import { openTcx, WITHOUT_TCX, type Interface } from './tcx.ts';
 import { setUplinks } from './uplinks.ts';
 
 export const LOADER_METRICS = {
@@ -37,11 +37,13 @@ export interface LoaderPorts {
   readonly pinRoot: string;
   /** Interfaces towards other nodes and the world; one that is not there is reported as drift. */
   readonly uplinks: readonly string[];
+  /** Whether links at TCX are wanted, where the kernel has it. */
+  readonly tcx: boolean;
   readonly log: Logger;
   readonly metrics: Metrics<typeof LOADER_METRICS>;
 }
 
-export const createLoader = ({ objects, pinRoot, uplinks, log, metrics }: LoaderPorts) => {
+export const createLoader = ({ objects, pinRoot, uplinks, tcx: wanted, log, metrics }: LoaderPorts) => {
   const netlink = openNetlink();
   const events = openNetlinkEvents(netlink.port);
   prepareNode();
@@ -50,7 +52,7 @@ export const createLoader = ({ objects, pinRoot, uplinks, log, metrics }: Loader
     if (uplinks.includes(name)) return [[name, { name, index, place: 'uplink' }]];
     return POD_INTERFACE.test(name) ? [[name, { name, index, place: 'pod' }]] : [];
   }));
-  const tcx = openTcx({ objects, pinRoot, ours, log });
+  const tcx = wanted ? openTcx({ objects, pinRoot, ours, log }) : WITHOUT_TCX;
   const attachments = createAttachments({ netlink, objects, uplinks, tcx });
   let routes: readonly NodeRoute[] = [];
   let observer: Connection | undefined;

@@ -36,7 +36,8 @@ export interface Tcx {
   readonly stop: () => Promise<void>;
 }
 
-const ALONE: Tcx = { attachSoon: () => {}, lost: () => [], repair: () => [], leave: async () => {}, stop: async () => {} };
+/** The tc filters stand alone. */
+export const WITHOUT_TCX: Tcx = { attachSoon: () => {}, lost: () => [], repair: () => [], leave: async () => {}, stop: async () => {} };
 
 /**
  * @param options.pinRoot where links are pinned, by their interface's name
@@ -45,7 +46,7 @@ const ALONE: Tcx = { attachSoon: () => {}, lost: () => [], repair: () => [], lea
 export const openTcx = ({ objects, pinRoot, ours, log }: { readonly objects: NodeObjects; readonly pinRoot: string; readonly ours: ReadonlyMap<string, Interface>; readonly log: Logger }): Tcx => {
   if (queryPrograms(LOOPBACK, HOOK.ingress) === undefined) {
     log.info('this kernel has no TCX: the tc filters stand alone');
-    return ALONE;
+    return WITHOUT_TCX;
   }
   /* That file system takes no dot in a name, and an interface's name holds no colon. */
   const pinPath = (name: string, direction: TcDirection): string => join(pinRoot, `tcx_${name.replaceAll('.', ':')}_${direction}`);
