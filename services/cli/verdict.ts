@@ -1,22 +1,25 @@
 /** A node's state → what its kernel would say to one packet: the same rows, the same look-ups, in words. Pure. */
-import type { CompiledPolicy, CompiledRule } from '@seine/events';
+import type { CompiledPolicy } from '@seine/events';
 import {
-  clusterFamilies, emptyTables, endpointsOfLog, explain, indexRows, lookUp, nodeRows, partiesOf, worldIdentity, type DirectionName, type Explanation, type NodeState, type RowIndex, type Subject, type Tables,
+  emptyTables, endpointsOfLog, indexRows, isolators, judge, lookUp, nodeRows, partyFinder, peerField, peerIndex, ruleName,
+  type Asked, type DirectionName, type Judgement, type NodeState, type PartyAt, type PartyFinder, type PlacedRule, type RowIndex, type Tables,
 } from '@seine/datapath-writer';
 import { Direction } from '@seine/layout';
-import { CIDR_IDENTITY_BASE, dropReasonName, familyOf, parseAddress, parsePrefix, prefixContains, PROTOCOL, RESERVED_IDENTITY, reservedLabel } from '@seine/model';
+import { dropReasonName, familyOf, parseAddress, parsePrefix, prefixContains, PROTOCOL, RESERVED_IDENTITY, reservedLabel } from '@seine/model';
 import { resolveParty, type Party } from '@seine/lab';
-import { policyPartKey, type KubeObject } from '@seine/objects';
+import type { PolicyRef, RuleRef } from '@seine/node';
+import { objectKey, policyPartKey, type KubeObject } from '@seine/objects';
 
 export interface VerdictProbe { readonly from: string; readonly to: string; readonly protocol: string; readonly port?: number; readonly icmp?: { readonly type: number; readonly code: number } }
-
-export interface RuleRef { readonly kind: string; readonly namespace: string; readonly name: string; readonly section: string; readonly index: number; readonly peer: number | null; readonly file: string | null; readonly line: number | null; readonly seq: number | null }
 
 export interface Verdict {
   readonly got: 'allow' | 'deny';
   readonly direction: DirectionName | null;
   readonly reason: { readonly code: number; readonly name: string } | null;
   readonly rule: RuleRef | null;
+  /** Whose isolation denied it, where no rule did. */
+  readonly isolatedBy: readonly PolicyRef[];
+  /** It passes, but policies under audit would deny it. */
   readonly audit: boolean;
   readonly from: Party;
   readonly to: Party;
@@ -26,22 +29,14 @@ export interface Verdict {
   readonly node: string;
 }
 
-/** `NetworkPolicy/shop/x ingress[0]` → where that is written. */
-export const ruleRef = (text: string | undefined, state: Readonly<NodeState>, peer: number | null = null): RuleRef | null => {
-  const match = text === undefined ? null : /^([^/]+)\/([^/]*)\/(\S+) ((?:specs\[\d+\]\.)?\w+)\[(\d+)\]$/.exec(text);
-  if (match === null) return null;
-  const [, kind, namespace, name, section, indexText] = match as unknown as readonly [string, string, string, string, string, string]; // the pattern has five groups
-  const index = Number(indexText);
-  const isRule = (candidate: CompiledRule): boolean => candidate.section === section && candidate.index === index;
-  let key = `${kind}/${namespace}/${name}`;
-  for (let part = 1; state.policies.get(key)?.rules.some(isRule) === false && state.policies.has(policyPartKey(`${kind}/${namespace}/${name}`, part)); part += 1) key = policyPartKey(`${kind}/${namespace}/${name}`, part);
-  const policy = state.policies.get(key);
-  const rule = policy?.rules.find(isRule);
-  return {
-    kind, namespace, name, section, index, peer, file: policy?.source?.file ?? null,
-    line: (peer === null ? undefined : rule?.peerLines?.[peer]) ?? rule?.line ?? policy?.source?.line ?? null, seq: state.origins.get(`policy ${key}`)?.seq ?? null,
-  };
-};
+/** A rule in words: the object, its section, where it was written, and which peer meant the other side. */
+export const refOf = ({ policy, rule }: PlacedRule, state: Readonly<NodeState>, peer: number | undefined): RuleRef => ({
+  ...policy.object, section: rule.section, index: rule.index, peer: peer ?? null, peerField: peer === undefined ? null : peerField(rule, peer), file: policy.source?.file ?? null,
+  line: (peer === undefined ? undefined : rule.peerLines?.[peer]) ?? rule.line ?? policy.source?.line ?? null, seq: state.origins.get(`policy ${policyPartKey(objectKey(policy.object), policy.part ?? 0)}`)?.seq ?? null,
+});
+
+/** Objects of policies, each once: one object may hold several. */
+export const policyRefs = (policies: readonly CompiledPolicy[]): readonly PolicyRef[] => [...new Map(policies.map(({ object }) => [objectKey(object), object])).values()];
 
 interface NodeView { readonly rows: RowIndex; readonly tables: Tables; readonly classes: readonly { readonly prefix: NonNullable<ReturnType<typeof parsePrefix>>; readonly cidrClass: number }[]; readonly prefixes: readonly { readonly prefix: NonNullable<ReturnType<typeof parsePrefix>>; readonly identity: number }[] }
 
@@ -84,27 +79,35 @@ const backendOf = (state: Readonly<NodeState>, service: string, port: number, pr
   return backends[0] ?? 'none';
 };
 
-export interface Ends { readonly from: Party; readonly to: Party; readonly sourceAddress: string; readonly destination: string; readonly destinationPort: number; readonly refusal: number | undefined }
-
 /** Both ends of a probe, after the Service was translated. */
+export interface Ends {
+  readonly from: Party; readonly to: Party;
+  readonly sourceAddress: string; readonly sourcePod: string | undefined;
+  readonly destination: string; readonly destinationPod: string | undefined; readonly destinationPort: number;
+  /** Drop reason of what never leaves. */
+  readonly refusal: number | undefined;
+}
+
 export const endsOf = (state: Readonly<NodeState>, objects: readonly KubeObject[], probe: VerdictProbe): Ends => {
   const from = resolveParty(probe.from, objects);
   const to = resolveParty(probe.to, objects);
+  const ends = (destination: string, destinationPort: number, refusal?: number): Ends => ({
+    from, to, sourceAddress: from.address, sourcePod: state.addresses.get(from.address)?.pod, destination, destinationPod: state.addresses.get(destination)?.pod, destinationPort, refusal,
+  });
   const port = portNumber(probe);
   const service = to.type === 'service' ? `${to.service.namespace}/${to.service.name}` : [...state.services].find(([, { frontends }]) => frontends.some(({ address }) => address === to.address))?.[0];
-  if (service === undefined || (to.type !== 'service' && from.type === 'external')) return { from, to, sourceAddress: from.address, destination: to.address, destinationPort: port, refusal: undefined };
+  if (service === undefined || (to.type !== 'service' && from.type === 'external')) return ends(to.address, port);
   const backend = backendOf(state, service, port, probe.protocol);
   /* A port that the Service does not have is not translated; the packet would leave for a frontend, or for nobody. */
-  if (backend === undefined) return { from, to, sourceAddress: from.address, destination: to.address, destinationPort: port, refusal: undefined };
-  if (backend === 'none') return { from, to, sourceAddress: from.address, destination: to.address, destinationPort: port, refusal: 158 };
-  return { from, to, sourceAddress: from.address, destination: backend.address, destinationPort: backend.port, refusal: undefined };
+  if (backend === undefined) return ends(to.address, port);
+  return backend === 'none' ? ends(to.address, port, 158) : ends(backend.address, backend.port);
 };
 
 /** The node that judges for an address: a pod's, or the node itself. */
 const judgeAt = (state: Readonly<NodeState>, address: string): string | undefined =>
   state.addresses.get(address)?.node ?? [...state.nodes].find(([, { addresses }]) => addresses.includes(address))?.[0];
 
-const judgeOne = (state: Readonly<NodeState>, node: string, direction: DirectionName, own: string, other: string, protocol: number, port: number) => {
+const lookUpAt = (state: Readonly<NodeState>, node: string, { own, other, direction, protocol, port }: Way): { readonly reason: number; readonly rule: string | undefined; readonly audit: boolean } => {
   const view = viewOf(state, node);
   const endpoint = view.rows.find('sn_endpoint_01', { address: own });
   const isHost = endpoint === undefined && view.rows.find('sn_ipcache_01', { address: own })?.identity === RESERVED_IDENTITY.host;
@@ -116,61 +119,80 @@ const judgeOne = (state: Readonly<NodeState>, node: string, direction: Direction
   return { reason: answer.reason, rule: answer.rule === 0 ? undefined : view.tables.rule.textOf.get(answer.rule), audit: answer.verdict === 5 };
 };
 
+/** One direction of a packet, as its own side sees it. */
+interface Way { readonly own: string; readonly other: string; readonly direction: DirectionName; readonly protocol: number; readonly port: number }
+
+const finders = new WeakMap<object, PartyFinder>();
+const finderOf = (state: Readonly<NodeState>): PartyFinder => {
+  const finder = finders.get(state) ?? partyFinder(state);
+  finders.set(state, finder);
+  return finder;
+};
+
+/** A direction with its reasons: who asks whom, what selects it, who decides. */
+export interface Side extends Judgement { readonly asked: Asked; readonly own: PartyAt; readonly other: PartyAt }
+
+/** @param parties of the state; a state that still changes needs a new one each time */
+export const sideOf = (state: Readonly<NodeState>, parties: PartyFinder, { own: ownAddress, other: otherAddress, direction, protocol, port }: Way): Side | undefined => {
+  const node = parties.at(ownAddress, undefined).node;
+  if (node === undefined) return undefined;
+  const own = parties.at(ownAddress, node);
+  /* A pod that no node has attached is nobody's to judge. */
+  if (own.view === undefined && !own.reserved.includes('host')) return undefined;
+  const other = parties.at(otherAddress, node);
+  const asked: Asked = {
+    subject: { party: own, bindings: parties.bindings(own.pod) }, direction, policies: state.policies.values(), peer: { ...other, bindings: parties.bindings(other.pod) }, protocol, port,
+  };
+  return { ...judge(asked), asked, own, other };
+};
+
+const DEFAULT_DENY = 133;
+
+/** The rule that the row names, with the peer that meant the other side; where no rule decided, whose isolation did. */
+const decidedBy = (state: Readonly<NodeState>, way: Way, rule: string | undefined, isIsolation: boolean): Pick<Verdict, 'rule' | 'isolatedBy'> => {
+  const side = rule === undefined && !isIsolation ? undefined : sideOf(state, finderOf(state), way);
+  if (side === undefined) return { rule: null, isolatedBy: [] };
+  const placed = rule === undefined ? undefined : side.outcome.by.find((each) => ruleName(each) === rule);
+  return { rule: placed === undefined ? null : refOf(placed, state, peerIndex(placed.rule, side.other)), isolatedBy: isIsolation ? policyRefs(isolators(side)) : [] };
+};
+
+const waysOf = ({ sourceAddress, destination, destinationPort }: Ends, protocol: number) => ({
+  egress: { own: sourceAddress, other: destination, direction: 'egress', protocol, port: destinationPort }, ingress: { own: destination, other: sourceAddress, direction: 'ingress', protocol, port: destinationPort },
+} as const satisfies Record<DirectionName, Way>);
+
 /** What the kernels of the nodes on the way would say. */
 export const verdictOf = (state: Readonly<NodeState>, objects: readonly KubeObject[], probe: VerdictProbe): Verdict => {
-  const { from, to, sourceAddress, destination, destinationPort, refusal } = endsOf(state, objects, probe);
-  const protocol = protocolNumber(probe.protocol);
-  const sourceNode = judgeAt(state, sourceAddress);
-  const destinationNode = judgeAt(state, destination);
-  const ends = { from, to, destination, destinationPort, node: destinationNode ?? sourceNode ?? '' };
-  const denied = (direction: DirectionName, code: number, rule: string | undefined): Verdict =>
-    ({ ...ends, got: 'deny', direction, reason: { code, name: dropReasonName(code) }, rule: ruleRef(rule, state), audit: false });
-  if (refusal !== undefined) return denied('egress', refusal, undefined);
-  if (sourceAddress === destination) return { ...ends, got: 'allow', direction: null, reason: null, rule: null, audit: false };
-  let deciding: { readonly direction: DirectionName; readonly rule: string | undefined; readonly audit: boolean } | undefined;
-  if (sourceNode !== undefined) {
-    const egress = judgeOne(state, sourceNode, 'egress', sourceAddress, destination, protocol, destinationPort);
-    if (egress.reason !== 0) return denied('egress', egress.reason, egress.rule);
-    if (egress.rule !== undefined) deciding = { direction: 'egress', rule: egress.rule, audit: egress.audit };
+  const found = endsOf(state, objects, probe);
+  const { from, to, sourceAddress, destination, destinationPort, refusal } = found;
+  const ways = waysOf(found, protocolNumber(probe.protocol));
+  const nodes = { egress: judgeAt(state, sourceAddress), ingress: judgeAt(state, destination) };
+  const ends = { from, to, destination, destinationPort, node: nodes.ingress ?? nodes.egress ?? '' };
+  const plain = { ...ends, rule: null, isolatedBy: [], audit: false };
+  if (refusal !== undefined) return { ...plain, got: 'deny', direction: 'egress', reason: { code: refusal, name: dropReasonName(refusal) } };
+  const open: Verdict = { ...plain, got: 'allow', direction: null, reason: null };
+  if (sourceAddress === destination) return open;
+  const passed: { readonly direction: DirectionName; readonly rule: string | undefined; readonly audit: boolean }[] = [];
+  for (const direction of ['egress', 'ingress'] as const) {
+    const node = nodes[direction];
+    if (node === undefined) continue;
+    const { reason, rule, audit } = lookUpAt(state, node, ways[direction]);
+    if (reason !== 0) return { ...ends, got: 'deny', direction, reason: { code: reason, name: dropReasonName(reason) }, ...decidedBy(state, ways[direction], rule, reason === DEFAULT_DENY), audit: false };
+    if (rule !== undefined || audit) passed.push({ direction, rule, audit });
   }
-  if (destinationNode !== undefined) {
-    const ingress = judgeOne(state, destinationNode, 'ingress', destination, sourceAddress, protocol, destinationPort);
-    if (ingress.reason !== 0) return denied('ingress', ingress.reason, ingress.rule);
-    if (ingress.rule !== undefined) deciding = { direction: 'ingress', rule: ingress.rule, audit: ingress.audit };
-  }
-  return { ...ends, got: 'allow', direction: deciding?.direction ?? null, reason: null, rule: ruleRef(deciding?.rule, state), audit: deciding?.audit ?? false };
+  /* What policies under audit would have denied is told first, then the rule of the destination. */
+  const deciding = passed.findLast(({ audit }) => audit) ?? passed.at(-1);
+  return deciding === undefined ? open : { ...open, direction: deciding.direction, audit: deciding.audit, ...decidedBy(state, ways[deciding.direction], deciding.rule, deciding.audit) };
 };
 
-/** The same question, answered with reasons: every policy that selects either side, and what nearly matched. */
-export const explainProbe = (state: Readonly<NodeState>, probe: VerdictProbe, { sourceAddress, destination, destinationPort }: Ends, names: { readonly from: string; readonly to: string }): { readonly egress: Explanation | undefined; readonly ingress: Explanation | undefined } => {
-  const protocol = protocolNumber(probe.protocol);
-  const policies: readonly CompiledPolicy[] = [...state.policies.values()];
-  const at = (node: string, own: string, other: string, direction: DirectionName, peerName: string): Explanation | undefined => {
-    const tables = emptyTables();
-    const parties = partiesOf(state, node, [], tables);
-    const self = parties.addresses.find(({ address }) => address === own);
-    if (self === undefined || (self.view === undefined && !self.reserved.includes('host'))) return undefined;
-    const subject: Subject = { identity: self.identity, variant: self.variant, bindings: self.bindings, party: self };
-    const bytes = parseAddress(other)!;
-    const around = parties.prefixes.filter(({ prefix }) => prefixContains(prefix, bytes)).sort((a, b) => b.prefix.length - a.prefix.length)[0];
-    const outside = around === undefined ? worldIdentity(clusterFamilies(state), familyOf(other)) : CIDR_IDENTITY_BASE + around.cidrClass;
-    const peer = parties.addresses.find(({ address }) => address === other) ?? parties.kinds.find(({ identity }) => identity === outside)!; // the world is always there
-    return explain({ subject, direction, policies, peer, peerName, protocol, port: destinationPort });
-  };
-  const sourceNode = judgeAt(state, sourceAddress);
-  const destinationNode = judgeAt(state, destination);
-  if (sourceAddress === destination) return { egress: undefined, ingress: undefined };
-  return {
-    egress: sourceNode === undefined ? undefined : at(sourceNode, sourceAddress, destination, 'egress', names.to),
-    ingress: destinationNode === undefined ? undefined : at(destinationNode, destination, sourceAddress, 'ingress', names.from),
-  };
+/** The same question, answered with reasons for each direction; undefined where nobody judges. */
+export const sidesOf = (state: Readonly<NodeState>, parties: PartyFinder, ends: Ends, protocol: string): { readonly egress: Side | undefined; readonly ingress: Side | undefined } => {
+  if (ends.sourceAddress === ends.destination) return { egress: undefined, ingress: undefined };
+  const ways = waysOf(ends, protocolNumber(protocol));
+  return { egress: sideOf(state, parties, ways.egress), ingress: sideOf(state, parties, ways.ingress) };
 };
 
-/** Labels of whoever has an address. */
+/** Who has an address, and its labels. */
 export const labelsAt = (state: Readonly<NodeState>, address: string): { readonly identity: number; readonly labels: readonly string[] } => {
-  const bound = state.addresses.get(address);
-  if (bound !== undefined) return { identity: bound.identity, labels: state.identities.get(bound.identity) ?? [] };
-  const isNode = [...state.nodes.values()].some(({ addresses }) => addresses.includes(address));
-  const identity = isNode ? RESERVED_IDENTITY['remote-node'] : worldIdentity(clusterFamilies(state), familyOf(address));
-  return { identity, labels: [reservedLabel(identity)!] };
+  const { identity } = finderOf(state).at(address, undefined);
+  return { identity, labels: state.identities.get(identity) ?? [reservedLabel(identity) ?? `identity:${identity}`] };
 };

@@ -8,4 +8,5 @@ export * from './identity.ts';
 export * from './labels.ts';
 export * from './prefix.ts';
 export * from './protocol.ts';
+export * from './rule-name.ts';
 export * from './selector.ts';

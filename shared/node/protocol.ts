@@ -64,6 +64,14 @@ export interface NodeVerify { readonly node: string; readonly seq: number; reado
 
 export interface NodeStatus { readonly node: string; readonly seq: number; readonly complete: number; readonly inSync: boolean; readonly trusted: boolean; readonly endpoints: number; readonly repairs: number; readonly pid: number }
 
+/** A policy object, as every answer names it; namespace '' for cluster-scoped kinds. */
+export interface PolicyRef { readonly kind: string; readonly namespace: string; readonly name: string }
+/** A rule and, where one decided, its peer; where that was written, and the log's sequence that brought it: null where nobody knows. */
+export interface RuleRef extends PolicyRef {
+  readonly section: string; readonly index: number; readonly peer: number | null; readonly peerField: string | null;
+  readonly file: string | null; readonly line: number | null; readonly seq: number | null;
+}
+
 /** A flow as the observer tells it. */
 export interface FlowParty { readonly address: string; readonly port: number; readonly identity: number; readonly labels: readonly string[]; readonly pod: string | null }
 export interface Flow {
@@ -77,7 +85,15 @@ export interface Flow {
   readonly destination: FlowParty;
   readonly protocol: string;
   readonly icmp: { readonly type: number; readonly code: number } | null;
+  /** The rule that decided: `NetworkPolicy/shop/x ingress[0]`. */
   readonly rule: string | null;
+  /** Which of the rule's peers meant the other side, and where that is written: 1, `from[1]`; null: it means anybody, or nobody knows any more. */
+  readonly peer: number | null;
+  readonly peerField: string | null;
+  /** Policies whose isolation denied, or under audit would have denied, what no rule allows: `NetworkPolicy/shop/x`. */
+  readonly isolatedBy: readonly string[];
+  /** `log.value` of the policy whose rule decided; the name is Hubble's. */
+  readonly policy_log: readonly string[];
   readonly tcpFlags: number;
   /** The packet went against its flow; source and destination are the flow's. */
   readonly isReply: boolean;
@@ -85,6 +101,21 @@ export interface Flow {
   readonly line: number;
   readonly lost: number;
 }
+
+/** What a flow knows of its verdict, asked of the writer: op `attribute`, `{questions}` → `{seq, answers}` in the same order. */
+export interface FlowQuestion {
+  readonly direction: 'ingress' | 'egress';
+  readonly rule: string | null;
+  /** Passed, but policies under audit would have denied it. */
+  readonly audit: boolean;
+  /** The side whose policy judged, and the other one. */
+  readonly identity: number;
+  readonly address: string;
+  readonly peerIdentity: number;
+  readonly peerAddress: string;
+}
+/** As the policies stand now: they may be a moment newer than the flow. */
+export interface FlowAttribution { readonly peer: number | null; readonly peerField: string | null; readonly isolatedBy: readonly string[]; readonly log: readonly string[] }
 
 /** A question to the observer's ring: op `flows`. */
 export interface FlowQuery {

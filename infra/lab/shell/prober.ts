@@ -2,8 +2,8 @@
  * Real packets for each probe: allow = it arrived in the destination's namespace, counted by a packet socket whether or not anybody
  * listens; deny = nothing arrived and a drop sample of this very flow; neither within a second = unexplained.
  */
-import { PROTOCOL, SeineError } from '@seine/model';
-import type { Flow, PersistentUnix } from '@seine/node';
+import { parseRuleName, PROTOCOL, SeineError } from '@seine/model';
+import type { Flow, PersistentUnix, PolicyRef, RuleRef } from '@seine/node';
 import type { KubeObject } from '@seine/objects';
 
 import { EXTERNAL_ADDRESS, isHostNetwork, nodeOf, podAddress, resolveParty, type Party } from '../core/index.ts';
@@ -14,13 +14,16 @@ export interface Probe {
   readonly from: string; readonly to: string; readonly protocol?: string; readonly port?: number;
   readonly icmp?: { readonly type: number; readonly code: number }; readonly want?: 'allow' | 'deny'; readonly family?: number;
 }
-export interface RuleRef { readonly kind: string; readonly namespace: string; readonly name: string; readonly section: string; readonly index: number; readonly peer: number | null; readonly file: string | null; readonly line: number | null; readonly seq: number | null }
 export interface ProbeResult extends Probe {
   readonly got: 'allow' | 'deny' | 'error';
   readonly ok: boolean;
   readonly direction: 'ingress' | 'egress' | null;
   readonly reason: { readonly code: number; readonly name: string } | null;
   readonly rule: RuleRef | null;
+  /** Whose isolation denied it, where no rule did. */
+  readonly isolatedBy: readonly PolicyRef[];
+  /** It passed, but policies under audit would have denied it. */
+  readonly audit: boolean;
   readonly connected: boolean | null;
   readonly unexplained: boolean;
   readonly message?: string;
@@ -48,16 +51,28 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeo
 
 const protocolNumber = (name: string): number => PROTOCOL[name as keyof typeof PROTOCOL] ?? 0;
 
-/** `NetworkPolicy/shop/x ingress[0]` → a reference with the place where it was written. */
-const ruleRef = (text: string | null, objects: readonly KubeObject[], log: LabLog): RuleRef | null => {
-  const match = text === null ? null : /^([^/]+)\/([^/]*)\/(\S+) (\w+)\[(\d+)\]$/.exec(text);
-  if (match === null) return null;
-  const [, kind, namespace, name, section, index] = match as unknown as readonly [string, string, string, string, string, string]; // the pattern has five groups
-  const object = objects.find((candidate) => candidate.kind === kind && candidate.namespace === namespace && candidate.name === name);
+/** The rule and peer that decided a flow, with the place where they were written. */
+const ruleRef = ({ rule, peer, peerField }: Flow, objects: readonly KubeObject[], log: LabLog): RuleRef | null => {
+  const name = rule === null ? undefined : parseRuleName(rule);
+  if (name === undefined) return null;
+  const { kind, namespace, section, index } = name;
+  const object = objects.find((candidate) => candidate.kind === kind && candidate.namespace === namespace && candidate.name === name.name);
+  const path = `${section}[${index}]`;
   return {
-    kind, namespace, name, section, index: Number(index), peer: null, file: object?.place?.file ?? null,
-    line: object?.lines?.[`${section}[${index}]`] ?? object?.place?.line ?? null, seq: log.eventOf(`policy ${kind}/${namespace}/${name}`)?.seq ?? null,
+    ...name, peer, peerField, file: object?.place?.file ?? null, line: (peerField === null ? undefined : object?.lines?.[`${path}.${peerField}`]) ?? object?.lines?.[path] ?? object?.place?.line ?? null,
+    seq: log.eventOf(`policy ${kind}/${namespace}/${name.name}`)?.seq ?? null,
   };
+};
+
+/** Of an allowed packet: what policies under audit would have denied is told first, then the rule of the destination. */
+const decisiveOf = (flows: readonly Flow[]): Flow | undefined => {
+  const rank = ({ verdict, direction }: Flow): number => (verdict === 'AUDIT' ? 0 : 2) + (direction === 'ingress' ? 0 : 1);
+  return flows.filter(({ verdict, rule }) => verdict === 'AUDIT' || (verdict === 'FORWARDED' && rule !== null)).sort((a, b) => rank(a) - rank(b))[0];
+};
+
+const policyRef = (key: string): PolicyRef => {
+  const [kind, namespace, ...name] = key.split('/') as [string, string, ...string[]]; // a policy key
+  return { kind, namespace, name: name.join('/') };
 };
 
 export const createProber = (ports: ProberPorts) => {
@@ -92,7 +107,7 @@ export const createProber = (ports: ProberPorts) => {
   };
 
   const failed = (probe: Probe, error: SeineError): ProbeResult => ({
-    ...probe, got: 'error', ok: false, direction: null, reason: null, rule: null, connected: null, unexplained: false, message: error.message,
+    ...probe, got: 'error', ok: false, direction: null, reason: null, rule: null, isolatedBy: [], audit: false, connected: null, unexplained: false, message: error.message,
     evidence: { engine: 'kernel', sent: 0, arrived: 0, replied: 0, drops: 0, source: '', destination: '', node: '', seq: ports.log.head() },
   });
 
@@ -175,11 +190,11 @@ export const createProber = (ports: ProberPorts) => {
       refused ??= outcome.refused;
       const drops = dropsOf();
       const got = arrived > 0 ? 'allow' : 'deny';
-      const decisive = got === 'deny' ? drops[0] : (flows.get(key) ?? []).filter(({ verdict, rule }) => verdict !== 'DROPPED' && rule !== null).sort((a, b) => (a.direction === 'ingress' ? -1 : 1) - (b.direction === 'ingress' ? -1 : 1))[0];
+      const decisive = got === 'deny' ? drops[0] : decisiveOf(flows.get(key) ?? []);
       const destination = (flows.get(key) ?? []).find(({ source }) => source.address === from.address)?.destination;
       return {
         ...probe, protocol, got, ok: probe.want === undefined || probe.want === got, direction: decisive?.direction ?? null, reason: got === 'deny' ? drops[0]?.reason ?? null : null,
-        rule: ruleRef(decisive?.rule ?? null, objects, ports.log), connected: protocol === 'TCP' ? outcome.connected === true : null,
+        rule: decisive === undefined ? null : ruleRef(decisive, objects, ports.log), isolatedBy: (decisive?.isolatedBy ?? []).map(policyRef), audit: decisive?.verdict === 'AUDIT', connected: protocol === 'TCP' ? outcome.connected === true : null,
         unexplained: got === 'deny' && drops.length === 0,
         ...(refused === null ? {} : { message: `the socket said ${refused}` }),
         evidence: {

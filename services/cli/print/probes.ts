@@ -1,13 +1,16 @@
 /** The table of probes. Pure. */
+import type { PolicyRef, RuleRef } from '@seine/node';
+
 import { table } from './table.ts';
 
 export interface PrintedProbe {
   readonly from: string; readonly to: string; readonly protocol?: string; readonly port?: number; readonly want?: string; readonly got: string; readonly ok: boolean;
-  readonly reason: { readonly code: number; readonly name: string } | null; readonly rule: { readonly name: string; readonly section: string; readonly index: number } | null; readonly message?: string; readonly unexplained?: boolean;
+  readonly reason: { readonly code: number; readonly name: string } | null; readonly rule: RuleRef | null; readonly isolatedBy: readonly PolicyRef[]; readonly audit: boolean; readonly message?: string; readonly unexplained?: boolean;
 }
 
-const decidedBy = ({ got, reason, rule, message, unexplained, to }: PrintedProbe): string => {
+const decidedBy = ({ got, reason, rule, isolatedBy, audit, message, unexplained, to }: PrintedProbe): string => {
   if (got === 'error') return message ?? 'not tried';
+  if (audit) return `under audit: ${rule === null ? `${isolatedBy.map(({ name }) => name).join(', ')} would deny it` : `${rule.name} ${rule.section}[${rule.index}] would deny it`}`;
   if (rule !== null) return `${rule.name} ${rule.section}[${rule.index}]`;
   if (reason !== null) return reason.code === 133 ? 'no rule allows it (133)' : `${reason.name} (${reason.code})`;
   if (unexplained === true) return `nothing arrived, and nobody says why${message === undefined ? '' : ` (${message})`}`;

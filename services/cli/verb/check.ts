@@ -19,12 +19,14 @@ const judge = (probe: Probe, cluster: Whole) => {
   try {
     const verdict = cluster.verdict(probe);
     return {
-      ...probe, got: verdict.got, ok: probe.want === undefined || probe.want === verdict.got, direction: verdict.direction, reason: verdict.reason, rule: verdict.rule, connected: null,
+      ...probe, got: verdict.got, ok: probe.want === undefined || probe.want === verdict.got, direction: verdict.direction, reason: verdict.reason,
+      /* On paper there is no log whose sequence would mean something. */
+      rule: verdict.rule === null ? null : { ...verdict.rule, seq: null }, isolatedBy: verdict.isolatedBy, audit: verdict.audit, connected: null,
       evidence: { ...evidence, source: `${verdict.from.address}:0`, destination: `${verdict.destination}:${probe.protocol === 'ICMP' ? 0 : verdict.destinationPort}`, node: verdict.node, seq: cluster.events.length },
     };
   } catch (error) {
     if (!(error instanceof SeineError)) throw error;
-    return { ...probe, got: 'error' as const, ok: false, direction: null, reason: null, rule: null, connected: null, message: error.message, evidence };
+    return { ...probe, got: 'error' as const, ok: false, direction: null, reason: null, rule: null, isolatedBy: [], audit: false, connected: null, message: error.message, evidence };
   }
 };
 

@@ -19,11 +19,24 @@ export const partyText = ({ pod, address, port, labels }: FlowParty, withPort: b
   return `${pod ?? (reserved === undefined ? address : `${address} (${reserved})`)}${withPort ? `:${port}` : ''}`;
 };
 
+/** `NetworkPolicy/shop/x ingress[0].from[1]` */
+const decidedText = ({ rule, peerField }: Flow): string | undefined => (rule === null ? undefined : `${rule}${peerField === null ? '' : `.${peerField}`}`);
+
+const saidText = (flow: Flow): string => {
+  const { verdict, reason, isolatedBy } = flow;
+  const rule = decidedText(flow);
+  const isolated = isolatedBy.length === 0 ? '' : `, isolated by ${isolatedBy.join(', ')}`;
+  if (verdict === 'AUDIT') return `would be denied: ${rule ?? `no rule allows it${isolated}`}`;
+  if (reason === null) return rule ?? '';
+  if (reason.code === 133) return `no rule allows it (133)${rule === undefined ? isolated : `, withheld: ${rule}`}`;
+  return `${reason.name} (${reason.code})${rule === undefined ? '' : `, ${rule}`}`;
+};
+
 export const flowText = (flow: Flow): string => {
-  const { time, node, source, destination, protocol, verdict, direction, reason, rule, icmp } = flow;
+  const { time, node, source, destination, protocol, verdict, direction, icmp, policy_log } = flow;
   const what = icmp === null ? protocol : `${protocol} ${icmp.type}/${icmp.code}`;
-  const said = reason === null ? rule ?? '' : reason.code === 133 ? 'no rule allows it' : `${reason.name}${rule === null ? '' : `, ${rule}`}`;
-  return `${time.slice(11, 23)} ${node} ${partyText(source, false)} -> ${partyText(destination, icmp === null)} ${what}  ${verdict} ${direction ?? ''}  ${said}`.trimEnd();
+  const log = policy_log.length === 0 ? '' : `  log "${policy_log.join('", "')}"`;
+  return `${time.slice(11, 23)} ${node} ${partyText(source, false)} -> ${partyText(destination, icmp === null)} ${what}  ${verdict} ${direction ?? ''}  ${saidText(flow)}${log}`.trimEnd();
 };
 
 export const observe: Verb = {

@@ -1,7 +1,7 @@
 /** `seine probe`: what the verdicts *are*, by real packets in a lab. */
 import { nodesNamed, seatNodes } from '@seine/lab';
 import { connectLab, startLab, stopLab } from '@seine/lab/client';
-import type { UnixClient } from '@seine/node';
+import type { PolicyRef, RuleRef, UnixClient } from '@seine/node';
 
 import { probeTable } from '../print/probes.ts';
 import { structured } from '../print/structured.ts';
@@ -12,7 +12,7 @@ import type { Converged } from './lab.ts';
 export interface ProbeResult {
   readonly from: string; readonly to: string; readonly protocol?: string; readonly port?: number; readonly want?: 'allow' | 'deny'; readonly got: 'allow' | 'deny' | 'error'; readonly ok: boolean;
   readonly direction: string | null; readonly reason: { readonly code: number; readonly name: string } | null;
-  readonly rule: { readonly kind: string; readonly namespace: string; readonly name: string; readonly section: string; readonly index: number } | null;
+  readonly rule: RuleRef | null; readonly isolatedBy: readonly PolicyRef[]; readonly audit: boolean;
   readonly connected: boolean | null; readonly unexplained: boolean; readonly message?: string; readonly evidence: Readonly<Record<string, unknown>>;
 }
 export interface ProbeReport { readonly probes: readonly ProbeResult[]; readonly total: number; readonly ok: number; readonly mismatched: number; readonly unexplained: number; readonly ms: number }

@@ -1,4 +1,5 @@
 export * from './address.pool.ts';
+export * from './attribute.ts';
 export * from './canonical.ts';
 export * from './cni.ts';
 export * from './desired.ts';
@@ -6,6 +7,7 @@ export * from './fold.ts';
 export * from './node.rows.ts';
 export * from './order.ts';
 export * from './parties.ts';
+export * from './party-at.ts';
 export * from './policy/index.ts';
 export * from './raw.ts';
 export * from './replay.ts';

@@ -11,13 +11,13 @@ import { appliedSubject, type Bus } from '@seine/bus';
 import { echoOfBytes, encode, FOLDED_MAPS, MAPS } from '@seine/layout';
 import { dropReasonName, isNodeIdentity, isSeineError, NODE_IDENTITY_BASE, SeineError } from '@seine/model';
 import {
-  NO_INTERFACE, type AnyRow, type Applied, type Attachment, type CanonicalEntry, type CniRequest, type DumpReport, type Handler, type Hello, type LocalEndpoint, type MapEntry, type NodeRoute, type NodeStatus, type NodeVerify,
+  NO_INTERFACE, type AnyRow, type Applied, type Attachment, type CanonicalEntry, type CniRequest, type DumpReport, type FlowQuestion, type Handler, type Hello, type LocalEndpoint, type MapEntry, type NodeRoute, type NodeStatus, type NodeVerify,
   type PersistentUnix, type Plumbed, type PlumbOrder,
 } from '@seine/node';
 import { withSpan, type Logger, type MetricDefinitions, type Metrics } from '@seine/role';
 
 import {
-  canonicalEntries, CNI_ERROR, cniError, cniResult, differences, emptyNodeState, evolveNode, HOST_MAC, hostInterfaceName, keepOnly, nextAddress, nodeRoutes, nodeRows, orderSteps, originOf,
+  attributor, canonicalEntries, CNI_ERROR, cniError, cniResult, differences, emptyNodeState, evolveNode, HOST_MAC, hostInterfaceName, keepOnly, nextAddress, nodeRoutes, nodeRows, orderSteps, originOf,
   parseCni, podMac, rawEntries, rowsByMap, stepText, type CniCall, type DesiredRow, type LocalNames, type NodeRows, type Rows,
 } from '../core/index.ts';
 import type { Store } from './store.ts';
@@ -84,6 +84,8 @@ export const createWriter = (ports: WriterPorts) => {
   let changing = false;
   let reported = '';
   let traceparent: string | undefined;
+  /** Who decided what, as the log stands; made anew when it has gone on. */
+  let attribute: ReturnType<typeof attributor> | undefined;
   const waiters = new Set<() => void>();
   const wake = (): void => { for (const waiter of waiters) waiter(); };
 
@@ -426,6 +428,7 @@ export const createWriter = (ports: WriterPorts) => {
         seq: appliedSeq, rules: [...tables.rule.textOf], identities: [...state.identities], addresses: [...state.addresses].map(([address, { pod }]) => [address, pod]),
         local: endpoints().flatMap(({ addresses, pod }) => addresses.map((address) => [address, pod])), classes: [...tables.cidrClass.textOf],
       };
+      case 'attribute': return { seq: appliedSeq, answers: (body as { readonly questions: readonly FlowQuestion[] }).questions.map(attribute ??= attributor(state, node)) };
       case 'origin': return originOf(state, body as CanonicalEntry) ?? null;
       default: throw new SeineError('SEINE_QUERY_UNKNOWN', `${op}: no such query`);
     }
@@ -438,6 +441,7 @@ export const createWriter = (ports: WriterPorts) => {
         switch (item.type) {
           case 'commit':
             for (const event of item.commit.events) evolveNode(state, event, item.commit.seq);
+            attribute = undefined;
             traceparent = item.commit.events.at(-1)?.traceparent ?? traceparent;
             changed = true;
             break;

@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { decode, Direction, encode, File, SAMPLE, SampleKind, Verdict, type Row } from '@seine/layout';
 import { CIDR_IDENTITY_BASE } from '@seine/model';
 
-import { createFlowRing, emptyNames, selectFlows, toFlow, type Names } from './index.ts';
+import { createAttributions, createFlowRing, emptyNames, questionOf, selectFlows, toFlow, type Names } from './index.ts';
 
 const sample: Row<typeof SAMPLE> = {
   time: 5_000_000_000n, seen: 142n, source: '10.244.1.10', destination: '10.244.1.20', sourcePort: 40000, destinationPort: 27017, protocol: 6, kind: SampleKind.DROP, reason: 133,
@@ -22,7 +22,7 @@ describe('a flow', () => {
       time: '2026-01-01T00:00:05.000Z', seen: 142, node: 'n1', verdict: 'DROPPED', direction: 'ingress', reason: { code: 133, name: expect.stringContaining('no rule allows it') },
       source: { address: '10.244.1.10', port: 40000, identity: 300, labels: ['k8s:app=web'], pod: 'shop/web' },
       destination: { address: '10.244.1.20', port: 27017, identity: 301, labels: ['k8s:app=db'], pod: 'shop/db' },
-      protocol: 'TCP', icmp: null, rule: null, tcpFlags: 2, isReply: false, file: 'policy', line: 80, lost: 0,
+      protocol: 'TCP', icmp: null, rule: null, peer: null, peerField: null, isolatedBy: [], policy_log: [], tcpFlags: 2, isReply: false, file: 'policy', line: 80, lost: 0,
     });
   });
 
@@ -38,6 +38,43 @@ describe('a flow', () => {
     expect(flow({ sourceIdentity: 1 }).source.labels).toEqual(['reserved:host']);
     expect(flow({ sourceIdentity: CIDR_IDENTITY_BASE + 4 }).source.labels).toEqual(['cidr:203.0.113.0/24', 'reserved:world']);
     expect(flow({}, emptyNames()).source).toMatchObject({ labels: [], pod: null });
+  });
+});
+
+describe('who decided', () => {
+  const denied = flow();
+  const allowed = flow({ kind: SampleKind.VERDICT, verdict: Verdict.ALLOW, reason: 0, rule: 7 });
+
+  test.each([
+    { name: 'a default deny asks for the policies that isolate the destination', told: denied, want: { direction: 'ingress', rule: null, audit: false, identity: 301, address: '10.244.1.20', peerIdentity: 300, peerAddress: '10.244.1.10' } },
+    { name: 'a rule at egress asks for the peer that is the destination', told: flow({ kind: SampleKind.VERDICT, verdict: Verdict.ALLOW, reason: 0, rule: 7, direction: Direction.EGRESS }), want: { direction: 'egress', rule: 'NetworkPolicy/shop/db-access ingress[0]', identity: 300, peerIdentity: 301 } },
+    { name: 'an audited flow asks which policies under audit would have denied it', told: flow({ kind: SampleKind.VERDICT, verdict: Verdict.AUDIT, reason: 0 }), want: { audit: true, rule: null } },
+  ])('$name', ({ told, want }) => { expect(questionOf(told)).toMatchObject(want); });
+
+  test.each([
+    { name: 'a drop that is no policy\'s', told: flow({ reason: 132 }) },
+    { name: 'a flow that no rule decided', told: flow({ kind: SampleKind.VERDICT, verdict: Verdict.ALLOW, reason: 0 }) },
+    { name: 'a flow without direction', told: flow({ direction: 0 }) },
+  ])('$name asks nothing', ({ told }) => { expect(questionOf(told)).toBeUndefined(); });
+
+  test('is asked once for flows alike, told with each, and asked again once the log has gone on', () => {
+    const known = createAttributions();
+    const questions = known.missing([denied, allowed, { ...denied, source: { ...denied.source, port: 40001 } }]);
+    expect(questions.map(({ rule }) => rule)).toEqual([null, 'NetworkPolicy/shop/db-access ingress[0]']);
+    expect(known.apply(denied)).toEqual(denied);
+    known.learn(questions, [{ peer: null, peerField: null, isolatedBy: ['NetworkPolicy/shop/db-access'], log: [] }, { peer: 2, peerField: 'from[2]', isolatedBy: [], log: ['seen by the shop'] }]);
+    expect(known.missing([denied, allowed])).toEqual([]);
+    expect(known.apply(denied)).toMatchObject({ peer: null, isolatedBy: ['NetworkPolicy/shop/db-access'] });
+    expect(known.apply(allowed)).toMatchObject({ peer: 2, peerField: 'from[2]', policy_log: ['seen by the shop'] });
+    known.forget();
+    expect(known.missing([denied, allowed])).toHaveLength(2);
+  });
+
+  test('is told again by the ring', () => {
+    const ring = createFlowRing(2, SAMPLE.size, (bytes) => toFlow(decode(SAMPLE, bytes), 'n1', Date.UTC(2026, 0, 1), emptyNames()));
+    const told = { ...denied, isolatedBy: ['NetworkPolicy/shop/db-access'], policy_log: ['x'] };
+    ring.add(encode(SAMPLE, sample), told);
+    expect(ring.all()).toEqual([told]);
   });
 });
 

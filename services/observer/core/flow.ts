@@ -1,7 +1,7 @@
 /** Samples → flows: numbers get the names that the node knows. Pure. */
 import { dropReasonName, isCidrIdentity, protocolName, reservedLabel, CIDR_IDENTITY_BASE } from '@seine/model';
 import { Direction, File, SampleKind, Verdict, type Row, type SAMPLE } from '@seine/layout';
-import type { Flow, FlowParty } from '@seine/node';
+import type { Flow, FlowAttribution, FlowParty, FlowQuestion } from '@seine/node';
 
 export interface Names {
   readonly rules: ReadonlyMap<number, string>;
@@ -27,6 +27,23 @@ const FILE_NAME = new Map<number, string>(Object.entries(File).map(([name, numbe
 const ICMP = 1;
 const ICMPV6 = 58;
 
+const DEFAULT_DENY = 133;
+const UNATTRIBUTED = { peer: null, peerField: null, isolatedBy: [], policy_log: [] } as const;
+
+/** What the writer must be asked about a flow; undefined where no policy decided it. */
+export const questionOf = ({ direction, rule, verdict, reason, source, destination }: Flow): FlowQuestion | undefined => {
+  const audit = verdict === 'AUDIT';
+  if (direction === null || (rule === null && !audit && reason?.code !== DEFAULT_DENY)) return undefined;
+  const [own, other] = direction === 'ingress' ? [destination, source] : [source, destination];
+  return { direction, rule, audit, identity: own.identity, address: own.address, peerIdentity: other.identity, peerAddress: other.address };
+};
+
+/** Questions with one answer. The judged side's address matters to nobody: its identity is its policy. */
+export const questionKey = ({ direction, rule, audit, identity, peerIdentity, peerAddress }: FlowQuestion): string =>
+  `${direction} ${identity} ${peerIdentity} ${peerAddress} ${audit ? 'audit' : ''} ${rule ?? ''}`;
+
+export const attributed = (flow: Flow, { peer, peerField, isolatedBy, log }: FlowAttribution): Flow => ({ ...flow, peer, peerField, isolatedBy, policy_log: log });
+
 /** @param bootMs what the monotonic clock's zero is in wall-clock ms */
 export const toFlow = (sample: Row<typeof SAMPLE>, node: string, bootMs: number, names: Names): Flow => {
   const icmp = sample.protocol === ICMP || sample.protocol === ICMPV6;
@@ -42,6 +59,7 @@ export const toFlow = (sample: Row<typeof SAMPLE>, node: string, bootMs: number,
     protocol: protocolName(sample.protocol),
     icmp: icmp ? { type: sample.destinationPort >> 8, code: sample.destinationPort & 0xff } : null,
     rule: sample.rule === 0 ? null : names.rules.get(sample.rule) ?? `rule ${sample.rule}`,
+    ...UNATTRIBUTED,
     tcpFlags: sample.tcpFlags, isReply: sample.reply === 1, file: FILE_NAME.get(sample.file) ?? '', line: sample.line, lost: sample.lost,
   };
 };

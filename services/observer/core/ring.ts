@@ -1,7 +1,9 @@
 /** The last flows of a node, oldest first. Bounded: the oldest give way. Held as samples and names, a tenth of what flows would take. */
 import type { Flow } from '@seine/node';
 
-interface Named { readonly sourcePod: string | null; readonly sourceLabels: readonly string[]; readonly destinationPod: string | null; readonly destinationLabels: readonly string[]; readonly rule: string | null }
+interface Named extends Pick<Flow, 'rule' | 'peer' | 'peerField' | 'isolatedBy' | 'policy_log'> {
+  readonly sourcePod: string | null; readonly sourceLabels: readonly string[]; readonly destinationPod: string | null; readonly destinationLabels: readonly string[];
+}
 
 export interface FlowRing {
   /** @param sample the bytes that the flow was made of */
@@ -19,13 +21,13 @@ export const createFlowRing = (size: number, sampleSize: number, unnamed: (sampl
   let seen = 0;
   const at = (index: number): Flow => {
     const flow = unnamed(samples.subarray(index * sampleSize, (index + 1) * sampleSize));
-    const { sourcePod, sourceLabels, destinationPod, destinationLabels, rule } = names[index]!;
-    return { ...flow, rule, source: { ...flow.source, pod: sourcePod, labels: sourceLabels }, destination: { ...flow.destination, pod: destinationPod, labels: destinationLabels } };
+    const { sourcePod, sourceLabels, destinationPod, destinationLabels, ...decided } = names[index]!;
+    return { ...flow, ...decided, source: { ...flow.source, pod: sourcePod, labels: sourceLabels }, destination: { ...flow.destination, pod: destinationPod, labels: destinationLabels } };
   };
   return {
-    add: (sample, { source, destination, rule }) => {
+    add: (sample, { source, destination, rule, peer, peerField, isolatedBy, policy_log }) => {
       samples.set(sample, next * sampleSize);
-      names[next] = { sourcePod: source.pod, sourceLabels: source.labels, destinationPod: destination.pod, destinationLabels: destination.labels, rule };
+      names[next] = { sourcePod: source.pod, sourceLabels: source.labels, destinationPod: destination.pod, destinationLabels: destination.labels, rule, peer, peerField, isolatedBy, policy_log };
       next = (next + 1) % size;
       seen += 1;
     },

@@ -1,11 +1,11 @@
-/** Samples from the loader ──► flows ──► the bus, a ring for questions, metrics. */
+/** Samples from the loader ──► flows (names and deciding peers from the writer) ──► the bus, a ring for questions, metrics. */
 import { flowsSubject, type Bus } from '@seine/bus';
 import { decode, decodeAll, SAMPLE } from '@seine/layout';
 import { isCidrIdentity, isReserved, SeineError } from '@seine/model';
-import type { Flow, FlowQuery, Handler, PersistentUnix } from '@seine/node';
+import type { Flow, FlowAttribution, FlowQuery, Handler, PersistentUnix } from '@seine/node';
 import type { MetricDefinitions, Metrics } from '@seine/role';
 
-import { createFlowRing, emptyNames, selectFlows, toFlow, type Names } from '../core/index.ts';
+import { createAttributions, createFlowRing, emptyNames, selectFlows, toFlow, type Names } from '../core/index.ts';
 
 export const OBSERVER_METRICS = {
   flows: { type: 'counter', name: 'flows_total', help: 'Flows told, by verdict.' },
@@ -17,6 +17,7 @@ const RING = 65_536;
 /** A name that is missing is asked for soon, names that may have changed now and then: not for every sample. */
 const MISSING_NAMES_EVERY_MS = 25;
 const OLD_NAMES_EVERY_MS = 250;
+const ASK_TIMEOUT_MS = 1_000;
 
 interface NamesAnswer {
   /** Log sequence that the names stand for. */
@@ -39,13 +40,15 @@ export const createObserver = ({ node, cluster, bus, writer, metrics }: Observer
   /** The kernel's samples are on the monotonic clock. */
   const bootMs = Date.now() - Number(process.hrtime.bigint() / 1_000_000n);
   const ring = createFlowRing(RING, SAMPLE.size, (sample) => toFlow(decode(SAMPLE, sample), node, bootMs, emptyNames()));
+  const attributions = createAttributions();
   let names: Names = emptyNames();
   let namesSeq = -1;
   let askedMs = 0;
 
   const refreshNames = async (): Promise<void> => {
     askedMs = Date.now();
-    const answer = await writer.call<NamesAnswer>('names', {}, 1_000);
+    const answer = await writer.call<NamesAnswer>('names', {}, ASK_TIMEOUT_MS);
+    if (answer.seq !== namesSeq) attributions.forget();
     namesSeq = answer.seq;
     names = { rules: new Map(answer.rules), identities: new Map(answer.identities), pods: new Map([...answer.addresses, ...answer.local]), classes: new Map(answer.classes) };
   };
@@ -57,6 +60,12 @@ export const createObserver = ({ node, cluster, bus, writer, metrics }: Observer
     return (since > MISSING_NAMES_EVERY_MS && flows.some(unnamed)) || (since > OLD_NAMES_EVERY_MS && flows.some(({ seen }) => seen > namesSeq));
   };
 
+  const askWhoDecided = async (flows: readonly Flow[]): Promise<void> => {
+    const questions = attributions.missing(flows);
+    if (questions.length === 0) return;
+    attributions.learn(questions, (await writer.call<{ readonly answers: readonly FlowAttribution[] }>('attribute', { questions }, ASK_TIMEOUT_MS)).answers);
+  };
+
   let turn: Promise<void> = Promise.resolve();
   const take = async (data: string, count: number): Promise<void> => {
     const bytes = Buffer.from(data, 'base64');
@@ -66,6 +75,8 @@ export const createObserver = ({ node, cluster, bus, writer, metrics }: Observer
       await refreshNames().catch(() => {}); // the writer is away: numbers stay numbers
       flows = samples.map((sample) => toFlow(sample, node, bootMs, names));
     }
+    await askWhoDecided(flows).catch(() => {}); // likewise
+    flows = flows.map(attributions.apply);
     for (const [index, flow] of flows.entries()) {
       ring.add(bytes.subarray(index * SAMPLE.size, (index + 1) * SAMPLE.size), flow);
       metrics.flows.add(1, { verdict: flow.verdict });
