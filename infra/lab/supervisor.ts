@@ -282,6 +282,7 @@ const handle: Handler = async (op, body) => {
     });
     case 'probe': return prober.probeAll((body as { readonly probes: readonly Probe[] }).probes);
     case 'objects': return objects;
+    case 'applied': return log.appliedAt((body as { readonly seq: number }).seq);
     case 'enforcement': return log.enforcement((body as { readonly policy: string }).policy) ?? null;
     case 'ready': {
       await Promise.all(processes.list().flatMap(({ spec: { health: url, role, node } }) => (url === undefined ? [] : [untilDone(`${role}${node === undefined ? '' : ` on ${node}`}`, () => ready(url))])));

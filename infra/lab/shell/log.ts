@@ -20,6 +20,8 @@ export interface LabLog {
   readonly onFlow: (take: (flow: Flow) => void) => () => void;
   /** Sequence and time of the last event of a key: `policy NetworkPolicy/shop/x`. */
   readonly eventOf: (key: string) => { readonly seq: number; readonly type: string } | undefined;
+  /** When each node first told that it had applied `seq`; nodes whose memory of it has gone are left out. */
+  readonly appliedAt: (seq: number) => readonly { readonly node: string; readonly timeMs: number }[];
   /** From a policy's fact to the kernels: which commits, and how soon after the compiled one each node wrote rows for it. */
   readonly enforcement: (policy: string) => Enforcement | undefined;
 }
@@ -108,6 +110,12 @@ export const followLab = (bus: Bus, markerNode: string, nodes: readonly string[]
     refused: () => [...refused].map(([object, messages]) => ({ object, messages })),
     onFlow: (take) => { flowTakers.add(take); return () => { flowTakers.delete(take); }; },
     eventOf: (key) => events.get(key),
+    appliedAt: (seq) => nodes.flatMap((node) => {
+      const told = applied.filter((each) => each.node === node);
+      const first = told.findIndex((each) => each.seq >= seq);
+      /* What the bounded memory begins with may not be the first of its kind. */
+      return first < 0 || (first === 0 && applied.length >= MOST_APPLIED) ? [] : [{ node, timeMs: told[first]!.timeMs }];
+    }),
     enforcement: (policy) => {
       const compiled = events.get(`policy NetworkPolicy/${policy}`);
       if (compiled === undefined) return undefined;

@@ -7,18 +7,19 @@ import { startLab, stopLab } from '@seine/lab/client';
 import { PROJECT } from '@seine/lab/places';
 import type { Flow, LocalEndpoint, NodeVerify } from '@seine/node';
 
-import { foldUntil, labBus } from '../history.ts';
+import { labBus } from '../history.ts';
 import { readManifests, type Given } from '../manifests.ts';
 import { askWriter, labNodesOf } from '../node-sockets.ts';
-import { objectsOfState } from '../objects-of-state.ts';
 import { probeTable } from '../print/probes.ts';
+import { whyText } from '../print/why.ts';
 import { readProbes, type Probe } from '../probes.ts';
+import type { WhyReport } from '../why.ts';
 import { flowText } from './observe.ts';
 import { tellConverged, tellGiven, type Converged } from './lab.ts';
 import type { ProbeReport } from './probe.ts';
 import { EXIT, readArgs, readOutput, type Io, type Verb } from './verb.ts';
 import { verifyText } from './verify.ts';
-import { explainWhy, whyText, type WhyReport } from './why.ts';
+import { whyInLog } from './why.ts';
 
 const OPTIONS = {
   file: { type: 'string', short: 'f', multiple: true }, recursive: { type: 'boolean', short: 'R' }, probes: { type: 'string' }, exit: { type: 'boolean' }, name: { type: 'string' }, output: { type: 'string', short: 'o' },
@@ -37,9 +38,9 @@ const countOf = (given: Given, kind: string): number => given.objects.filter((ob
 
 const whyOf = async (lab: string, probe: Probe): Promise<WhyReport> => {
   const bus = await labBus(lab);
-  const past = await foldUntil(bus, undefined);
+  const report = await whyInLog(bus, probe, undefined, lab);
   await bus.close();
-  return explainWhy(past.state, objectsOfState(past.state), probe, past);
+  return report;
 };
 
 interface Enforcement { readonly factSeq: number | null; readonly compiledSeq: number; readonly nodes: readonly { readonly node: string; readonly ms: number; readonly rows: number }[] }

@@ -1,6 +1,6 @@
 /**
  * A row names the rule that decided, not which of the rule's peers meant the other side: peers of one rule share rows. Whoever tells
- * a flow asks here, with what the flow knows. Pure. docs/adr/0008-attribution.md
+ * a flow asks here, with what the flow knows. Pure. docs/adr/0009-attribution.md
  */
 import type { CompiledPolicy } from '@seine/events';
 import type { FlowAttribution, FlowQuestion } from '@seine/node';
