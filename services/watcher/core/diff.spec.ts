@@ -39,6 +39,15 @@ describe('what changed', () => {
     step(known, [GOOD, namespace]);
     expect(step(known, [namespace, GOOD])).toEqual([]);
   });
+  test('who wrote an object last is no change of it, though a label of that name is', () => {
+    const known = emptyKnown();
+    const pod = (labels: object, manager: string): KubeObject => toObject({
+      apiVersion: 'v1', kind: 'Pod', metadata: { name: 'a', namespace: 'shop', uid: 'u', labels, managedFields: [{ manager, operation: 'Update', time: '2026-01-01T00:00:00Z' }] },
+    }) as KubeObject; // well formed
+    step(known, [pod({ changedBy: 'a' }, 'helm')]);
+    expect(step(known, [pod({ changedBy: 'a' }, 'kubectl')])).toEqual([]);
+    expect(step(known, [pod({ changedBy: 'b' }, 'kubectl')])).toEqual(['pod.observed.v1 shop/a']);
+  });
   test('what refers vanishes before what it refers to', () => {
     const known = emptyKnown();
     step(known, [GOOD, namespace]);

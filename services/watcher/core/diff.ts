@@ -37,7 +37,9 @@ export const evolveKnown = (draft: Known, event: SeineEvent): void => {
   else if (event.type.endsWith('.vanished.v1')) draft.facts.delete(`${noun}/${event.key}`);
 };
 
-const sameData = (a: { readonly data: unknown }, b: { readonly data: unknown }): boolean => JSON.stringify(a.data) === JSON.stringify(b.data);
+/** Who wrote it is no change: an annotation that a controller touches every second is none of the log's business. */
+const stateText = ({ data }: { readonly data: object }): string => JSON.stringify({ ...data, changedBy: undefined });
+const sameData = (a: { readonly data: object }, b: { readonly data: object }): boolean => stateText(a) === stateText(b);
 
 const vanished = (type: string, fact: FactEvent, time: string): FactEvent =>
   ({ type: `${type}.vanished.v1`, key: fact.key, time, data: { uid: (fact.data as { readonly uid: string }).uid } }) as FactEvent; // holds: every watched kind has a uid and a vanished fact
