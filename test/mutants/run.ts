@@ -25,7 +25,7 @@ const results = patches.map((name) => {
   if (suite === undefined || pattern === undefined || touched.length === 0) throw new Error(`${name}: expected "caught by: SUITE PATH" and a patch`);
   if (git('status', '--porcelain', '--', ...touched).trim() !== '') throw new Error(`${name}: ${touched.join(', ')} has changes of its own: commit them first`);
   const compiled = touched.some((file) => file.startsWith('bpf/'));
-  git('apply', path);
+  git('apply', '--unidiff-zero', path);
   try {
     if (compiled) make();
     const { status } = spawnSync(process.execPath, ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', join(ROOT, 'node_modules/jest/bin/jest.js'), '--selectProjects', suite, '-i', '--testPathPatterns', pattern],
@@ -33,7 +33,7 @@ const results = patches.map((name) => {
     process.stderr.write(`${status === 0 ? 'MISSED' : 'caught'}  ${name}\n`);
     return { name: name.replace('.patch', ''), caught: status !== 0 };
   } finally {
-    git('apply', '-R', path);
+    git('apply', '-R', '--unidiff-zero', path);
     if (compiled) make();
   }
 });

@@ -9,7 +9,7 @@ const CILIUM = [
 ] as const;
 
 export const FEATURES: Readonly<Record<Kind | 'Settings' | 'Cluster', readonly string[]>> = {
-  Cluster: ['audited namespace', 'pod of the host network', 'finished pod'],
+  Cluster: ['twins', 'audited namespace', 'pod of the host network', 'finished pod'],
   Settings: ['mode default', 'mode always', 'mode never', 'CIDRs mean neither', 'CIDRs mean nodes', 'CIDRs mean pods', 'CIDRs mean pods,nodes'],
   NetworkPolicy: ['any', 'audit', 'pods', 'namespaces', 'namespaces and pods', 'ipBlock', 'any peer', 'empty peers', 'no rules', 'port number', 'port range', 'port name', 'protocol alone'],
   ClusterNetworkPolicy: ['any', 'audit', 'priority', 'Admin', 'Baseline', 'Accept', 'Deny', 'Pass', 'namespaces', 'pods', 'nodes', 'networks', 'domain names', 'unknown peer', 'port number', 'port range', 'port name'],

@@ -276,7 +276,7 @@ const policyOf = (random: Random, kind: Kind, serial: number, pods: readonly Raw
 
 /* The cluster around them */
 
-const podsOf = (random: Random): readonly RawObject[] => Array.from({ length: 6 + random.below(4) }, (_, index): RawObject => {
+const podOf = (random: Random, index: number): RawObject => {
   const node = index % 2;
   const app = random.pick(APPS);
   const labels = { app, ...(random.chance(0.7) ? { tier: random.pick(TIERS) } : {}) };
@@ -286,7 +286,16 @@ const podsOf = (random: Random): readonly RawObject[] => Array.from({ length: 6 
     apiVersion: 'v1', kind: 'Pod', metadata: { namespace: random.pick(NAMESPACES), name: `${app}-${index}`, labels },
     spec: { nodeName: `n${node + 1}`, serviceAccountName: random.pick(ACCOUNTS), containers: [{ name: 'main', image: 'main', ports }] }, status: { podIP: `10.244.${node + 1}.${10 + (index >> 1)}` },
   };
-});
+};
+/** The last one may be a twin of the first: one identity, and perhaps another number for a port's name. */
+const podsOf = (random: Random, note: (feature: string) => void): readonly RawObject[] => {
+  const pods = Array.from({ length: 6 + random.below(4) }, (_, index) => podOf(random, index));
+  const [first, last] = [pods[0]!, pods.at(-1)!]; // six or more
+  if (random.chance(0.5)) return pods;
+  note('Cluster: twins');
+  const accountOf = ({ spec }: RawObject): object => ({ serviceAccountName: (spec as { readonly serviceAccountName: string }).serviceAccountName }); // made above
+  return pods.with(-1, { ...last, metadata: { ...first.metadata, name: last.metadata.name }, spec: { ...last['spec'] as object, ...accountOf(first) } });
+};
 
 const addressOf = (pod: RawObject): string => (pod['status'] as { readonly podIP: string }).podIP; // made here
 
@@ -324,7 +333,7 @@ const servicesOf = (random: Random, pods: readonly RawObject[]): readonly RawObj
 };
 
 const clusterOf = (random: Random, note: (feature: string) => void): readonly RawObject[] => {
-  const pods = podsOf(random);
+  const pods = podsOf(random, note);
   const noteAudit = (): Labels => { note('Cluster: audited namespace'); return { [AUDIT]: 'true' }; };
   return [
     ...NAMESPACES.map((name): RawObject => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels: random.chance(0.2) ? {} : { team: random.pick(TEAMS) }, ...(random.chance(0.05) ? { annotations: noteAudit() } : {}) } })),
@@ -342,6 +351,9 @@ const settingsOf = (random: Random, note: (feature: string) => void): Settings =
   note(`Settings: CIDRs mean ${match === '' ? 'neither' : match}`);
   return { ...(mode === 'default' ? {} : { 'policy-enforcement-mode': mode }), ...(match === '' ? {} : { 'policy-cidr-match-mode': match }) };
 };
+
+const portsOf = ({ spec }: RawObject): readonly { readonly protocol: string; readonly containerPort: number }[] =>
+  (spec as { readonly containers: readonly { readonly ports?: readonly { readonly protocol: string; readonly containerPort: number }[] }[] }).containers.flatMap(({ ports = [] }) => ports); // made above
 
 /** Numbers that policies mention: anything else is nearly always judged alike. */
 const mentionedPorts = (policies: readonly RawObject[]): readonly number[] =>
@@ -362,7 +374,12 @@ const probeOf = (random: Random, objects: readonly RawObject[], mentioned: reado
     case 4: return { from: pod, to: random.chance(0.8) ? node : pod, ...asked };
     case 5: case 6: return random.chance(0.3) ? { from: random.pick(OUTSIDE), to: node, ...asked } : random.chance(0.5) ? { from: node, to: random.pick(OUTSIDE), ...asked } : { from: node, to: `node:${random.pick(NODES).name}`, ...asked };
     case 7: return { from: pod, to: `svc:${random.pick(['shop', 'pay'])}/${random.pick(['web', 'db'])}`, protocol: 'TCP', port: 80 };
-    default: return { from: pod, to: nameOf(random.pick(pods)), ...asked };
+    default: {
+      const target = random.pick(random.chance(0.3) ? [pods[0]!, pods.at(-1)!] : pods); // six or more
+      const bound = portsOf(random.chance(0.5) ? target : random.pick(pods));
+      const { protocol: of, containerPort } = bound.length > 0 && random.chance(0.4) ? random.pick(bound) : { protocol: undefined, containerPort: 0 };
+      return { from: pod, to: nameOf(target), ...(of === undefined ? asked : { protocol: of, port: containerPort }) };
+    }
   }
 };
 
@@ -390,5 +407,5 @@ export const caseOf = (seed: number, index: number, { kinds = KINDS, probes: cou
 /** A valid policy without a cluster. */
 export const policyAlone = (seed: number, index: number): RawObject => {
   const random = randomOf(Math.imul(seed, 1_000_003) + index);
-  return policyOf(random, KINDS[index % KINDS.length]!, index, podsOf(random), () => {});
+  return policyOf(random, KINDS[index % KINDS.length]!, index, podsOf(random, () => {}), () => {});
 };
