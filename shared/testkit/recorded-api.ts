@@ -1,6 +1,7 @@
 /**
  * A Kubernetes API server that answers from a recording, over HTTP or HTTPS: lists in pages, watches, discovery, tokens, client
- * certificates, and the faults that a test plans. It knows nothing that was not recorded: any other path is a 404, as of the real one.
+ * certificates, and the faults that a test plans. A test may change what is recorded, and watchers hear of it. Any other path is a 404, as of
+ * the real one.
  */
 import { createServer as createHttp, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import { createServer as createHttps } from 'node:https';
@@ -19,6 +20,19 @@ export interface RecordedApi {
   readonly url: string;
   /** Every request: method, path with query. */
   readonly requests: readonly string[];
+  /** Adds an object or changes it. */
+  readonly apply: (plural: string, object: RecordedObject) => void;
+  readonly remove: (plural: string, name: string, namespace?: string) => void;
+  /** A kind that was not served so far. */
+  readonly serve: (resource: Resource) => void;
+  readonly unserve: (plural: string) => void;
+  /** Says to every watch how far it is. */
+  readonly bookmark: () => void;
+  /** Forgets what changed until now: whoever watches from before hears 410. */
+  readonly forget: () => void;
+  /** Cuts every watch, without a word. */
+  readonly breakWatches: () => void;
+  readonly watches: () => number;
   readonly close: () => Promise<void>;
 }
 export interface RecordedApiOptions {
@@ -39,10 +53,10 @@ const isUser = (request: IncomingMessage, { tokens, tls }: RecordedApiOptions): 
   return (tokens ?? []).some((token) => request.headers.authorization === `Bearer ${token}`);
 };
 
-const discoveryOf = (path: string, resources: readonly Resource[]): object | undefined => {
+const discoveryOf = (path: string, resources: Iterable<Resource>): object | undefined => {
   const [, root, group, version, ...rest] = path.split('/');
   if (root !== 'apis' || group === undefined || rest.length > 0) return undefined;
-  const own = resources.filter(({ apiVersion }) => groupOf(apiVersion) === group);
+  const own = [...resources].filter(({ apiVersion }) => groupOf(apiVersion) === group);
   if (own.length === 0) return undefined;
   if (version === undefined) {
     return { kind: 'APIGroup', apiVersion: 'v1', name: group, versions: [...new Set(own.map(({ apiVersion }) => apiVersion))].map((groupVersion) => ({ groupVersion, version: groupVersion.split('/')[1] })) };
@@ -52,18 +66,27 @@ const discoveryOf = (path: string, resources: readonly Resource[]): object | und
   return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion: `${group}/${version}`, resources: served.flatMap(({ plural, kind, namespaced }) => [{ name: plural, kind, namespaced, verbs: ['get', 'list', 'watch'] }, { name: `${plural}/status`, kind, namespaced, verbs: ['get'] }]) };
 };
 
-interface Asked { readonly resource: Resource; readonly namespace: string | undefined; readonly name: string | undefined }
+interface Change { readonly version: number; readonly plural: string; readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: RecordedObject }
+/** What is recorded of one resource now, in the order in which it came. */
+interface Stored { readonly resource: Resource; readonly items: Map<string, RecordedObject> }
+interface Watcher { readonly stored: Stored; readonly namespace: string | undefined; readonly response: ServerResponse }
 
-const resourceAt = (path: string, resources: readonly Resource[]): Asked | undefined => {
-  for (const resource of resources) {
+interface Asked { readonly stored: Stored; readonly namespace: string | undefined; readonly name: string | undefined }
+
+const resourceAt = (path: string, all: Iterable<Stored>): Asked | undefined => {
+  for (const stored of all) {
+    const { resource } = stored;
     const root = `${resource.apiVersion.includes('/') ? '/apis' : '/api'}/${resource.apiVersion}/`;
     if (!path.startsWith(root)) continue;
     const parts = path.slice(root.length).split('/');
-    if (resource.namespaced && parts[0] === 'namespaces' && parts[2] === resource.plural && parts.length <= 4) return { resource, namespace: parts[1], name: parts[3] };
-    if (parts[0] === resource.plural && parts.length <= 2 && !(resource.namespaced && parts.length === 2)) return { resource, namespace: undefined, name: parts[1] };
+    if (resource.namespaced && parts[0] === 'namespaces' && parts[2] === resource.plural && parts.length <= 4) return { stored, namespace: parts[1], name: parts[3] };
+    if (parts[0] === resource.plural && parts.length <= 2 && !(resource.namespaced && parts.length === 2)) return { stored, namespace: undefined, name: parts[1] };
   }
   return undefined;
 };
+
+const keyOf = (name: string, namespace: string | undefined): string => `${namespace ?? ''}/${name}`;
+const FIRST_VERSION = 100_000;
 
 /** Where a list goes on: of the snapshot that it began with. */
 const encodeContinue = (at: number): string => Buffer.from(JSON.stringify({ v: 'meta.k8s.io/v1', start: at })).toString('base64url');
@@ -75,11 +98,65 @@ const answer = (response: ServerResponse, status: number, body: unknown, headers
 };
 
 export const startRecordedApi = async (options: RecordedApiOptions): Promise<RecordedApi> => {
-  const { resources, tls, fault, withoutDiscovery } = options;
+  const { tls, fault, withoutDiscovery } = options;
   const requests: string[] = [];
   const counts = new Map<string, number>();
   const sockets = new Set<Socket>();
   const timers = new Set<NodeJS.Timeout>();
+  const stored = new Map<string, Stored>();
+  const watchers = new Set<Watcher>();
+  let history: readonly Change[] = [];
+  let version = FIRST_VERSION;
+  let oldest = FIRST_VERSION;
+
+  const serve = (resource: Resource): void => { stored.set(`${resource.apiVersion}/${resource.plural}`, { resource, items: new Map(resource.items.map((item) => [keyOf(item.metadata.name, item.metadata.namespace), item])) }); };
+  for (const resource of options.resources) serve(resource);
+  const storedOf = (plural: string): Stored => {
+    const found = [...stored.values()].find(({ resource }) => resource.plural === plural);
+    if (found === undefined) throw new Error(`${plural}: not recorded`);
+    return found;
+  };
+  const line = ({ response }: Watcher, type: string, object: unknown): void => { response.write(`${JSON.stringify({ type, object })}\n`); };
+  const eventObject = ({ resource: { apiVersion, kind } }: Stored, object: RecordedObject, at: number): object => ({ apiVersion, kind, ...object, metadata: { ...object.metadata, resourceVersion: String(at) } });
+  const tell = (watcher: Watcher, { type, object, version: at }: Change): void => {
+    if (watcher.namespace === undefined || watcher.namespace === object.metadata.namespace) line(watcher, type, eventObject(watcher.stored, object, at));
+  };
+  const changed = (to: Stored, type: Change['type'], object: RecordedObject): void => {
+    version += 1;
+    const change: Change = { version, plural: to.resource.plural, type, object };
+    history = [...history, change];
+    for (const watcher of watchers) if (watcher.stored === to) tell(watcher, change);
+  };
+
+  const watch = (request: { readonly stored: Stored; readonly namespace: string | undefined; readonly from: number }, response: ServerResponse): void => {
+    if (request.from < oldest) { answer(response, 410, statusBody(410, 'too old resource version')); return; }
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.flushHeaders();
+    const watcher: Watcher = { stored: request.stored, namespace: request.namespace, response };
+    for (const change of history) if (change.version > request.from && change.plural === request.stored.resource.plural) tell(watcher, change);
+    watchers.add(watcher);
+    response.on('close', () => { watchers.delete(watcher); });
+  };
+
+  const list = (asked: Asked, url: URL, request: IncomingMessage, response: ServerResponse): void => {
+    const { stored: { resource: { apiVersion, kind }, items }, namespace, name } = asked;
+    const own = [...items.values()].filter(({ metadata }) => namespace === undefined || metadata.namespace === namespace);
+    if (name !== undefined) {
+      const found = own.find(({ metadata }) => metadata.name === name);
+      if (found === undefined) answer(response, 404, statusBody(404, `${kind} "${name}" not found`));
+      else answer(response, 200, { apiVersion, kind, ...found });
+      return;
+    }
+    const start = url.searchParams.has('continue') ? decodeContinue(url.searchParams.get('continue')!) : 0;
+    const limit = Number(url.searchParams.get('limit') ?? '0') || own.length;
+    const rest = Math.max(0, own.length - start - limit);
+    const namesOnly = request.headers.accept?.includes('as=PartialObjectMetadataList') === true;
+    answer(response, 200, {
+      ...(namesOnly ? { kind: 'PartialObjectMetadataList', apiVersion: 'meta.k8s.io/v1' } : { kind: `${kind}List`, apiVersion }),
+      metadata: { resourceVersion: String(version), ...(rest > 0 ? { continue: encodeContinue(start + limit), remainingItemCount: rest } : {}) },
+      items: own.slice(start, start + limit).map((item) => (namesOnly ? { metadata: item.metadata } : item)),
+    });
+  };
 
   const listener: RequestListener = (request, response) => {
     const url = new URL(request.url ?? '/', 'http://recorded');
@@ -96,34 +173,47 @@ export const startRecordedApi = async (options: RecordedApiOptions): Promise<Rec
       else answer(response, planned.status, planned.body ?? statusBody(planned.status, `planned ${planned.status}`), planned.headers);
       return;
     }
-    const discovered = withoutDiscovery === true ? undefined : discoveryOf(url.pathname, resources);
+    if (url.pathname === '/readyz') { answer(response, 200, 'ok'); return; }
+    const discovered = withoutDiscovery === true ? undefined : discoveryOf(url.pathname, [...stored.values()].map(({ resource }) => resource));
     if (discovered !== undefined) { answer(response, 200, discovered); return; }
-    const asked = resourceAt(url.pathname, resources);
+    const asked = resourceAt(url.pathname, stored.values());
     if (asked === undefined) { answer(response, 404, statusBody(404, 'the server could not find the requested resource')); return; }
-    const { resource: { apiVersion, kind, items }, namespace, name } = asked;
-    const own = items.filter(({ metadata }) => namespace === undefined || metadata.namespace === namespace);
-    if (name !== undefined) {
-      const found = own.find(({ metadata }) => metadata.name === name);
-      if (found === undefined) answer(response, 404, statusBody(404, `${kind} "${name}" not found`));
-      else answer(response, 200, { apiVersion, kind, ...found });
-      return;
-    }
-    const start = url.searchParams.has('continue') ? decodeContinue(url.searchParams.get('continue')!) : 0;
-    const limit = Number(url.searchParams.get('limit') ?? '0') || own.length;
-    const rest = Math.max(0, own.length - start - limit);
-    const namesOnly = request.headers.accept?.includes('as=PartialObjectMetadataList') === true;
-    answer(response, 200, {
-      ...(namesOnly ? { kind: 'PartialObjectMetadataList', apiVersion: 'meta.k8s.io/v1' } : { kind: `${kind}List`, apiVersion }),
-      metadata: { resourceVersion: '100000', ...(rest > 0 ? { continue: encodeContinue(start + limit), remainingItemCount: rest } : {}) },
-      items: own.slice(start, start + limit).map((item) => (namesOnly ? { metadata: item.metadata } : item)),
-    });
+    if (url.searchParams.get('watch') === '1') watch({ ...asked, from: Number(url.searchParams.get('resourceVersion') ?? version) }, response);
+    else list(asked, url, request, response);
   };
   const server = tls === undefined ? createHttp(listener) : createHttps({ key: tls.key, cert: tls.cert, ...(tls.clientCa === undefined ? {} : { ca: tls.clientCa, requestCert: true, rejectUnauthorized: false }) }, listener);
   server.on('connection', (socket: Socket) => { sockets.add(socket); socket.on('close', () => sockets.delete(socket)); });
   await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve); });
   const { port } = server.address() as AddressInfo; // it listens on a port
   return {
-    url: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`, requests,
+    url: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`, requests, serve,
+    apply: (plural, object) => {
+      const to = storedOf(plural);
+      const key = keyOf(object.metadata.name, object.metadata.namespace);
+      const type = to.items.has(key) ? 'MODIFIED' : 'ADDED';
+      to.items.set(key, object);
+      changed(to, type, object);
+    },
+    remove: (plural, name, namespace) => {
+      const from = storedOf(plural);
+      const object = from.items.get(keyOf(name, namespace));
+      if (object === undefined) throw new Error(`${plural} ${namespace ?? ''}/${name}: not recorded`);
+      from.items.delete(keyOf(name, namespace));
+      changed(from, 'DELETED', object);
+    },
+    unserve: (plural) => {
+      const { resource } = storedOf(plural);
+      for (const watcher of watchers) if (watcher.stored.resource.plural === plural) watcher.response.end();
+      stored.delete(`${resource.apiVersion}/${resource.plural}`);
+    },
+    bookmark: () => { for (const watcher of watchers) line(watcher, 'BOOKMARK', { kind: watcher.stored.resource.kind, metadata: { resourceVersion: String(version) } }); },
+    forget: () => {
+      oldest = version;
+      history = [];
+      for (const watcher of watchers) { line(watcher, 'ERROR', statusBody(410, 'too old resource version')); watcher.response.end(); }
+    },
+    breakWatches: () => { for (const { response } of watchers) response.destroy(); },
+    watches: () => watchers.size,
     close: async () => {
       for (const timer of timers) clearTimeout(timer);
       for (const socket of sockets) socket.destroy();

@@ -20,8 +20,9 @@ const BANNED_CALLS: readonly (readonly [RegExp, string])[] = [
 /** A request of a stranger is parsed here, once, into what cannot be wrong. */
 const PARSERS = new Set(['services/datapath-writer/core/cni.ts']);
 
-/** Who may talk to an API server: nobody else has a use for its credentials. */
-const CLUSTER_CLIENTS: ReadonlySet<string> = new Set(['services/cli/snapshot/api.ts']);
+/** The one file that knows the Kubernetes client, and who may connect through it: nobody else has a use for a cluster's credentials. */
+const CLUSTER_CLIENT = 'shared/kube/connect.ts';
+const CLUSTER_READERS = /^(shared\/kube|services\/(cli|watcher))\//;
 
 const isCore = (path: string): boolean => /^services\/[^/]+\/core\//.test(path) || /^infra\/lab\/core\//.test(path) || path.startsWith('shared/model/');
 const isSpec = (path: string): boolean => /\.spec\.ts$/.test(path);
@@ -48,7 +49,10 @@ export const brokenRules = (files: readonly SourceFile[]): readonly string[] => 
     const home = /^(services|shared|infra)\/[^/]+\//.exec(path)?.[0];
     if (service !== undefined && home !== undefined && place !== undefined && /^(services|shared|infra)\//.test(place) && !place.startsWith(home)) broken.push(`${path} imports ${name}: other packages by their name`);
   }
-  for (const name of imports) if (/^@kubernetes\//.test(name) && !CLUSTER_CLIENTS.has(path) && !path.startsWith('test/tidy/')) broken.push(`${path} imports ${name}: only ${[...CLUSTER_CLIENTS].join(', ')} may talk to an API server (docs/adr/0008)`);
+  for (const name of path.startsWith('test/tidy/') ? [] : imports) {
+    if (name.startsWith('@kubernetes/') && path !== CLUSTER_CLIENT) broken.push(`${path} imports ${name}: only ${CLUSTER_CLIENT} may talk to an API server (docs/adr/0008)`);
+    if (name === '@seine/kube' && !CLUSTER_READERS.test(path)) broken.push(`${path} imports ${name}: only the watcher and the command line connect to an API server (docs/adr/0008)`);
+  }
   if (path.startsWith('test/oracle/')) {
     for (const name of imports) {
       const own = name.startsWith('@seine/') || (name.startsWith('.') && !posix.join(posix.dirname(path), name).startsWith('test/oracle/'));

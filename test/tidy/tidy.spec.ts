@@ -35,6 +35,7 @@ describe('the rules', () => {
     { name: 'notice a core that waits', path: 'services/ipam/core/x.ts', text: 'setTimeout(() => {}, 5);', want: /return what to do/ },
     { name: 'notice a core that asks for the platform without its prefix', path: 'services/ipam/core/x.ts', text: "import { readFileSync } from 'fs';", want: /platform belongs to the shell/ },
     { name: 'notice a core that requires', path: 'services/ipam/core/x.ts', text: "const koffi = require('koffi');", want: /kernel belongs to the shell/ },
+    { name: 'notice a writer that connects to a cluster', path: 'services/datapath-writer/shell/x.ts', text: "import { connect } from '@seine/kube';", want: /only the watcher and the command line/ },
     { name: 'notice a verb that asks the cluster', path: 'services/cli/verb/why.ts', text: "const { KubeConfig } = await import('@kubernetes/client-node');", want: /may talk to an API server/ },
     { name: 'notice a lab that reaches into a service by path', path: 'infra/lab/supervisor.ts', text: "import { a } from '../../services/loader/core/a.ts';", want: /only services\/cli and test/ },
     { name: 'notice an oracle that climbs out', path: 'test/oracle/x.mjs', text: "import a from '../golden/engine.ts';", want: /oracle imports nothing/ },
@@ -61,7 +62,8 @@ describe('the rules', () => {
     { name: 'a core that imports its neighbour and another package', path: 'services/ipam/core/x.ts', text: "import { a } from './a.ts';\nimport { b } from '@seine/model';" },
     { name: 'a shell that imports its core and the platform', path: 'services/ipam/shell/x.ts', text: "import { a } from '../core/a.ts';\nimport { readFileSync } from 'node:fs';" },
     { name: 'a command line that imports a core', path: 'services/cli/whole.ts', text: "import { ipamDecider } from '@seine/ipam';" },
-    { name: 'a snapshot that asks the cluster', path: 'services/cli/snapshot/api.ts', text: "const { KubeConfig } = await import('@kubernetes/client-node');" },
+    { name: 'a connection that asks the cluster', path: 'shared/kube/connect.ts', text: "const { KubeConfig } = await import('@kubernetes/client-node');" },
+    { name: 'a watcher that connects to a cluster', path: 'services/watcher/main.ts', text: "import { connect } from '@seine/kube';" },
     { name: 'an oracle that imports its neighbour', path: 'test/oracle/x.mjs', text: "import { naive } from './naive.mjs';" },
     { name: 'a spec of a core that reads files', path: 'services/ipam/core/x.spec.ts', text: "import { readFileSync } from 'node:fs';" },
   ])('allow $name', ({ path, text }) => {

@@ -1,8 +1,7 @@
 /** The file of a snapshot: manifests in a fixed order, headed by one document that says what is not in it. Pure. */
+import { JUDGED_KINDS } from '@seine/kube';
 import { isObject, member, type KubeObject, type PlainObject } from '@seine/objects';
 import { stringify } from 'yaml';
-
-import { JUDGED_KINDS } from './kinds.ts';
 
 export interface Unread { readonly kind: string; readonly apiVersion: string; readonly why: string }
 export interface Unjudged { readonly kind: string; readonly apiVersion: string; readonly decides: boolean; readonly names: readonly string[] }

@@ -1,11 +1,10 @@
 /** Everything that a snapshot reads of a cluster, kind by kind. */
+import { JUDGED_KINDS, keep, listAll, messageOf, NAMES_ONLY, pathOf, type Get, type JudgedKind, type KindSource, type Listed } from '@seine/kube';
 import { isObject, member, type PlainObject } from '@seine/objects';
 
 import { badInput, unreachable } from '../verb/verb.ts';
 import type { SnapshotFile, Unjudged, Unread } from './file.ts';
-import { keep } from './keep.ts';
-import { familyOf, isPolicyResource, JUDGED_KINDS, pathOf, POLICY_GROUPS, UNJUDGED_KINDS, type JudgedKind, type KindSource } from './kinds.ts';
-import { listAll, messageOf, NAMES_ONLY, type Get, type Listed } from './list.ts';
+import { familyOf, isPolicyResource, POLICY_GROUPS, UNJUDGED_KINDS } from './unjudged.ts';
 
 /** One line of the report. */
 export interface KindReport { readonly kind: string; readonly apiVersion: string; readonly state: 'listed' | 'absent' | 'unread' | 'not judged'; readonly objects: number; readonly pages: number; readonly resourceVersion: string; readonly message: string }

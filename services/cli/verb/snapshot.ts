@@ -1,11 +1,11 @@
 /** `seine snapshot`: what matters of a foreign cluster, in a file that `-f` takes. Lists only; writes nothing but the file. */
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 
+import { connect } from '@seine/kube';
 import { LARGEST_MANIFEST_BYTES, isDnsLabel } from '@seine/objects';
 
 import { structured } from '../print/structured.ts';
 import { table } from '../print/table.ts';
-import { connect } from '../snapshot/api.ts';
 import { snapshotText, uncertainties } from '../snapshot/file.ts';
 import { readCluster, type Reading } from '../snapshot/read.ts';
 import { badInput, EXIT, readArgs, readDuration, readOutput, type Io, type Verb } from './verb.ts';
@@ -72,7 +72,7 @@ Exit: 0 written, 2 bad kubeconfig, context or namespace, 3 the server is not the
     const timedOut = new AbortController();
     const timer = setTimeout(() => { timedOut.abort(new Error(`the time of ${values.timeout ?? '2m'} is up (--timeout)`)); }, timeoutMs);
     try {
-      const connection = await connect({ kubeconfig: values.kubeconfig, context: values.context, environment: process.env, signal: AbortSignal.any([io.signal, timedOut.signal]) });
+      const connection = await connect({ kubeconfig: values.kubeconfig, context: values.context, environment: process.env, userAgent: 'seine-snapshot', signal: AbortSignal.any([io.signal, timedOut.signal]) });
       try {
         const reading = await readCluster(connection.get, { context: connection.context, namespaces, progress: progressTo(io) });
         const text = snapshotText(reading.file);

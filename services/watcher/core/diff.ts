@@ -1,5 +1,5 @@
 /** What the watcher knows × what it sees now → facts: only where the state changed. Pure. */
-import type { FactEvent, SeineEvent } from '@seine/events';
+import type { FactEvent, ObjectRef, SeineEvent } from '@seine/events';
 import { objectKey, refOf, SETTING_NAMES, SETTINGS, type KubeObject, type RefusedObject, type Settings } from '@seine/objects';
 
 import { refusedFact, toFact } from './to-fact.ts';
@@ -8,7 +8,7 @@ import { refusedFact, toFact } from './to-fact.ts';
 export const WATCHED_KINDS = [
   'Namespace', 'Node', 'CiliumCIDRGroup', 'NetworkPolicy', 'CiliumNetworkPolicy', 'CiliumClusterwideNetworkPolicy', 'ClusterNetworkPolicy', 'Service', 'Pod', 'EndpointSlice',
 ] as const;
-type WatchedKind = (typeof WATCHED_KINDS)[number];
+export type WatchedKind = (typeof WATCHED_KINDS)[number];
 
 const NOUN: Readonly<Record<WatchedKind, string>> = {
   Namespace: 'namespace', Node: 'node', CiliumCIDRGroup: 'ciliumcidrgroup', NetworkPolicy: 'networkpolicy', CiliumNetworkPolicy: 'ciliumnetworkpolicy',
@@ -21,16 +21,17 @@ export interface Known {
   readonly facts: Map<string, FactEvent>;
   /** `<kind>/<namespace>/<name>` → its refusal */
   readonly refusals: Map<string, FactEvent>;
-  readonly listed: Set<string>;
+  /** Kind → whether its source does not have it. */
+  readonly listed: Map<string, boolean>;
 }
 
-export const emptyKnown = (): Known => ({ facts: new Map(), refusals: new Map(), listed: new Set() });
+export const emptyKnown = (): Known => ({ facts: new Map(), refusals: new Map(), listed: new Map() });
 
 const nounOf = (type: string): string => type.slice(0, type.indexOf('.'));
 
 export const evolveKnown = (draft: Known, event: SeineEvent): void => {
   const noun = nounOf(event.type);
-  if (event.type === 'kind.listed.v1') draft.listed.add(event.data.kind);
+  if (event.type === 'kind.listed.v1') draft.listed.set(event.data.kind, event.data.absent);
   else if (event.type === 'object.refused.v1') draft.refusals.set(event.key, event);
   else if (event.type === 'refusal.vanished.v1') draft.refusals.delete(event.key);
   else if (event.type.endsWith('.observed.v1')) draft.facts.set(`${noun}/${event.key}`, event as FactEvent); // holds: observed events are facts
@@ -44,7 +45,28 @@ const sameData = (a: { readonly data: object }, b: { readonly data: object }): b
 const vanished = (type: string, fact: FactEvent, time: string): FactEvent =>
   ({ type: `${type}.vanished.v1`, key: fact.key, time, data: { uid: (fact.data as { readonly uid: string }).uid } }) as FactEvent; // holds: every watched kind has a uid and a vanished fact
 
-export interface Seen { readonly objects: readonly KubeObject[]; readonly refused: readonly RefusedObject[]; /** Absent: as they were. */ readonly settings?: Settings | undefined }
+/** How a kind was listed. `absent`: the source does not have it at all. */
+export interface Listing { readonly resourceVersion: string; readonly absent: boolean }
+
+/** What a source tells that watches: of some kinds everything, of the others what changed. */
+export interface SeenPart {
+  /** Of these kinds `objects` holds all. */
+  readonly whole: ReadonlyMap<WatchedKind, Listing>;
+  readonly gone: readonly ObjectRef[];
+}
+
+export interface Seen {
+  readonly objects: readonly KubeObject[];
+  readonly refused: readonly RefusedObject[];
+  /** Absent: as they were. */
+  readonly settings?: Settings | undefined;
+  /** Absent: `objects` and `refused` are all that there is, of every kind. */
+  readonly part?: SeenPart;
+}
+
+const ALL_LISTED: SeenPart = { whole: new Map(WATCHED_KINDS.map((kind) => [kind, { resourceVersion: '0', absent: false }])), gone: [] };
+
+const isWatched = (kind: string): kind is WatchedKind => Object.hasOwn(NOUN, kind);
 
 /** Before every object: nobody is judged under one setting and then another. A setting that was never said is its default. */
 const settingFacts = (known: Known, settings: Settings, time: string, traceOf: () => string): readonly FactEvent[] => SETTING_NAMES.flatMap((name): readonly FactEvent[] => {
@@ -54,18 +76,21 @@ const settingFacts = (known: Known, settings: Settings, time: string, traceOf: (
 });
 
 /**
- * @param now what the source holds: all of it
+ * @param now what the source holds: all of it, or a part
  * @param traceOf a new trace for each changed object
  * @returns facts in the order in which they must be committed; kinds listed for the first time end with their marker
  *
  * An object that is refused keeps what was in force: its former fact stays, as an API server would keep the former object.
- * While something cannot even be read as an object nothing vanishes: what is missing may stand there, and a policy that vanished would open its pods.
+ * While something cannot even be read as an object nothing vanishes for being missed: it may stand there, and a policy that vanished would open its pods.
  */
 export const diffFacts = (known: Known, now: Seen, time: string, traceOf: () => string): readonly FactEvent[] => {
   const facts: FactEvent[] = now.settings === undefined ? [] : [...settingFacts(known, now.settings, time, traceOf)];
   const stays = new Set<string>();
   const refusals = new Map<string, FactEvent>();
+  const { whole, gone } = now.part ?? ALL_LISTED;
   const byKind = new Map<string, FactEvent[]>(WATCHED_KINDS.map((kind) => [kind, []]));
+  /** Objects that are well, or gone: a refusal of theirs is over. */
+  const settled = new Set<string>(gone.map(objectKey));
   const refuse = (fact: FactEvent, key: string): void => {
     refusals.set(fact.key, fact);
     stays.add(key);
@@ -84,19 +109,27 @@ export const diffFacts = (known: Known, now: Seen, time: string, traceOf: () => 
     const former = known.facts.get(key);
     if (former === undefined || !sameData(former, fact)) byKind.get(object.kind)?.push({ ...fact, traceparent: traceOf() });
     refusals.delete(objectKey(refOf(object)));
+    settled.add(objectKey(refOf(object)));
   }
   /* What refers goes before what it refers to. */
-  for (const kind of now.refused.length > 0 ? [] : [...WATCHED_KINDS].reverse()) {
-    for (const [key, fact] of known.facts) if (key.startsWith(`${NOUN[kind]}/`) && !stays.has(key)) facts.push({ ...vanished(NOUN[kind], fact, time), traceparent: traceOf() });
+  const leave = (kind: WatchedKind, key: string): void => {
+    const fact = known.facts.get(key);
+    if (fact !== undefined && !stays.has(key)) facts.push({ ...vanished(NOUN[kind], fact, time), traceparent: traceOf() });
+  };
+  for (const kind of WATCHED_KINDS.toReversed()) {
+    for (const ref of gone) if (ref.kind === kind && !whole.has(kind)) leave(kind, nounKey(kind, ref.namespace, ref.name));
+    if (whole.has(kind) && now.refused.length === 0) for (const key of known.facts.keys()) if (key.startsWith(`${NOUN[kind]}/`)) leave(kind, key);
   }
   for (const kind of WATCHED_KINDS) {
     facts.push(...byKind.get(kind)!);
-    if (!known.listed.has(kind)) facts.push({ type: 'kind.listed.v1', key: kind, time, data: { kind, resourceVersion: '0', absent: false } });
+    const listing = whole.get(kind);
+    if (listing !== undefined && known.listed.get(kind) !== listing.absent) facts.push({ type: 'kind.listed.v1', key: kind, time, data: { kind, ...listing } });
   }
   for (const [key, fact] of refusals) {
     const former = known.refusals.get(key);
     if (former === undefined || !sameData(former, fact)) facts.push(fact);
   }
-  for (const key of known.refusals.keys()) if (!refusals.has(key)) facts.push({ type: 'refusal.vanished.v1', key, time, data: {} });
+  const isOver = (key: string): boolean => { const kind = key.slice(0, key.indexOf('/')); return settled.has(key) || now.part === undefined || (isWatched(kind) && whole.has(kind)); };
+  for (const key of known.refusals.keys()) if (!refusals.has(key) && isOver(key)) facts.push({ type: 'refusal.vanished.v1', key, time, data: {} });
   return facts;
 };

@@ -3,13 +3,13 @@ import { watch } from 'node:fs';
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 
-import { mergeObjects, parseManifests, type KubeObject, type RefusedObject } from '@seine/objects';
+import { mergeObjects, parseManifests, type RefusedObject } from '@seine/objects';
+
+import type { News, Source } from './source.ts';
 
 const MANIFEST = /\.(ya?ml|json)$/;
 const SLOW_BEAT_MS = 2_000;
 const SETTLE_MS = 10;
-
-export interface FolderContent { readonly objects: readonly KubeObject[]; readonly refused: readonly RefusedObject[]; readonly warnings: readonly string[] }
 
 /** A file that is empty and this young is being written. */
 const BEING_WRITTEN_MS = 1_000;
@@ -20,7 +20,7 @@ const unreadable = (name: string, message: string): RefusedObject =>
   ({ object: { kind: 'manifest', namespace: '', name }, refusals: [{ field: '', value: name, expected: 'a file that can be read', message: `${name}: ${message}` }], source: { file: name, line: 1 } });
 
 /** A file that cannot be read is refused, so that what it held stays in force; one that vanishes while it is read is not there. */
-const readManifest = async (folder: string, path: string): Promise<Pick<FolderContent, 'objects' | 'refused'>> => {
+const readManifest = async (folder: string, path: string): Promise<Pick<News, 'objects' | 'refused'>> => {
   const name = relative(folder, path);
   try {
     const text = await readFile(path, 'utf8');
@@ -51,7 +51,7 @@ const manifestsOf = async (folder: string): Promise<Manifests> => {
   return { paths: paths.sort(), stray: stray.sort() };
 };
 
-export const readFolder = async (folder: string): Promise<FolderContent> => {
+export const readFolder = async (folder: string): Promise<News> => {
   const { paths, stray } = await manifestsOf(folder);
   const parsed = await Promise.all(paths.map((path) => readManifest(folder, path)));
   const { objects, warnings } = mergeObjects(parsed.flatMap((each) => each.objects));
@@ -59,7 +59,7 @@ export const readFolder = async (folder: string): Promise<FolderContent> => {
 };
 
 /** Yields once at the start, then after every change (changes that come together are one). Ends with the signal. */
-export async function* folderChanges(folder: string, signal: AbortSignal): AsyncGenerator<{ readonly dirty: true }> {
+export async function* folderChanges(folder: string, signal: AbortSignal): AsyncGenerator<void> {
   let wake: () => void = () => {};
   /* The kernel's own watch of the folder is exact; the recursive one is built on top and may miss a file that was replaced. */
   for (const watcher of [watch(folder, { signal }), watch(folder, { recursive: true, signal })]) {
@@ -67,7 +67,7 @@ export async function* folderChanges(folder: string, signal: AbortSignal): Async
     watcher.on('error', () => { wake(); });
   }
   while (!signal.aborted) {
-    yield { dirty: true };
+    yield;
     await new Promise<void>((resolve) => {
       const beat = setTimeout(resolve, SLOW_BEAT_MS);
       wake = () => { clearTimeout(beat); setTimeout(resolve, SETTLE_MS); };
@@ -75,3 +75,15 @@ export async function* folderChanges(folder: string, signal: AbortSignal): Async
     });
   }
 }
+
+export const folderSource = (folder: string): Source => {
+  let dirty = true;
+  return {
+    run: async (signal, changed) => { for await (const _ of folderChanges(folder, signal)) { dirty = true; changed(); } },
+    take: async () => {
+      if (!dirty) return undefined;
+      dirty = false;
+      return readFolder(folder);
+    },
+  };
+};

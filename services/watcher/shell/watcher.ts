@@ -1,7 +1,7 @@
 /**
  * Sees, and says what it saw, once. The only writer of the fact lane.
  *
- *   folder ──► objects ──┐
+ *   source ──► objects ──┐
  *   reports ─────────────┼──► diff against what the log says ──► commit ──► fact lane
  *   fact, ipam lanes ────┘
  */
@@ -12,7 +12,7 @@ import type { Settings } from '@seine/objects';
 import { newTraceparent, type Logger, type MetricDefinitions, type Metrics } from '@seine/role';
 
 import { admitReport, diffFacts, emptyKnown, evolveKnown, parseReport, positionFact, type NodeReport } from '../core/index.ts';
-import { folderChanges, readFolder } from './folder.ts';
+import type { Source } from './source.ts';
 
 export const WATCHER_METRICS = {
   facts: { type: 'counter', name: 'facts_total', help: 'Facts committed.' },
@@ -23,7 +23,8 @@ export const WATCHER_METRICS = {
 
 export interface WatcherPorts {
   readonly bus: Bus;
-  readonly folder: string;
+  /** A new one for each term: what it has taken and not committed is lost with the term. */
+  readonly openSource: () => Source;
   readonly settings: Settings;
   readonly instance: string;
   readonly log: Logger;
@@ -32,7 +33,7 @@ export interface WatcherPorts {
 }
 
 /** One term as the lane's writer; returns when the lane is lost or the signal aborts. */
-const serveTerm = async ({ bus, folder, settings, instance, log, metrics, now }: WatcherPorts, hostSignal: AbortSignal, caughtUp: () => void): Promise<void> => {
+const serveTerm = async ({ bus, openSource, settings, instance, log, metrics, now }: WatcherPorts, hostSignal: AbortSignal, caughtUp: () => void): Promise<void> => {
   const ended = new AbortController();
   const signal = AbortSignal.any([hostSignal, ended.signal]);
   const known = emptyKnown();
@@ -42,7 +43,7 @@ const serveTerm = async ({ bus, folder, settings, instance, log, metrics, now }:
   let writer: LaneWriter | undefined;
   let openedEpoch = -1;
   let seen = 0;
-  let folderDirty = true;
+  const source = openSource();
   let running = false;
   let again = false;
   let failure: unknown;
@@ -51,11 +52,10 @@ const serveTerm = async ({ bus, folder, settings, instance, log, metrics, now }:
   const collect = async (): Promise<readonly FactEvent[]> => {
     const time = now().toISOString();
     const facts: FactEvent[] = [];
-    if (folderDirty) {
-      folderDirty = false;
-      const content = await readFolder(folder);
-      for (const warning of content.warnings) if (!warned.has(warning)) { warned.add(warning); log.warn('an object stands twice', { warning }); }
-      facts.push(...diffFacts(known, { ...content, settings }, time, newTraceparent));
+    const news = await source.take();
+    if (news !== undefined) {
+      for (const warning of news.warnings) if (!warned.has(warning)) { warned.add(warning); log.warn('an object stands twice', { warning }); }
+      facts.push(...diffFacts(known, { ...news, settings }, time, newTraceparent));
       for (const fact of facts) if (fact.type === 'object.refused.v1') log.warn('an object was refused', { object: fact.key, reasons: fact.data.refusals.map(({ message }) => message) });
     }
     for (const fact of facts) evolveKnown(known, fact);
@@ -109,23 +109,16 @@ const serveTerm = async ({ bus, folder, settings, instance, log, metrics, now }:
         }
         if (item.type !== 'commit') continue;
         const { lane, epoch, events } = item.commit;
-        const mine = lane === 'fact' && item.commit.writer === instance && events.some((event) => event.type === 'writer.opened.v1');
-        if (mine) openedEpoch = epoch;
+        if (lane === 'fact' && item.commit.writer === instance && events.some((event) => event.type === 'writer.opened.v1')) openedEpoch = epoch;
         if (lane === 'ipam') {
           for (const event of events) {
             if (event.type === 'podcidr.assigned.v1') blocks.set(event.key, event.data.cidrs);
             if (event.type === 'podcidr.released.v1') blocks.delete(event.key);
           }
-        } else if (epoch !== openedEpoch || mine) {
+        } else if (epoch !== writer?.epoch) {   // what this term committed was folded when it was decided; of former terms, its own too, nothing was
           for (const event of events) evolveKnown(known, event);
         }
       }
-      trigger();
-    }
-  };
-  const followFolder = async (): Promise<void> => {
-    for await (const change of folderChanges(folder, signal)) {
-      folderDirty ||= change.dirty;
       trigger();
     }
   };
@@ -137,7 +130,7 @@ const serveTerm = async ({ bus, folder, settings, instance, log, metrics, now }:
       trigger();
     }
   };
-  await Promise.all([followLog(), followFolder(), followReports()].map((part) => part.catch(fail)));
+  await Promise.all([followLog(), source.run(signal, trigger), followReports()].map((part) => part.catch(fail)));
   metrics.active.set(0);
   await writer?.close();
   if (!hostSignal.aborted && !isSeineError(failure, 'SEINE_WRITER_FENCED')) throw failure;

@@ -3,7 +3,7 @@ import { parseAddress, parsePrefix, prefixContains } from '@seine/model';
 import { isObject, member, type PlainObject } from '@seine/objects';
 import { parse } from 'yaml';
 
-import { badInput } from '../verb/verb.ts';
+import { badAccess } from './error.ts';
 
 /** @property path shown in errors; @property directory what relative paths in it are relative to */
 export interface KubeconfigFile { readonly path: string; readonly directory: string; readonly text: string }
@@ -25,9 +25,9 @@ interface Entry { readonly file: KubeconfigFile; readonly value: PlainObject }
 
 const parsed = (file: KubeconfigFile): PlainObject => {
   let value: unknown;
-  try { value = parse(file.text, { maxAliasCount: 100 }); } catch (error) { throw badInput(`${file.path}: ${(error as Error).message.split('\n')[0]}`); }
+  try { value = parse(file.text, { maxAliasCount: 100 }); } catch (error) { throw badAccess(`${file.path}: ${(error as Error).message.split('\n')[0]}`); }
   if (value === null || value === undefined) return {};
-  if (!isObject(value)) throw badInput(`${file.path}: ${JSON.stringify(value).slice(0, 60)}: expected a kubeconfig`);
+  if (!isObject(value)) throw badAccess(`${file.path}: ${JSON.stringify(value).slice(0, 60)}: expected a kubeconfig`);
   return value;
 };
 
@@ -59,27 +59,27 @@ export const accessOf = (given: readonly KubeconfigFile[], wanted: string | unde
   const context = wanted ?? (typeof current === 'string' ? current : undefined);
   const known = namesOf(files, 'contexts');
   const places = given.map(({ path }) => path).join(', ');
-  if (context === undefined) throw badInput(`${places}: no current-context: expected --context with one of ${known.join(', ') || 'none that is there'}`);
+  if (context === undefined) throw badAccess(`${places}: no current-context: expected --context with one of ${known.join(', ') || 'none that is there'}`);
   const found = entryOf(files, 'contexts', 'context', context);
-  if (found === undefined) throw badInput(`--context ${context}: expected one of ${known.join(', ') || 'none, as there is no context'} (${places})`);
+  if (found === undefined) throw badAccess(`--context ${context}: expected one of ${known.join(', ') || 'none, as there is no context'} (${places})`);
 
   const text = (entry: Entry, where: string, name: string): string | undefined => {
     const value = member(entry.value, name) ?? undefined;
     if (value === undefined || value === '') return undefined;
-    if (typeof value !== 'string') throw badInput(`${entry.file.path}: ${where}.${name}: ${JSON.stringify(value).slice(0, 60)}: expected text`);
+    if (typeof value !== 'string') throw badAccess(`${entry.file.path}: ${where}.${name}: ${JSON.stringify(value).slice(0, 60)}: expected text`);
     return value;
   };
   const [clusterName, userName] = [text(found, `context ${context}`, 'cluster'), text(found, `context ${context}`, 'user')];
   const cluster = clusterName === undefined ? undefined : entryOf(files, 'clusters', 'cluster', clusterName);
-  if (cluster === undefined) throw badInput(`${found.file.path}: context ${context}: cluster ${clusterName ?? 'nothing'}: expected one of ${namesOf(files, 'clusters').join(', ')}`);
+  if (cluster === undefined) throw badAccess(`${found.file.path}: context ${context}: cluster ${clusterName ?? 'nothing'}: expected one of ${namesOf(files, 'clusters').join(', ')}`);
   const user: Entry = (userName === undefined ? undefined : entryOf(files, 'users', 'user', userName)) ?? { file: found.file, value: {} };
 
   const [onCluster, onUser] = [`cluster ${clusterName!}`, `user ${userName ?? ''}`];
   const serverText = text(cluster, onCluster, 'server') ?? '';
   const server = URL.canParse(serverText) ? new URL(serverText) : undefined;
-  if (server === undefined || (server.protocol !== 'https:' && server.protocol !== 'http:')) throw badInput(`${cluster.file.path}: ${onCluster}.server: ${serverText || 'nothing'}: expected https://HOST:PORT`);
+  if (server === undefined || (server.protocol !== 'https:' && server.protocol !== 'http:')) throw badAccess(`${cluster.file.path}: ${onCluster}.server: ${serverText || 'nothing'}: expected https://HOST:PORT`);
   for (const field of UNSUPPORTED_USER_FIELDS) {
-    if (member(user.value, field) !== undefined) throw badInput(`${user.file.path}: ${onUser}.${field}: not supported: what is read would be another user's view; expected only \`as\``);
+    if (member(user.value, field) !== undefined) throw badAccess(`${user.file.path}: ${onUser}.${field}: not supported: what is read would be another user's view; expected only \`as\``);
   }
 
   /* Data written in the file goes before a path, as in kubectl. */

@@ -2,7 +2,7 @@
  * A connection to a Kubernetes API server that can do nothing but GET.
  *
  * @kubernetes/client-node brings what credentials need (exec plugins, OpenID Connect, TLS, proxies) and its transport; its typed calls are
- * not used, as they drop fields that they do not know. It is loaded here, when somebody asks for a snapshot, and nowhere else.
+ * not used, as they drop fields that they do not know. It is loaded here, when somebody connects, and nowhere else (docs/adr/0008).
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -10,39 +10,70 @@ import { delimiter, dirname, join, resolve } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { isNativeError } from 'node:util/types';
 
-import { isSeineError } from '@seine/model';
+import { isSeineError, SeineError } from '@seine/model';
 
-import { badInput, unreachable } from '../verb/verb.ts';
+import { badAccess, unreachable } from './error.ts';
 import { accessOf, isLoopback, proxyOf, type ClusterAccess, type KubeconfigFile } from './kubeconfig.ts';
 import { messageOf, type Answer, type Get } from './list.ts';
 
 const REQUEST_MS = 30_000;
 const LARGEST_BODY_BYTES = 256 * 1024 * 1024;
+/** An object has at most 1.5 MB in etcd. */
+const LONGEST_LINE = 16 * 1024 * 1024;
+/** Servers send a bookmark about every minute. */
+const SILENCE_MS = 150_000;
 const TRIES = { long: 5, short: 2 } as const;
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 30_000;
 const BUSY: ReadonlySet<number> = new Set([429, 500, 502, 503, 504]);
 
-export interface Connection { readonly context: string; readonly server: string; readonly get: Get; readonly close: () => Promise<void> }
+export interface Connection {
+  readonly context: string;
+  readonly server: string;
+  readonly get: Get;
+  /**
+   * The lines of a watch, parsed, until the server ends it.
+   * @throws SEINE_WATCH_REFUSED with `details.status`; SEINE_PEER_UNREACHABLE when the connection breaks or is silent for too long
+   */
+  readonly watch: (path: string, signal: AbortSignal) => AsyncGenerator<unknown>;
+  readonly close: () => Promise<void>;
+}
 export interface ConnectOptions {
-  /** `--kubeconfig`; undefined: $KUBECONFIG, then ~/.kube/config */
+  /** undefined: $KUBECONFIG, then ~/.kube/config, then the service account of the pod that this runs in */
   readonly kubeconfig: string | undefined;
   readonly context: string | undefined;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Aborts when the time is up or a person has had enough. */
   readonly signal: AbortSignal;
+  readonly userAgent: string;
 }
 
+const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
+
 const readText = (path: string, what: string): string => {
-  try { return readFileSync(path, 'utf8'); } catch (error) { throw badInput(`${what} ${path}: ${(error as Error).message}`); }
+  try { return readFileSync(path, 'utf8'); } catch (error) { throw badAccess(`${what} ${path}: ${(error as Error).message}`); }
 };
 
 const kubeconfigs = (given: string | undefined, environment: ConnectOptions['environment']): readonly KubeconfigFile[] => {
   const named = given !== undefined ? [given] : (environment['KUBECONFIG'] ?? '').split(delimiter).filter((path) => path !== '');
   /* Of several in KUBECONFIG those that are not there are passed over, as in kubectl. */
   const paths = named.length > 0 ? named.filter((path) => given !== undefined || existsSync(path)) : [join(environment['HOME'] ?? homedir(), '.kube', 'config')].filter((path) => existsSync(path));
-  if (paths.length === 0) throw badInput(`no kubeconfig: expected --kubeconfig FILE, $KUBECONFIG or ~/.kube/config`);
   return paths.map((path) => ({ path, directory: resolve(dirname(path)), text: readText(path, 'kubeconfig') }));
+};
+
+/** What Kubernetes gives every pod. */
+const inCluster = (environment: ConnectOptions['environment']): ClusterAccess | undefined => {
+  const [host, port] = [environment['KUBERNETES_SERVICE_HOST'] ?? '', environment['KUBERNETES_SERVICE_PORT'] ?? '443'];
+  const server = `https://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  if (host === '' || !URL.canParse(server) || !existsSync(`${SERVICE_ACCOUNT}/token`)) return undefined;
+  return { context: 'in-cluster', namespace: undefined, server: new URL(server), cluster: { caFile: `${SERVICE_ACCOUNT}/ca.crt`, skipTlsVerify: false }, user: { name: 'service account', tokenFile: `${SERVICE_ACCOUNT}/token` } };
+};
+
+const findAccess = ({ kubeconfig, context, environment }: ConnectOptions): ClusterAccess => {
+  const files = kubeconfigs(kubeconfig, environment);
+  const found = files.length > 0 ? accessOf(files, context) : inCluster(environment);
+  if (found === undefined) throw badAccess('no kubeconfig: expected --kubeconfig FILE, $KUBECONFIG, ~/.kube/config, or a pod with a service account');
+  return found;
 };
 
 /** What an exec plugin is told, as kubectl tells it: some refuse to start without. */
@@ -60,7 +91,7 @@ const clientOf = async (access: ClusterAccess, environment: ConnectOptions['envi
   const { cluster, server, user } = access;
   for (const [field, path] of [['certificate-authority', cluster.caFile], ['client-certificate', user.certFile], ['client-key', user.keyFile], ['tokenFile', user.tokenFile]] as const) if (path !== undefined) readText(path, field);
   const overHttp = server.protocol === 'http:';
-  if (overHttp && hasCredentials(access) && !isLoopback(server.hostname)) throw badInput(`${server.href}: http: expected https, as the credentials of ${user.name} would travel in the clear`);
+  if (overHttp && hasCredentials(access) && !isLoopback(server.hostname)) throw badAccess(`${server.href}: http: expected https, as the credentials of ${user.name} would travel in the clear`);
   const proxyUrl = cluster.proxyUrl ?? proxyOf(server, environment);
   const { IsomorphicFetchHttpLibrary, KubeConfig, RequestContext } = await import('@kubernetes/client-node');
   const config = new KubeConfig();
@@ -86,7 +117,7 @@ const clientOf = async (access: ClusterAccess, environment: ConnectOptions['envi
     try {
       await config.applySecurityAuthentication(context);
     } catch (error) {
-      throw badInput(`credentials of ${user.name}: ${(error as Error).message.trim().split('\n')[0] || String(error)}${typeof user.exec?.['installHint'] === 'string' ? ` (${user.exec['installHint'].trim()})` : ''}`);
+      throw badAccess(`credentials of ${user.name}: ${(error as Error).message.trim().split('\n')[0] || String(error)}${typeof user.exec?.['installHint'] === 'string' ? ` (${user.exec['installHint'].trim()})` : ''}`);
     }
     if (user.tokenFile !== undefined) context.setHeaderParam('Authorization', `Bearer ${readText(user.tokenFile, 'tokenFile').trim()}`);
     return context;
@@ -115,6 +146,20 @@ const bodyText = async (stream: ReadableStream<Uint8Array> | null, path: string)
   return parts.join('') + decoder.decode();
 };
 
+/** Whole lines of a stream without end. */
+async function* linesOf(stream: ReadableStream<Uint8Array> | null, path: string, heard: () => void): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const chunk of stream ?? []) {
+    heard();
+    const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = parts.pop()!; // split gives at least one part
+    for (const line of parts) if (line.trim() !== '') yield line;
+    if (rest.length > LONGEST_LINE) throw unreachable(`GET ${path}: a line of more than ${LONGEST_LINE} characters: expected an object`);
+  }
+  if (rest.trim() !== '') throw unreachable(`GET ${path}: ended within a line`);
+}
+
 const parsedBody = (text: string): unknown => { try { return JSON.parse(text) as unknown; } catch { return undefined; } };
 
 /** Seconds or a date, as HTTP has it. @returns milliseconds */
@@ -125,29 +170,41 @@ const retryAfterMs = (header: string | undefined, nowMs: number): number | undef
 };
 
 /** @throws SEINE_INPUT_INVALID for what the kubeconfig says; SEINE_PEER_UNREACHABLE comes with the first GET */
-export const connect = async ({ kubeconfig, context, environment, signal }: ConnectOptions): Promise<Connection> => {
-  const access = accessOf(kubeconfigs(kubeconfig, environment), context);
+export const connect = async (options: ConnectOptions): Promise<Connection> => {
+  const { environment, signal, userAgent } = options;
+  const access = findAccess(options);
   const { library, login, RequestContext } = await clientOf(access, environment);
   const server = access.server.href.replace(/\/$/, '');
   let auth = await login();
+  let relogin: Promise<void> | undefined;
   let answered = false;
-  const close = async (): Promise<void> => { await auth.getDispatcher()?.close(); };
 
-  interface Reply extends Answer { readonly pauseMs: number | undefined; readonly text: string }
-  const once = async (path: string, accept: string): Promise<Reply> => {
+  const send = async (path: string, accept: string, ended: AbortSignal) => {
+    const used = auth;
     const request = new RequestContext(`${server}${path}`, 'GET');
-    for (const [name, value] of Object.entries(auth.getHeaders())) request.setHeaderParam(name, value);
+    for (const [name, value] of Object.entries(used.getHeaders())) request.setHeaderParam(name, value);
     request.setHeaderParam('Accept', accept);
-    request.setHeaderParam('User-Agent', 'seine-snapshot');
-    request.setSignal(AbortSignal.any([signal, AbortSignal.timeout(REQUEST_MS)]));
-    const dispatcher = auth.getDispatcher();
+    request.setHeaderParam('User-Agent', userAgent);
+    request.setSignal(ended);
+    const dispatcher = used.getDispatcher();
     if (dispatcher !== undefined) request.setDispatcher(dispatcher);
-    const response = await library.send(request).toPromise();
-    const text = await bodyText(response.body.stream(), path);
-    return { status: response.httpStatusCode, text, body: parsedBody(text), pauseMs: retryAfterMs(response.headers['retry-after'], Date.now()) };
+    return { used, response: await library.send(request).toPromise() };
+  };
+  /** Once for all who were refused with the same login; what still streams over its connections goes on. */
+  const loginAfter = async (used: typeof auth): Promise<void> => {
+    if (auth !== used) return;
+    relogin ??= login().then((next) => { auth = next; used.getDispatcher()?.close().catch(() => {}); }).finally(() => { relogin = undefined; });
+    await relogin;
   };
 
-  const get: Get = async (path, { accept = 'application/json', patience = 'long' } = {}) => {
+  interface Reply extends Answer { readonly used: typeof auth; readonly pauseMs: number | undefined; readonly text: string }
+  const once = async (path: string, accept: string): Promise<Reply> => {
+    const { used, response } = await send(path, accept, AbortSignal.any([signal, AbortSignal.timeout(REQUEST_MS)]));
+    const text = await bodyText(response.body.stream(), path);
+    return { used, status: response.httpStatusCode, text, body: parsedBody(text), pauseMs: retryAfterMs(response.headers['retry-after'], Date.now()) };
+  };
+
+  const get: Get = async (path, { accept = 'application/json', patience = 'long', anyBody = false } = {}) => {
     let relogged = false;
     for (let attempt = 1; ; attempt += 1) {
       let problem: string;
@@ -158,13 +215,11 @@ export const connect = async ({ kubeconfig, context, environment, signal }: Conn
         if (reply.status === 401) {
           if (relogged) throw unreachable(`${server}: the credentials of ${access.user.name} are not accepted (${messageOf(reply)})`);
           relogged = true;
-          const former = auth;
-          auth = await login();
-          await former.getDispatcher()?.close();
+          await loginAfter(reply.used);
           continue;
         }
         const last = attempt >= TRIES[patience];
-        const readable = reply.body !== undefined || (reply.status !== 200 && !BUSY.has(reply.status));
+        const readable = anyBody || reply.body !== undefined || (reply.status !== 200 && !BUSY.has(reply.status));
         if (readable && (!BUSY.has(reply.status) || last)) return { status: reply.status, body: reply.body };
         problem = readable ? messageOf(reply) : `${JSON.stringify(reply.text.slice(0, 60))}: HTTP ${reply.status}: expected JSON of a Kubernetes API server`;
         ({ pauseMs } = reply);
@@ -179,5 +234,38 @@ export const connect = async ({ kubeconfig, context, environment, signal }: Conn
       await wait(pauseMs ?? FIRST_PAUSE_MS * 2 ** (attempt - 1), undefined, { signal }).catch(() => { throw unreachable(`GET ${server}${path}: ${problem}, and no time is left to try again`); });
     }
   };
-  return { context: access.context, server, get, close };
+
+  /** Of one watch: whoever says nothing at all for so long, not even a bookmark, is gone. */
+  const silence = (): { readonly signal: AbortSignal; readonly heard: () => void; readonly over: () => void } => {
+    const controller = new AbortController();
+    const arm = (): NodeJS.Timeout => setTimeout(() => { controller.abort(new Error(`nothing was heard for ${SILENCE_MS / 1000} s`)); }, SILENCE_MS);
+    let timer = arm();
+    return { signal: controller.signal, heard: () => { clearTimeout(timer); timer = arm(); }, over: () => { clearTimeout(timer); } };
+  };
+
+  async function* watch(path: string, ended: AbortSignal): AsyncGenerator<unknown> {
+    const quiet = silence();
+    try {
+      let { used, response } = await send(path, 'application/json', AbortSignal.any([ended, quiet.signal]));
+      if (response.httpStatusCode === 401) {
+        await loginAfter(used);
+        ({ response } = await send(path, 'application/json', AbortSignal.any([ended, quiet.signal])));
+      }
+      if (response.httpStatusCode !== 200) {
+        const status = response.httpStatusCode;
+        throw new SeineError('SEINE_WATCH_REFUSED', `GET ${server}${path}: ${messageOf({ status, body: parsedBody(await bodyText(response.body.stream(), path)) })}`, { status });
+      }
+      for await (const line of linesOf(response.body.stream(), path, quiet.heard)) {
+        const event = parsedBody(line);
+        if (event === undefined) throw unreachable(`GET ${server}${path}: ${JSON.stringify(line.slice(0, 60))}: expected a line of JSON`);
+        yield event;
+      }
+    } catch (error) {
+      if (isSeineError(error) || ended.aborted) throw error;
+      throw unreachable(`GET ${server}${path}: ${causeOf(quiet.signal.aborted ? quiet.signal.reason : error)}`);
+    } finally {
+      quiet.over();
+    }
+  }
+  return { context: access.context, server, get, watch, close: async () => { await auth.getDispatcher()?.destroy(); } };
 };

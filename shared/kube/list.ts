@@ -1,7 +1,7 @@
 /** Lists of an API server, page by page, through a `Get` that somebody else connected. */
 import { isObject, member } from '@seine/objects';
 
-import { unreachable } from '../verb/verb.ts';
+import { unreachable } from './error.ts';
 
 export interface Answer { readonly status: number; /** JSON, or undefined where there was none */ readonly body: unknown }
 
@@ -9,7 +9,7 @@ export interface Answer { readonly status: number; /** JSON, or undefined where 
  * One GET. Retries what a busy server asks to retry.
  * @throws SEINE_PEER_UNREACHABLE when nobody answers, or not in time, or not with JSON
  */
-export type Get = (path: string, options?: { readonly accept?: string; readonly patience?: 'long' | 'short' }) => Promise<Answer>;
+export type Get = (path: string, options?: { readonly accept?: string; readonly patience?: 'long' | 'short'; /** Not JSON: only the status counts. */ readonly anyBody?: boolean }) => Promise<Answer>;
 
 const PAGE_ITEMS = 500;
 const MOST_PAGES = 10_000;

@@ -1,0 +1,4 @@
+export * from './connect.ts';
+export * from './keep.ts';
+export * from './kinds.ts';
+export * from './list.ts';
