@@ -21,14 +21,14 @@ await runRole({
   name: 'datapath-writer',
   config: DATAPATH_WRITER_FIELDS,
   start: async (role) => {
-    const { runDir, stateDir, node, cluster, mtu, repair, cniSocket } = role.config;
+    const { runDir, stateDir, node, cluster, mtu, repair, cniSocket, logLevel } = role.config;
     const container = new Container({ defaultScope: 'Singleton' });
     container.bind<Bus>(BUS).toConstantValue(await role.connectBus());
     let touched = (): void => {};
     container.bind<PersistentUnix>(LOADER).toResolvedValue(() => persistentUnix(join(runDir, SOCKET.loader), role.signal, () => { touched(); }, (loader) => { void loader.call('watch').catch(() => {}); }));
     container.bind<Store>(STORE).toResolvedValue(() => openStore(stateDir));
     container.bind<Writer>(WRITER).toResolvedValue((bus: Bus, loader: PersistentUnix, store: Store) =>
-      createWriter({ node, cluster, bus, loader, store, mtu, repair, identityPatienceMs: IDENTITY_PATIENCE_MS, log: role.log, metrics: role.metrics(WRITER_METRICS) }), [BUS, LOADER, STORE]);
+      createWriter({ node, cluster, bus, loader, store, mtu, repair, identityPatienceMs: IDENTITY_PATIENCE_MS, traceRows: logLevel === 'debug', log: role.log, metrics: role.metrics(WRITER_METRICS) }), [BUS, LOADER, STORE]);
     const writer = container.get<Writer>(WRITER);
     touched = writer.touched;
     await writer.adoptInterfaces();

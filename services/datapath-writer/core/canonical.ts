@@ -14,6 +14,9 @@ export interface LocalNames {
 
 const nameOf = <T extends Record<string, number>>(values: T, number: number): string => Object.entries(values).find(([, value]) => value === number)?.[0]?.toLowerCase() ?? String(number);
 
+/** A revision's name lists all its policies: the direction and a digest tell as much apart. */
+const revisionText = (name: string | undefined): string | undefined => (name === undefined ? undefined : /^(?:ingress|egress) (?:open|full)$/.test(name) ? name : `${name.slice(0, name.indexOf(' '))} ${digest(name)}`);
+
 /** Members that name something of this node by number, and what they mean. */
 const canonicalRow = (map: MapName, row: AnyRow, names: LocalNames): AnyRow => {
   const { tables } = names;
@@ -22,7 +25,7 @@ const canonicalRow = (map: MapName, row: AnyRow, names: LocalNames): AnyRow => {
     if (member === 'echo') continue;
     if (typeof value === 'string') { out[member] = value; continue; }
     switch (member) {
-      case 'revision': out[member] = tables.revision.textOf.get(value) ?? `revision ${value}`; break;
+      case 'revision': out[member] = revisionText(tables.revision.textOf.get(value)) ?? `revision ${value}`; break;
       case 'defaultRow':
       case 'row': {
         const text = tables.row.textOf.get(value & 0xffffff);

@@ -1,12 +1,17 @@
 export * from './address.pool.ts';
+export * from './address.rows.ts';
 export * from './attribute.ts';
 export * from './canonical.ts';
+export * from './cluster.ts';
 export * from './cni.ts';
 export * from './desired.ts';
 export * from './fold.ts';
+export * from './join/node-join.ts';
+export { peerEcho } from './join/peer-echo.ts';
+export type { KnownAddress } from './join/parties.ts';
+export { MAP_CAPACITY, type Capacity, type FullSubject } from './join/placement.ts';
 export * from './node.rows.ts';
 export * from './order.ts';
-export * from './parties.ts';
 export * from './party-at.ts';
 export * from './policy/index.ts';
 export * from './raw.ts';

@@ -18,12 +18,14 @@ export const valueText = keyText;
 /** The same members in the layout's order: texts of rows compare only then. */
 const inOrder = (layout: StructLayout, row: AnyRow): AnyRow => Object.fromEntries(layout.fields.map(({ name }) => [name, row[name]!]));
 
-/** Also of decoded dumps: their order is the layout's. */
+/** As decoded dumps have it. */
+export const entryOf = ({ map, key, value }: DesiredRow): MapEntry => ({ key: inOrder(MAPS[map].key, key), value: inOrder(MAPS[map].value, value) });
+
 export const rowsByMap = (rows: readonly DesiredRow[]): Rows => {
   const byMap = new Map<FoldedMapName, Map<string, MapEntry>>(FOLDED_MAPS.map((map) => [map, new Map()]));
-  for (const { map, key, value } of rows) {
-    const ordered = inOrder(MAPS[map].key, key);
-    byMap.get(map)!.set(keyText(ordered), { key: ordered, value: inOrder(MAPS[map].value, value) });
+  for (const row of rows) {
+    const entry = entryOf(row);
+    byMap.get(row.map)!.set(keyText(entry.key), entry);
   }
   return byMap;
 };
@@ -40,6 +42,23 @@ export interface Ordered {
   /** What the maps hold once every step is done. */
   readonly writes: number;
 }
+
+/** One key that differs: `former` is what the map holds, `now` what it should hold. */
+export interface Change { readonly key: string; readonly former: MapEntry | undefined; readonly now: MapEntry | undefined }
+export type Changes = ReadonlyMap<MapName, readonly Change[]>;
+
+/** Every key that differs between two states of all maps. */
+export const changesBetween = (realized: Rows, desired: Rows): Changes => new Map(UP.map((map) => {
+  const is = realized.get(map) ?? new Map<string, MapEntry>();
+  const want = desired.get(map) ?? new Map<string, MapEntry>();
+  const found: Change[] = [];
+  for (const [key, now] of want) {
+    const former = is.get(key);
+    if (former === undefined || valueText(former.value) !== valueText(now.value)) found.push({ key, former, now });
+  }
+  for (const [key, former] of is) if (!want.has(key)) found.push({ key, former, now: undefined });
+  return [map, found];
+}));
 
 const prefixOf = ({ prefixLength, address }: AnyRow): Prefix => ({ length: prefixLength as number, address: parseAddress(address as string)! });
 
@@ -68,51 +87,66 @@ const inheritPeers = (peers: Iterable<MapEntry>, child: number, parent: number, 
   return inherited;
 };
 
-/** @param echo of a peer key; the codec's */
-export const orderSteps = (realized: Rows, desired: Rows, echo: (key: AnyRow) => number): Ordered => {
+/** What a map held before its changes. */
+const before = (desired: RowsByKey | undefined, changes: readonly Change[]): RowsByKey => {
+  const rows = new Map(desired);
+  for (const { key, former } of changes) {
+    if (former === undefined) rows.delete(key);
+    else rows.set(key, former);
+  }
+  return rows;
+};
+
+/** Peers that stand only while classes change. Asks for whole maps: classes change seldom. */
+const bridgePeers = (changes: Changes, desired: Rows, echo: (key: AnyRow) => number): ReadonlyMap<string, MapEntry> => {
+  const bridge = new Map<string, MapEntry>();
+  const of = (map: MapName): readonly Change[] => changes.get(map) ?? [];
+  const came = of('sn_class_01').filter(({ former }) => former === undefined);
+  const went = of('sn_class_01').filter(({ now }) => now === undefined);
+  if (came.length === 0 && went.length === 0) return bridge;
+  const wantClass = desired.get('sn_class_01') ?? new Map<string, MapEntry>();
+  const isClass = before(wantClass, of('sn_class_01'));
+  const wantPeers = desired.get('sn_peer_01') ?? new Map<string, MapEntry>();
+  const isPeers = before(wantPeers, of('sn_peer_01'));
+  const add = (entries: readonly MapEntry[]): void => {
+    for (const entry of entries) {
+      const key = keyText(entry.key);
+      if (!isPeers.has(key) && !wantPeers.has(key)) bridge.set(key, entry);
+    }
+  };
+  for (const { now } of came) add(inheritPeers(isPeers.values(), now!.value['value'] as number, parentClass(prefixOf(now!.key), isClass.values()), echo));
+  for (const { former } of went) add(inheritPeers(wantPeers.values(), former!.value['value'] as number, parentClass(prefixOf(former!.key), wantClass.values()), echo));
+  return bridge;
+};
+
+/**
+ * @param desired what the maps hold once the changes are made
+ * @param echo of a peer key; the codec's
+ */
+export const orderChanges = (changes: Changes, desired: Rows, echo: (key: AnyRow) => number): Ordered => {
   const upserts = new Map<MapName, MapEntry[]>();
   const deletes = new Map<MapName, AnyRow[]>();
   let bump = false;
   for (const map of UP) {
-    const is = realized.get(map) ?? new Map<string, MapEntry>();
-    const want = desired.get(map) ?? new Map<string, MapEntry>();
     const up: MapEntry[] = [];
-    for (const [key, entry] of want) {
-      const former = is.get(key);
-      if (former !== undefined && valueText(former.value) === valueText(entry.value)) continue;
+    const gone: AnyRow[] = [];
+    for (const { former, now } of changes.get(map) ?? []) {
       if (former !== undefined && JUDGING.has(map)) bump = true;
-      up.push(entry);
+      if (now === undefined) gone.push(former!.key);
+      else up.push(now);
     }
-    const gone = [...is].filter(([key]) => !want.has(key)).map(([, { key }]) => key);
-    if (gone.length > 0 && JUDGING.has(map)) bump = true;
     if (map === 'sn_class_01' && up.length > 0) bump = true;
     /* Without a row the node itself was not judged at all. */
     if (map === 'sn_subject_01' && up.some(({ key }) => key['identity'] === RESERVED_IDENTITY.host)) bump = true;
     upserts.set(map, up);
     deletes.set(map, gone);
   }
-
-  /* Peers that stand only while classes change. */
-  const isClass = realized.get('sn_class_01') ?? new Map<string, MapEntry>();
-  const wantClass = desired.get('sn_class_01') ?? new Map<string, MapEntry>();
-  const bridge = new Map<string, MapEntry>();
-  const add = (entries: readonly MapEntry[]): void => {
-    for (const entry of entries) {
-      const key = keyText(entry.key);
-      if (!(realized.get('sn_peer_01')?.has(key) ?? false) && !(desired.get('sn_peer_01')?.has(key) ?? false)) bridge.set(key, entry);
-    }
-  };
-  for (const [key, { key: prefix, value }] of wantClass) {
-    if (!isClass.has(key)) add(inheritPeers(realized.get('sn_peer_01')?.values() ?? [], value['value'] as number, parentClass(prefixOf(prefix), isClass.values()), echo));
-  }
-  for (const [key, { key: prefix, value }] of isClass) {
-    if (!wantClass.has(key)) add(inheritPeers(desired.get('sn_peer_01')?.values() ?? [], value['value'] as number, parentClass(prefixOf(prefix), wantClass.values()), echo));
-  }
+  const bridge = bridgePeers(changes, desired, echo);
 
   const steps: Step[] = [];
   const upsert = (map: MapName, rows: readonly MapEntry[]): void => { if (rows.length > 0) steps.push({ step: 'upsert', map, rows }); };
   const remove = (map: MapName, keys: readonly AnyRow[]): void => { if (keys.length > 0) steps.push({ step: 'delete', map, keys }); };
-  for (const map of UP) upsert(map, map === 'sn_peer_01' ? [...upserts.get(map)!, ...bridge.values()] : upserts.get(map)!);
+  for (const map of UP) upsert(map, map === 'sn_peer_01' && bridge.size > 0 ? [...upserts.get(map)!, ...bridge.values()] : upserts.get(map)!);
   const down = [...UP].reverse();
   for (const map of down) if (!REFERRED.has(map)) remove(map, deletes.get(map)!);
   if (bump) steps.push({ step: 'bump' });
@@ -122,6 +156,9 @@ export const orderSteps = (realized: Rows, desired: Rows, echo: (key: AnyRow) =>
   const writes = steps.reduce((sum, step) => sum + (step.step === 'upsert' ? step.rows.length : step.step === 'delete' ? step.keys.length : 0), 0);
   return { steps, writes };
 };
+
+/** From one whole state to another: where only a dump says what the maps hold. */
+export const orderSteps = (realized: Rows, desired: Rows, echo: (key: AnyRow) => number): Ordered => orderChanges(changesBetween(realized, desired), desired, echo);
 
 /** One line a change, as people read it. */
 export const stepText = (step: Step): readonly string[] => {

@@ -2,7 +2,7 @@
 import { familyOf, parsePrefix, PROTOCOL, RESERVED_IDENTITY, type Labels, type LabelSet, type ReservedIdentityName } from '@seine/model';
 
 import type { NodeState } from './fold.ts';
-import { apiServerAddresses, clusterFamilies, insidePodRange, worldIdentity } from './parties.ts';
+import { apiServerAddresses, clusterFamilies, insidePodRange, worldIdentity } from './cluster.ts';
 import { bindingKey, bindingsOf, identityView, type Bindings, type Party } from './policy/index.ts';
 
 /** What the log says of one address. */

@@ -1,7 +1,7 @@
 /** A Service's frontends and backends → rows. Each Service's rows depend on that Service, its slices and the node alone. Pure. */
 import type { CompiledBackends, CompiledService } from '@seine/events';
 import { echoOf, FrontendFlag, MAPS, Scope } from '@seine/layout';
-import { compareCodeUnits, digest, familyOf, formatAddress, parsePrefix, PROTOCOL } from '@seine/model';
+import { digest, familyOf, formatAddress, parsePrefix, PROTOCOL } from '@seine/model';
 
 import type { DesiredRow } from './desired.ts';
 import type { NodeState } from './fold.ts';
@@ -97,14 +97,3 @@ export const serviceRows = (service: CompiledService, slices: readonly CompiledB
 };
 
 export const hereOf = (state: Readonly<NodeState>, node: string): Here => ({ node, zone: state.nodes.get(node)?.labels[ZONE_LABEL] });
-
-/** Every Service's rows, in the order of their names. */
-export const servicesRows = (state: Readonly<NodeState>, here: Here): readonly DesiredRow[] => {
-  const slices = new Map<string, CompiledBackends[]>();
-  for (const [, slice] of [...state.slices].sort(([a], [b]) => compareCodeUnits(a, b))) {
-    const others = slices.get(slice.service);
-    if (others === undefined) slices.set(slice.service, [slice]);
-    else others.push(slice);
-  }
-  return [...state.services].sort(([a], [b]) => compareCodeUnits(a, b)).flatMap(([name, service]) => serviceRows(service, slices.get(name) ?? [], here));
-};

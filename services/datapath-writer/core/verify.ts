@@ -25,7 +25,7 @@ export const originOf = (state: Readonly<NodeState>, { map, key, value }: Canoni
     }
     case 'sn_row_01': return policyOf(memberOf(value, 'rule'));
     case 'sn_subject_01': return of('identity', memberOf(key, 'identity'));
-    case 'sn_peer_01': return of('identity', memberOf(key, 'identity')) ?? of('identity', memberOf(key, 'revision')?.split('/')[0]);
+    case 'sn_peer_01': return of('identity', memberOf(key, 'identity'));
     case 'sn_frontend_02': {
       const service = [...state.services].find(([, { frontends }]) => frontends.some((frontend) => frontend.address === address && String(frontend.port) === memberOf(key, 'port')));
       return service === undefined ? undefined : of('service', service[0]);

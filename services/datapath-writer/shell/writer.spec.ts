@@ -91,7 +91,7 @@ afterEach(() => { stop.abort(); rmSync(directory, { recursive: true }); });
 
 const start = async (identityPatienceMs = 5_000) => {
   const writer = createWriter({
-    node: 'n1', cluster: 'c', bus: bus.port, loader: loader.port, store: openStore(directory), log: LOG, metrics: createRegistry('test').define(WRITER_METRICS), mtu: 1500, repair: true, identityPatienceMs,
+    node: 'n1', cluster: 'c', bus: bus.port, loader: loader.port, store: openStore(directory), log: LOG, metrics: createRegistry('test').define(WRITER_METRICS), mtu: 1500, repair: true, identityPatienceMs, traceRows: false,
   });
   await writer.adoptInterfaces();
   const ended = writer.followLog(stop.signal);

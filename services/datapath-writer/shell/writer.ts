@@ -8,18 +8,18 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
 import { appliedSubject, type Bus } from '@seine/bus';
-import { echoOfBytes, encode, FOLDED_MAPS, MAPS } from '@seine/layout';
-import { dropReasonName, isNodeIdentity, isSeineError, NODE_IDENTITY_BASE, SeineError } from '@seine/model';
+import { isSeineError, SeineError } from '@seine/model';
 import {
-  NO_INTERFACE, type AnyRow, type Applied, type Attachment, type CanonicalEntry, type CniRequest, type DumpReport, type FlowQuestion, type Handler, type Hello, type LocalEndpoint, type MapEntry, type NodeRoute, type NodeStatus, type NodeVerify,
+  NO_INTERFACE, type Applied, type Attachment, type CanonicalEntry, type CniRequest, type DumpReport, type FlowQuestion, type Handler, type Hello, type LocalEndpoint, type NodeStatus, type NodeVerify,
   type PersistentUnix, type Plumbed, type PlumbOrder,
 } from '@seine/node';
 import { withSpan, type Logger, type MetricDefinitions, type Metrics } from '@seine/role';
 
 import {
-  attributor, canonicalEntries, CNI_ERROR, cniError, cniResult, differences, emptyNodeState, evolveNode, HOST_MAC, hostInterfaceName, keepOnly, nextAddress, nodeRoutes, nodeRows, orderSteps, originOf,
-  parseCni, podMac, rawEntries, rowsByMap, stepText, type CniCall, type DesiredRow, type LocalNames, type NodeRows, type Rows,
+  attributor, canonicalEntries, CNI_ERROR, cniError, cniResult, differences, emptyNodeState, evolveNode, HOST_MAC, hostInterfaceName, nextAddress, originOf,
+  parseCni, podMac, rawEntries, stepText, type CniCall, type LocalNames,
 } from '../core/index.ts';
+import { createRealizer } from './realizer.ts';
 import type { Store } from './store.ts';
 
 export const WRITER_METRICS = {
@@ -39,8 +39,6 @@ const REPORT_EVERY_MS = 1_000;
 const DRIFT_EVERY_MS = 2_000;
 const LANES = ['fact', 'identity', 'ipam', 'policy', 'service'] as const;
 
-const peerEcho = (key: AnyRow): number => echoOfBytes(encode(MAPS.sn_peer_01.key, key as never)); // a peer key by construction
-
 const digestOf = (entries: readonly CanonicalEntry[]): string => {
   const hash = createHash('sha256');
   for (const { map, key, value } of entries) hash.update(`${map} ${key} ${value}\n`);
@@ -58,6 +56,8 @@ export interface WriterPorts {
   readonly mtu: number;
   readonly repair: boolean;
   readonly identityPatienceMs: number;
+  /** Each row that is written becomes a line of level debug. */
+  readonly traceRows: boolean;
 }
 
 export const createWriter = (ports: WriterPorts) => {
@@ -73,11 +73,7 @@ export const createWriter = (ports: WriterPorts) => {
   let inSync = false;
   let trusted = true;
   let appliedSeq = 0;
-  /** What the maps hold; undefined: ask the kernel. */
-  let realized: Rows | undefined;
-  let rows: NodeRows | undefined;
-  let desired: Rows = new Map();
-  let routes = '';
+  const realizer = createRealizer({ node, loader, store, log }, state, tables);
   let repairs = 0;
   /** How often the kernel was written, and whether it is being written: what is read meanwhile is neither old nor new. */
   let changes = 0;
@@ -103,59 +99,17 @@ export const createWriter = (ports: WriterPorts) => {
     return { tables, interfaceName: (ifindex) => byIndex.get(ifindex) };
   };
 
-  const dumpKernel = async (): Promise<Rows> => {
-    const all: DesiredRow[] = [];
-    for (const map of FOLDED_MAPS) {
-      for (const { key, value } of await loader.call<readonly MapEntry[]>('dump', { map })) all.push({ map, key, value } as unknown as DesiredRow); // decoded by that map's layout
-    }
-    return rowsByMap(all);
-  };
-
-  const forgetUnused = (): void => {
-    const used = { revision: new Set<string>(), row: new Set<string>(), rule: new Set<string>(), cidrClass: new Set<string>(), nodes: new Set<string>() };
-    const note = (space: keyof typeof used, number: number): void => { const text = tables[space].textOf.get(number); if (text !== undefined) used[space].add(text); };
-    for (const row of rows?.rows ?? []) {
-      if (row.map === 'sn_subject_01') note('revision', row.value.revision);
-      if (row.map === 'sn_row_01') { note('row', row.key.row & 0xffffff); note('rule', row.value.rule); }
-      if (row.map === 'sn_class_01') note('cidrClass', row.value.value);
-      if (row.map === 'sn_ipcache_01' && isNodeIdentity(row.value.identity)) note('nodes', row.value.identity - NODE_IDENTITY_BASE);
-    }
-    for (const space of Object.keys(used) as (keyof typeof used)[]) keepOnly(tables[space], used[space]); // Object.keys widens
-  };
-
-  const applyRoutes = async (): Promise<void> => {
-    const wanted: readonly NodeRoute[] = nodeRoutes(node, state);
-    const text = JSON.stringify(wanted);
-    if (text === routes) return;
-    const { failed } = await loader.call<{ readonly failed: readonly string[] }>('routes', { routes: wanted });
-    for (const reason of failed) log.warn('a node is not reachable, no tunnel', { reason, code: 160, name: dropReasonName(160) });
-    routes = text;
-  };
-
   /** One pass: fold → rows → steps → kernel. */
   const bringAbout = async (): Promise<void> => {
     const startMs = performance.now();
     const seq = complete;
-    rows = nodeRows(node, state, endpoints(), tables);
-    for (const { subject, peers, capacity } of rows.full) {
-      log.error('a policy does not fit: its subject is closed', { identity: subject.subject.identity, direction: subject.direction, peers, capacity, policies: state.policies.size });
-    }
-    desired = rowsByMap(rows.rows);
-    store.writeTables(tables);
-    realized ??= await dumpKernel();
-    const { steps, writes } = orderSteps(realized, desired, peerEcho);
-    if (steps.length > 0 || seq !== appliedSeq) {
-      try {
-        await withSpan('apply', { traceparent, attributes: { node, seq, writes } }, async (parent) => {
-          await loader.call<Applied>('apply', { seq, steps, traceparent: parent });
-        });
-      } catch (error) {
-        realized = undefined;
-        throw error;
-      }
-      realized = desired;
+    await realizer.bringAbout(local.values(), async ({ steps, writes }) => {
+      if (steps.length === 0 && seq === appliedSeq) return;
+      await withSpan('apply', { traceparent, attributes: { node, seq, writes } }, async (parent) => {
+        await loader.call<Applied>('apply', { seq, steps, traceparent: parent });
+      });
       if (writes > 0) {
-        for (const step of steps) for (const line of stepText(step)) log.debug(line);
+        if (ports.traceRows) for (const step of steps) for (const line of stepText(step)) log.debug(line);
         log.info('applied', { seq, rows: writes, ms: Math.round(performance.now() - startMs), ...(traceparent === undefined ? {} : { traceparent }) });
         metrics.writes.add(writes);
         metrics.changed.add();
@@ -163,10 +117,8 @@ export const createWriter = (ports: WriterPorts) => {
       }
       traceparent = undefined;
       appliedSeq = seq;
-      forgetUnused();
       bus.publish(appliedSubject(ports.cluster, node), { node, seq, rows: writes, timeMs: Date.now() });
-    }
-    await applyRoutes();
+    });
     metrics.endpoints.set(local.size);
     wake();
   };
@@ -360,15 +312,15 @@ export const createWriter = (ports: WriterPorts) => {
   const lostAttachments = (): Promise<readonly Attachment[]> => loader.call<readonly Attachment[]>('attachments', hostInterfaces());
 
   const compare = async (): Promise<NodeVerify> => {
-    const have = canonicalEntries(await dumpKernel(), names());
-    const want = canonicalEntries(desired, names());
+    const have = canonicalEntries(await realizer.dumpKernel(), names());
+    const want = canonicalEntries(realizer.rows() ?? new Map(), names());
     const programs = await lostAttachments();
     return { node, seq: appliedSeq, rows: have.length, digestLog: digestOf(want), digestKernel: digestOf(have), differences: differences(want, have, state), programs };
   };
 
   /** Looks beside the line of changes, so that no pod waits for it; what changed meanwhile is looked at the next time. */
   const findDrift = async (): Promise<NodeVerify | undefined> => {
-    if (!inSync || rows === undefined || changing) return undefined;
+    if (!inSync || realizer.rows() === undefined || changing) return undefined;
     const before = changes;
     const found = await compare();
     return changes === before && found.differences.length + found.programs.length > 0 ? found : undefined;
@@ -400,7 +352,7 @@ export const createWriter = (ports: WriterPorts) => {
     if (programs.some(({ have }) => have === NO_INTERFACE)) await rewire();
     await inTurn(async () => {
       if (programs.length > 0) await loader.call('reattach', hostInterfaces());
-      if (rowsFound.length > 0) realized = undefined;
+      if (rowsFound.length > 0) realizer.doubt();
       await reconcile();
     });
     repairs += 1;
@@ -419,10 +371,10 @@ export const createWriter = (ports: WriterPorts) => {
         return status();
       }
       case 'endpoints': return endpoints();
-      case 'maps': return (await loader.call<Hello>('hello')).maps.map((map) => ({ ...map, rows: realized?.get(map.name)?.size ?? 0 }));
+      case 'maps': return (await loader.call<Hello>('hello')).maps.map((map) => ({ ...map, rows: realizer.rows()?.get(map.name)?.size ?? 0 }));
       case 'dump':
         await waitFor(() => logShowsTable() && appliedSeq === complete, SETTLE_PATIENCE_MS, settleLate).catch(() => {}); // else as it is
-        return inTurn(async (): Promise<DumpReport> => ({ node, seq: appliedSeq, entries: ((body as { readonly raw?: boolean } | null)?.raw === true ? rawEntries : canonicalEntries)(await dumpKernel(), names()) }));
+        return inTurn(async (): Promise<DumpReport> => ({ node, seq: appliedSeq, entries: ((body as { readonly raw?: boolean } | null)?.raw === true ? rawEntries : canonicalEntries)(await realizer.dumpKernel(), names()) }));
       case 'verify': return inTurn(compare);
       case 'names': return {
         seq: appliedSeq, rules: [...tables.rule.textOf], identities: [...state.identities], addresses: [...state.addresses].map(([address, { pod }]) => [address, pod]),
@@ -440,7 +392,7 @@ export const createWriter = (ports: WriterPorts) => {
       for (const item of batch) {
         switch (item.type) {
           case 'commit':
-            for (const event of item.commit.events) evolveNode(state, event, item.commit.seq);
+            for (const event of item.commit.events) { evolveNode(state, event, item.commit.seq); realizer.note(event); }
             attribute = undefined;
             traceparent = item.commit.events.at(-1)?.traceparent ?? traceparent;
             changed = true;
@@ -498,6 +450,6 @@ export const createWriter = (ports: WriterPorts) => {
   return { handle, followLog, beat, adoptInterfaces,
     /** Somebody touched an interface of this node: what is attached is looked at now. */
     touched: (): void => { touched = true; wakeBeat(); },
-    waitInSync: (): Promise<void> => waitFor(() => inSync && rows !== undefined, 60_000, () => new SeineError('SEINE_LOG_UNREADABLE', 'the log was not read within 60 s')),
+    waitInSync: (): Promise<void> => waitFor(() => inSync && realizer.rows() !== undefined, 60_000, () => new SeineError('SEINE_LOG_UNREADABLE', 'the log was not read within 60 s')),
   };
 };

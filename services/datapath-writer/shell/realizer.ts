@@ -1,0 +1,89 @@
+/** Brings the node's maps to what its state says: only what changed, in order; all of it compared where nobody knows what the maps hold. */
+import { FOLDED_MAPS } from '@seine/layout';
+import type { SeineEvent } from '@seine/events';
+import type { LocalEndpoint, MapEntry, NodeRoute, PersistentUnix } from '@seine/node';
+import { dropReasonName } from '@seine/model';
+import type { Logger } from '@seine/role';
+
+import { createNodeJoin, nodeRoutes, orderChanges, orderSteps, peerEcho, rowsByMap, type DesiredRow, type FullSubject, type NodeJoin, type NodeState, type Ordered, type Rows, type Tables } from '../core/index.ts';
+import type { Store } from './store.ts';
+
+export interface RealizerPorts {
+  readonly node: string;
+  readonly loader: PersistentUnix;
+  readonly store: Store;
+  readonly log: Logger;
+}
+
+/** @param state folded by the caller, who notes each event that it folds */
+export const createRealizer = ({ node, loader, store, log }: RealizerPorts, state: Readonly<NodeState>, tables: Tables) => {
+  let join: NodeJoin | undefined;
+  /** The maps hold what the join had when it was last settled. */
+  let known = false;
+  let routesDue = true;
+  let fullText = '';
+
+  const dumpKernel = async (): Promise<Rows> => {
+    const all: DesiredRow[] = [];
+    for (const map of FOLDED_MAPS) {
+      for (const { key, value } of await loader.call<readonly MapEntry[]>('dump', { map })) all.push({ map, key, value } as unknown as DesiredRow); // decoded by that map's layout
+    }
+    return rowsByMap(all);
+  };
+
+  /** Said when it begins and when it changes. */
+  const tellFull = (full: readonly FullSubject[]): void => {
+    const text = JSON.stringify(full);
+    if (text === fullText) return;
+    fullText = text;
+    for (const { identity, direction, peers, entries, capacity } of full) {
+      log.error('a policy does not fit: its subject is closed', { identity, direction, peers, entries, capacity, policies: state.policies.size });
+    }
+  };
+
+  const desire = (local: Iterable<LocalEndpoint>): NodeJoin => {
+    if (join === undefined) { join = createNodeJoin(node, state, tables); known = false; }
+    try {
+      routesDue = join.update(local).routes || routesDue;
+    } catch (error) {
+      join = undefined; // half way is nowhere: made from scratch the next time
+      throw error;
+    }
+    return join;
+  };
+
+  const applyRoutes = async (): Promise<void> => {
+    if (!routesDue) return;
+    const routes: readonly NodeRoute[] = nodeRoutes(node, state);
+    routesDue = false;
+    try {
+      const { failed } = await loader.call<{ readonly failed: readonly string[] }>('routes', { routes });
+      for (const reason of failed) log.warn('a node is not reachable, no tunnel', { reason, code: 160, name: dropReasonName(160) });
+    } catch (error) {
+      routesDue = true;
+      throw error;
+    }
+  };
+
+  return {
+    dumpKernel,
+    note: (event: SeineEvent): void => { join?.note(event); },
+    /** What the maps should hold as of the last pass; undefined before the first. */
+    rows: (): Rows | undefined => join?.rows,
+    /** Somebody else wrote the maps: the next pass asks what they hold. */
+    doubt: (): void => { known = false; },
+    /** One pass. @param apply hands steps to the loader, where there is something to tell */
+    bringAbout: async (local: Iterable<LocalEndpoint>, apply: (ordered: Ordered) => Promise<void>): Promise<void> => {
+      const desired = desire(local);
+      tellFull(desired.full());
+      store.writeTables(tables);
+      const ordered = known ? orderChanges(desired.changes(), desired.rows, peerEcho) : orderSteps(await dumpKernel(), desired.rows, peerEcho);
+      known = false;
+      await apply(ordered);
+      known = true;
+      desired.settle();
+      await applyRoutes();
+    },
+  };
+};
+export type Realizer = ReturnType<typeof createRealizer>;
