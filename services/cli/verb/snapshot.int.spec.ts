@@ -232,6 +232,29 @@ describe('bad input', () => {
   });
 });
 
+describe('docs/try-on-your-cluster.md', () => {
+  const page = readFileSync(new URL('../../../docs/try-on-your-cluster.md', import.meta.url), 'utf8');
+  const commands = [...page.matchAll(/^ {4}seine (.+)$/gm)].map((match) => match[1]!.trim().split(' ')); // one group
+  const transcript = page.split('\n').filter((line) => /^ {4}(?!seine )/.test(line) || line === '').join('\n').replace(/^[^]*?(?= {4}DENIED)/, '').replaceAll(/^ {4}/gm, '').trimEnd();
+
+  test('says what happens', async () => {
+    const api = await served();
+    const config = kubeconfig(api.url);
+    writeFileSync(config, readFileSync(config, 'utf8').replaceAll('"recorded"', '"prod"'));
+    const former = process.env['KUBECONFIG'];
+    process.env['KUBECONFIG'] = config;
+    try {
+      const runs: Run[] = [];
+      for (const command of commands) runs.push(await seine(...command.map((word) => (word === 'prod.yaml' ? at(word) : word))));
+      expect(runs.map(({ code }) => code)).toEqual([0, 0]);
+      expect(runs[1]!.stdout.replaceAll(at('prod.yaml'), 'prod.yaml').trimEnd()).toBe(transcript);
+    } finally {
+      if (former === undefined) delete process.env['KUBECONFIG'];
+      else process.env['KUBECONFIG'] = former;
+    }
+  });
+});
+
 describe('answers from a recorded cluster of 512 pods', () => {
   let snapshots: string;
   const fileOf = (name: string): string => join(snapshots, `${name}.yaml`);
