@@ -36,7 +36,13 @@ export const openHistory = async (source: { readonly log?: string | undefined; r
   return { logId: bus.logId, read: bus.read, stored: bus.stored, lastSeq: bus.lastSeq, close: bus.close };
 };
 
-export interface Past { readonly state: NodeState; readonly seq: number; readonly storedMs: number; readonly head: number; readonly refused: readonly string[] }
+export interface Past {
+  readonly state: NodeState; readonly seq: number; readonly storedMs: number; readonly head: number;
+  /** Objects that were not admitted: `<kind>/<namespace>/<name>` → messages. */
+  readonly refusedObjects: ReadonlyMap<string, readonly string[]>;
+  /** How far each node was when it last told the log: at most once a minute. */
+  readonly positions: ReadonlyMap<string, number>;
+}
 
 /**
  * The fold up to a moment: a sequence, or the greatest sequence whose running maximum of broker time is not after it.
@@ -45,7 +51,8 @@ export interface Past { readonly state: NodeState; readonly seq: number; readonl
 export const foldUntil = async (history: LogReader, until: Moment | undefined): Promise<Past> => {
   const head = await history.lastSeq();
   const state = emptyNodeState();
-  const refused = new Map<string, string>();
+  const refusedObjects = new Map<string, readonly string[]>();
+  const positions = new Map<string, number>();
   let [seq, storedMs, firstMs] = [0, 0, Number.POSITIVE_INFINITY];
   let running = 0;
   for await (const commit of history.read({ lanes: LANES, ...(until?.type === 'sequence' ? { until: until.seq } : {}) })) {
@@ -54,12 +61,13 @@ export const foldUntil = async (history: LogReader, until: Moment | undefined): 
     if (until?.type === 'time' && running > until.ms) break;
     for (const event of commit.events) {
       evolveNode(state, event, commit.seq);
-      if (event.type === 'object.refused.v1') refused.set(event.key, event.data.refusals.map(({ message }) => message).join('; '));
-      if (event.type === 'refusal.vanished.v1') refused.delete(event.key);
+      if (event.type === 'object.refused.v1') refusedObjects.set(event.key, event.data.refusals.map(({ message }) => message));
+      if (event.type === 'refusal.vanished.v1') refusedObjects.delete(event.key);
+      if (event.type === 'nodeposition.observed.v1') positions.set(event.key, event.data.complete);
     }
     [seq, storedMs] = [commit.seq, commit.storedMs];
   }
   if (seq === 0 && until !== undefined) throw badInput(`the log begins at ${new Date(firstMs).toISOString()}, after the moment that was asked for`);
   if (until?.type === 'sequence' && until.seq > head) throw badInput(`#${until.seq}: the log ends at #${head}`);
-  return { state, seq: until?.type === 'sequence' ? until.seq : Math.max(seq, until === undefined ? head : 0), storedMs, head, refused: [...refused].map(([key, message]) => `${key}: ${message}`) };
+  return { state, seq: until?.type === 'sequence' ? until.seq : Math.max(seq, until === undefined ? head : 0), storedMs, head, refusedObjects, positions };
 };

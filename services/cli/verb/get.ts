@@ -1,11 +1,12 @@
 /** `seine get`: objects as Seine sees them. */
-import type { LoadedMap, LocalEndpoint } from '@seine/node';
+import type { LoadedMap, LocalEndpoint, NodeStatus } from '@seine/node';
 import type { NodeState } from '@seine/datapath-writer';
 import { placesOf } from '@seine/lab/places';
 
-import { foldUntil, openHistory } from '../history.ts';
+import { foldUntil, openHistory, type Past } from '../history.ts';
 import { parseMoment } from '../moment.ts';
 import { askWriter, labNodesOf } from '../node-sockets.ts';
+import { policyStatuses, type PolicyNews, type PolicyOnNode, type PolicyStatus } from '../policy-status.ts';
 import { structured } from '../print/structured.ts';
 import { table } from '../print/table.ts';
 import { badInput, EXIT, readArgs, readOutput, type Verb } from './verb.ts';
@@ -15,20 +16,29 @@ const OPTIONS = {
 } as const;
 
 type Item = Readonly<Record<string, unknown>>;
-interface Source { readonly lab: string; readonly node: string | undefined; readonly past: () => Promise<NodeState> }
+interface Source { /** undefined: a file, which has no kernel */ readonly lab: string | undefined; readonly node: string | undefined; readonly past: () => Promise<NodeState>; readonly policyNews: () => Promise<PolicyNews & { readonly state: NodeState }> }
 interface Kind { readonly columns: readonly string[]; readonly wide: readonly string[]; readonly items: (source: Source) => Promise<readonly Item[]> }
+
+/** `n1 #142` enforces it, `n2 at #140 of #142` does not yet, `n3 ?` has not told. */
+const onNodeText = ({ node, applied, enforced }: PolicyOnNode, seq: number | null): string => (enforced === true ? `${node} #${seq}` : applied === null ? `${node} ?` : `${node} at #${applied} of #${seq}`);
+
+/** What a table shows of a policy, beside its members. */
+const policyCells = ({ nodes, seq, file, line, refusals, withheld, standing }: PolicyStatus): Item => ({
+  enforcedOn: nodes.map((each) => onNodeText(each, seq)).join(', ') || null, source: file === null ? null : `${file}:${line}`,
+  message: refusals.length > 0 ? `${refusals.join('; ')} (in force: ${standing})` : withheld.join('; ') || null,
+});
 
 const KINDS: Readonly<Record<string, Kind>> = {
   endpoints: {
     columns: ['pod', 'node', 'address', 'identity', 'hostInterface'], wide: ['workload', 'nodeNetns', 'podNetns'],
     items: async ({ lab, node, past }) => {
       const state = await past();
-      const places = placesOf(lab);
-      const netns = new Map((await Promise.all((await labNodesOf(lab, node)).map(({ name }) => askWriter<readonly LocalEndpoint[]>(lab, name, 'endpoints').catch(() => [])))).flat().map((endpoint) => [endpoint.pod, endpoint.netns]));
+      const here = lab === undefined ? [] : (await Promise.all((await labNodesOf(lab, node)).map(({ name }) => askWriter<readonly LocalEndpoint[]>(lab, name, 'endpoints').catch(() => [])))).flat();
+      const netns = new Map(here.map((endpoint) => [endpoint.pod, endpoint.netns]));
       return [...state.endpoints].filter(([, data]) => node === undefined || data.node === node).map(([pod, data]) => {
         const workload = state.pods.get(pod)?.workload;
         return {
-          pod, workload: workload === undefined ? null : `${workload.kind}/${workload.name}`, node: data.node, nodeNetns: places.nodeNetns(data.node), podNetns: netns.get(pod)?.replace(/^\/run\/netns\//, '') ?? null,
+          pod, workload: workload === undefined ? null : `${workload.kind}/${workload.name}`, node: data.node, nodeNetns: lab === undefined ? null : placesOf(lab).nodeNetns(data.node), podNetns: netns.get(pod)?.replace(/^\/run\/netns\//, '') ?? null,
           hostInterface: data.hostInterface, address: data.addresses[0] ?? null, identity: state.podIdentities.get(pod)?.identity ?? null,
         };
       });
@@ -42,18 +52,10 @@ const KINDS: Readonly<Record<string, Kind>> = {
     },
   },
   policies: {
-    columns: ['namespace', 'name', 'kind', 'isolates', 'rules', 'seq', 'state'], wide: ['source', 'message'],
-    items: async ({ past }) => {
-      const state = await past();
-      const known = [...state.policies].map(([key, policy]) => ({
-        ...policy.object, isolates: (['ingress', 'egress'] as const).filter((direction) => policy.isolates[direction]).join(',') || '-', rules: policy.rules.length, seq: state.origins.get(`policy ${key}`)?.seq ?? null,
-        state: state.refusedPolicies.has(key) ? 'refused' : 'compiled', source: policy.source === undefined ? null : `${policy.source.file}:${policy.source.line}`, message: state.refusedPolicies.get(key)?.join('; ') ?? null,
-      }));
-      const refused = [...state.refusedPolicies].filter(([key]) => !state.policies.has(key)).map(([key, messages]) => {
-        const [kind, namespace, name] = key.split('/') as [string, string, string]; // a policy key
-        return { kind, namespace, name, isolates: '-', rules: 0, seq: state.origins.get(`policy ${key}`)?.seq ?? null, state: 'refused', source: null, message: messages.join('; ') };
-      });
-      return [...known, ...refused];
+    columns: ['namespace', 'name', 'kind', 'isolates', 'rules', 'selects', 'seq', 'state'], wide: ['enforcedOn', 'source', 'message'],
+    items: async ({ policyNews }) => {
+      const { state, ...news } = await policyNews();
+      return policyStatuses(state, news).map((policy) => ({ ...policy, ...policyCells(policy) }));
     },
   },
   frontends: {
@@ -79,7 +81,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   },
   maps: {
     columns: ['node', 'name', 'id', 'fold', 'rows', 'max'], wide: [],
-    items: async ({ lab, node }) => (await Promise.all((await labNodesOf(lab, node)).map(async ({ name }) =>
+    items: async ({ lab = 'lab', node }) => (await Promise.all((await labNodesOf(lab, node)).map(async ({ name }) =>
       (await askWriter<readonly (LoadedMap & { readonly rows: number })[]>(lab, name, 'maps')).map((map) => ({ node: name, name: map.name, id: map.id, fold: map.fold, rows: map.rows, max: map.maxEntries, subject: null }))))).flat(),
   },
 };
@@ -98,7 +100,17 @@ export const get: Verb = {
   usage: `
 seine get KIND [NAME] [-n NAMESPACE] [--node NODE] [--at MOMENT] [--name LAB | --log FILE] [-o table|wide|json|jsonl|yaml]
 
-KIND: ${Object.keys(KINDS).join(', ')} (or ${Object.keys(ALIASES).join(', ')}). Exit: 0 found, 1 not found, 2 bad input, 3 no lab.`,
+KIND: ${Object.keys(KINDS).join(', ')} (or ${Object.keys(ALIASES).join(', ')}).
+A policy is accepted or refused (why, and what stands meanwhile), enforceable wholly or in part (what is withheld, and why), and enforced on
+the nodes where it selects somebody, each from a sequence on: -o wide. With --log or --at what nodes told the log, once a minute at most.
+
+  seine get policies -A -o wide
+  seine get policies carts-db-access -n shop -o json
+  seine get endpoints -n shop
+  seine get identities --at '#142'
+  seine get policies --log prod.seinelog
+
+Exit: 0 found, 1 not found, 2 bad input, 3 no lab.`,
   run: async (args, io) => {
     const { values, positionals } = readArgs(args, OPTIONS);
     const output = readOutput(values.output);
@@ -107,17 +119,24 @@ KIND: ${Object.keys(KINDS).join(', ')} (or ${Object.keys(ALIASES).join(', ')}). 
     const kind = Object.hasOwn(KINDS, kindName) ? KINDS[kindName] : undefined;
     if (kind === undefined) throw badInput(`${kindText ?? 'nothing'}: expected one of ${Object.keys(KINDS).join(', ')}`);
     const lab = values.name ?? 'lab';
-    if (values.log !== undefined && (kindName === 'maps' || kindName === 'endpoints')) throw badInput(`get ${kindName} --log: expected a lab: a file has no kernel`);
-    const past = async (): Promise<NodeState> => {
+    if (values.log !== undefined && kindName === 'maps') throw badInput(`get ${kindName} --log: expected a lab: a file has no kernel`);
+    const whole = async (): Promise<Past> => {
       const history = await openHistory({ log: values.log, name: lab });
-      const { state } = await foldUntil(history, values.at === undefined ? undefined : parseMoment(values.at, Date.now()));
+      const past = await foldUntil(history, values.at === undefined ? undefined : parseMoment(values.at, Date.now()));
       await history.close();
-      return state;
+      return past;
     };
-    const all = await kind.items({ lab, node: values.node, past });
+    /* A lab's nodes say themselves how far they are now; of the past only the log knows. */
+    const policyNews: Source['policyNews'] = async () => {
+      const { state, refusedObjects, positions } = await whole();
+      if (values.log !== undefined || values.at !== undefined) return { state, refusedObjects, positions };
+      const now = await Promise.all((await labNodesOf(lab)).map(async ({ name }) => askWriter<NodeStatus>(lab, name, 'status').then(({ seq }) => [[name, seq] as const], () => [])));
+      return { state, refusedObjects, positions: new Map(now.flat()) };
+    };
+    const all = await kind.items({ lab: values.log === undefined ? lab : undefined, node: values.node, past: async () => (await whole()).state, policyNews });
     const items = all.filter((item) => (values.namespace === undefined || namespaceOf(item) === values.namespace) &&
       (wanted === undefined || [item['name'], item['pod'], item['service'], String(item['identity']), `${String(item['namespace'])}/${String(item['name'])}`].includes(wanted)));
-    const cell = (value: unknown): string => (value === null || value === undefined ? '-' : Array.isArray(value) ? value.join(' ') : String(value));
+    const cell = (value: unknown): string => (value === null || value === undefined || (Array.isArray(value) && value.length === 0) ? '-' : Array.isArray(value) ? value.join(' ') : String(value));
     const columns = [...kind.columns, ...(output === 'wide' ? kind.wide : [])];
     io.stdout(structured(output, items, items) ?? table([columns.map((column) => column.replace(/([A-Z])/g, ' $1').toUpperCase()), ...items.map((item) => columns.map((column) => cell(item[column])))]));
     return wanted !== undefined && items.length === 0 ? EXIT.no : EXIT.yes;
