@@ -1,6 +1,6 @@
 /** Where a verb reads the past from: a lab's log on its bus, or an exported file. */
 import { connectBus, importLog, type Bus, type LogReader } from '@seine/bus';
-import { LANES } from '@seine/events';
+import { LANES, type ObjectRef, type Refusal } from '@seine/events';
 import { emptyNodeState, evolveNode, type NodeState } from '@seine/datapath-writer';
 import { moveToNetns } from '@seine/kernel';
 import { placesOf } from '@seine/lab/places';
@@ -38,8 +38,8 @@ export const openHistory = async (source: { readonly log?: string | undefined; r
 
 export interface Past {
   readonly state: NodeState; readonly seq: number; readonly storedMs: number; readonly head: number;
-  /** Objects that were not admitted: `<kind>/<namespace>/<name>` → messages. */
-  readonly refusedObjects: ReadonlyMap<string, readonly string[]>;
+  /** Objects that were not admitted, by `<kind>/<namespace>/<name>`. */
+  readonly refusedObjects: ReadonlyMap<string, { readonly object: ObjectRef; readonly refusals: readonly Refusal[] }>;
   /** How far each node was when it last told the log: at most once a minute. */
   readonly positions: ReadonlyMap<string, number>;
 }
@@ -51,7 +51,7 @@ export interface Past {
 export const foldUntil = async (history: LogReader, until: Moment | undefined): Promise<Past> => {
   const head = await history.lastSeq();
   const state = emptyNodeState();
-  const refusedObjects = new Map<string, readonly string[]>();
+  const refusedObjects = new Map<string, { readonly object: ObjectRef; readonly refusals: readonly Refusal[] }>();
   const positions = new Map<string, number>();
   let [seq, storedMs, firstMs] = [0, 0, Number.POSITIVE_INFINITY];
   let running = 0;
@@ -61,7 +61,7 @@ export const foldUntil = async (history: LogReader, until: Moment | undefined): 
     if (until?.type === 'time' && running > until.ms) break;
     for (const event of commit.events) {
       evolveNode(state, event, commit.seq);
-      if (event.type === 'object.refused.v1') refusedObjects.set(event.key, event.data.refusals.map(({ message }) => message));
+      if (event.type === 'object.refused.v1') refusedObjects.set(event.key, event.data);
       if (event.type === 'refusal.vanished.v1') refusedObjects.delete(event.key);
       if (event.type === 'nodeposition.observed.v1') positions.set(event.key, event.data.complete);
     }

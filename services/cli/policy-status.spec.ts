@@ -23,6 +23,7 @@ const netpol = (name: string, spec: string): string => `apiVersion: networking.k
 const cilium = (name: string, spec: string): string => `apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {namespace: a, name: ${name}}\nspec: ${spec}\n---\n`;
 const HTTP = 'toPorts: [{ports: [{port: "80", protocol: TCP}], rules: {http: [{method: GET}]}}]';
 const at = (n1: number, n2: number): PolicyNews['positions'] => new Map([['n1', n1], ['n2', n2]]);
+const refusedAs = (key: string, message: string): PolicyNews['refusedObjects'] => new Map([[key, { refusals: [{ message }] }]]);
 const FAR = at(1e6, 1e6);
 const ofOne = (text: string, news: Partial<PolicyNews> = {}): PolicyStatus | undefined => policyStatuses(clusterOf(text).state, { refusedObjects: new Map(), positions: FAR, ...news })[0];
 
@@ -34,13 +35,13 @@ describe('the status of a policy', () => {
     { name: 'selecting nobody', text: netpol('p', '{podSelector: {matchLabels: {app: none}}}'), want: { state: 'selects nobody', selects: 0, nodes: [] } },
     { name: 'enforced in part where a rule is withheld', text: cilium('c', `{endpointSelector: {}, ingress: [{fromEntities: [world]}, {${HTTP}}]}`), want: { state: 'partly enforced', enforceable: 'partly', withheld: [expect.stringContaining('http')] } },
     { name: 'not enforceable where every rule is', text: cilium('c', `{endpointSelector: {}, ingress: [{${HTTP}}]}`), want: { state: 'not enforceable here', enforceable: 'not' } },
-    { name: 'refused, and what it said before is in force', text: netpol('p', '{podSelector: {}}'), news: { refusedObjects: new Map([['NetworkPolicy/a/p', ['spec.ingress[0].ports[0].port: 70000: expected a number from 1 to 65535']]]) }, want: { state: 'refused', accepted: false, enforceable: 'not', standing: 'what it said before', refusals: [expect.stringContaining('70000')] } },
-    { name: 'refused, and nothing is in force', text: '', news: { refusedObjects: new Map([['AdminNetworkPolicy//x', ['kind: AdminNetworkPolicy is not supported']]]) }, want: { kind: 'AdminNetworkPolicy', namespace: '', name: 'x', state: 'refused', standing: 'nothing', selects: 0 } },
+    { name: 'refused, and what it said before is in force', text: netpol('p', '{podSelector: {}}'), news: { refusedObjects: refusedAs('NetworkPolicy/a/p', 'spec.ingress[0].ports[0].port: 70000: expected a number from 1 to 65535') }, want: { state: 'refused', accepted: false, enforceable: 'not', standing: 'what it said before', refusals: [expect.stringContaining('70000')] } },
+    { name: 'refused, and nothing is in force', text: '', news: { refusedObjects: refusedAs('AdminNetworkPolicy//x', 'kind: AdminNetworkPolicy is not supported') }, want: { kind: 'AdminNetworkPolicy', namespace: '', name: 'x', state: 'refused', standing: 'nothing', selects: 0 } },
     { name: 'one for an object with several policies', text: 'apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {namespace: a, name: s}\nspecs: [{endpointSelector: {matchLabels: {app: web}}, ingress: [{fromEntities: [world]}]}, {endpointSelector: {matchLabels: {app: db}}, egress: [{toEntities: [world]}]}]\n', want: { name: 's', rules: 2, isolates: ['ingress', 'egress'], selects: 2 } },
     { name: 'a host policy is enforced by nodes', text: 'apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy\nmetadata: {name: h}\nspec: {nodeSelector: {}, ingress: [{fromEntities: [world]}]}\n', want: { state: 'enforced', nodes: [{ node: 'n1', endpoints: 1 }, { node: 'n2', endpoints: 1 }] } },
   ])('$name', ({ text, news, want }) => { expect(ofOne(text, news)).toMatchObject(want); });
 
   test('objects that are refused and no policies are not listed', () => {
-    expect(ofOne('', { refusedObjects: new Map([['Pod/a/x', ['status.podIP: "x": expected an IP address']]]) })).toBeUndefined();
+    expect(ofOne('', { refusedObjects: refusedAs('Pod/a/x', 'status.podIP: "x": expected an IP address') })).toBeUndefined();
   });
 });

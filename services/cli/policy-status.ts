@@ -33,8 +33,8 @@ export interface PolicyStatus extends PolicyRef {
 }
 
 export interface PolicyNews {
-  /** Objects that never were admitted: `<kind>/<namespace>/<name>` → messages. */
-  readonly refusedObjects: ReadonlyMap<string, readonly string[]>;
+  /** Objects that were not admitted, by `<kind>/<namespace>/<name>`. */
+  readonly refusedObjects: ReadonlyMap<string, { readonly refusals: readonly { readonly message: string }[] }>;
   /** Sequence up to which each node has applied everything, where it is known. */
   readonly positions: ReadonlyMap<string, number>;
 }
@@ -84,7 +84,7 @@ const stateOf = ({ accepted, enforceable, nodes }: Pick<PolicyStatus, 'accepted'
 export const policyStatuses = (state: Readonly<NodeState>, news: PolicyNews): readonly PolicyStatus[] => {
   const candidates = candidatesOf(state);
   return [...partsByObject(state, news)].sort(([a], [b]) => compareCodeUnits(a, b)).map(([key, parts]): PolicyStatus => {
-    const notAdmitted = news.refusedObjects.get(key);
+    const notAdmitted = news.refusedObjects.get(key)?.refusals.map(({ message }) => message);
     const refusals = notAdmitted ?? [...new Set(parts.flatMap((part) => part.refusals))];
     const policies = parts.flatMap(({ policy }) => policy ?? []);
     const accepted = refusals.length === 0;

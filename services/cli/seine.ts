@@ -9,6 +9,8 @@ const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
   check: async () => (await import('./verb/check.ts')).check,
   probe: async () => (await import('./verb/probe.ts')).probe,
   why: async () => (await import('./verb/why.ts')).why,
+  matrix: async () => (await import('./verb/matrix.ts')).matrix,
+  diff: async () => (await import('./verb/diff.ts')).diff,
   observe: async () => (await import('./verb/observe.ts')).observe,
   get: async () => (await import('./verb/get.ts')).get,
   replay: async () => (await import('./verb/replay.ts')).replay,

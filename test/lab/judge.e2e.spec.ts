@@ -68,6 +68,17 @@ describe('the kernel judges', () => {
     }
   }, 60_000);
 
+  test('the matrix of the log is that of the manifests, and what the fix would flip is one cell', async () => {
+    interface Cell { readonly from: string; readonly to: string; readonly port: number; readonly verdict: string; readonly rule: { readonly name: string } | null }
+    const cells = async (...source: readonly string[]): Promise<readonly string[]> => (await json<{ readonly cells: readonly Cell[] }>('matrix', '-n', 'shop', ...source)).cells.map(({ from, to, port, verdict, rule }) => `${from} ${to} ${port} ${verdict} ${rule?.name ?? ''}`).sort();
+    expect(await cells('--name', LAB)).toEqual(await cells('-f', SHOP));
+    const { code, out } = await seine('diff', '-f', `${SHOP}/fix.yaml`, '--name', LAB, '-o', 'json');
+    expect([code, (JSON.parse(out) as { readonly flips: readonly { readonly from: readonly string[]; readonly to: readonly string[] }[] }).flips.map(({ from, to }) => `${from.join()} ${to.join()}`)]).toEqual([1, ['shop/carts shop/carts-db']]);
+    expect((await seine('diff', '--from', '#1', '--name', LAB, '--quiet')).code).toBe(0);
+    const policies = await json<readonly { readonly state: string; readonly nodes: readonly { readonly enforced: boolean }[] }[]>('get', 'policies', '-n', 'shop', '--name', LAB);
+    expect(policies.map(({ state, nodes }) => [state, nodes.length > 0 && nodes.every(({ enforced }) => enforced)])).toEqual(policies.map(() => ['enforced', true]));
+  }, 60_000);
+
   test('one deleted ipcache entry is exactly one difference, with the event that put it there', async () => {
     const map = (await json<readonly MapItem[]>('get', 'maps', '--node', 'n1', '--name', LAB)).find(({ name }) => name === 'sn_ipcache_01')!;
     const address = at('carts-db').address.split('.').map((byte) => Number(byte).toString(16).padStart(2, '0'));
