@@ -2,7 +2,7 @@
 import type { NodeState } from '@seine/datapath-writer';
 import { compareCodeUnits, protocolName } from '@seine/model';
 
-import { reachOf, WORLD_AT, type Decision, type Kind, type Reach, type Served } from './reach.ts';
+import { openReach, WORLD_AT, type Decision, type Kind, type Reach, type Served } from './reach.ts';
 
 export interface Flip { readonly from: readonly string[]; readonly to: readonly string[]; readonly port: number; readonly protocol: string; readonly before: Decision; readonly after: Decision }
 
@@ -61,7 +61,7 @@ const decided = (reach: Reach, from: readonly Kind[], to: readonly Kind[], at: S
 
 /** @param namespace only cells with an end there */
 export const diffOf = (before: Readonly<NodeState>, after: Readonly<NodeState>, namespace?: string): MatrixDiff => {
-  const reach = { before: reachOf(before), after: reachOf(after) };
+  const reach = { before: openReach(before), after: openReach(after) };
   const all = { before: byName(reach.before, undefined), after: byName(reach.after, undefined) };
   const isWorkload = (kinds: readonly Kind[]): boolean => kinds.some(({ namespace: own }) => own !== undefined && (namespace === undefined || own === namespace));
   const inScope = ({ before: was, after: is }: Pairing): boolean => namespace === undefined || [...was, ...is].some((kind) => kind.namespace === namespace);

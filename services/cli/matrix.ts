@@ -2,7 +2,7 @@
 import type { NodeState } from '@seine/datapath-writer';
 import { compareCodeUnits, protocolName } from '@seine/model';
 
-import { reachOf, WORLD_AT, type Decision, type Kind, type Reach, type Reached, type Served, type SideAnswer } from './reach.ts';
+import { openReach, WORLD_AT, type Decision, type Kind, type Reach, type Reached, type Served, type SideAnswer } from './reach.ts';
 
 export interface MatrixParty {
   /** The first of its members; where another party has the same one, its identity too. */
@@ -92,7 +92,7 @@ const portKey = ({ protocol, port }: Pick<Served, 'protocol' | 'port'>): string 
  * @param cells above this many only the exceptions are listed
  */
 export const matrixOf = (state: Readonly<NodeState>, { namespace, cells: mostCells = MOST_CELLS }: { readonly namespace?: string | undefined; readonly cells?: number } = {}): Matrix => {
-  const reach = reachOf(state);
+  const reach = openReach(state);
   const own = reach.kinds.filter((kind) => kind.namespace !== undefined && (namespace === undefined || kind.namespace === namespace));
   const isGrouped = own.length > MOST_SINGLE;
   const ownParties = isGrouped ? grouped(reach, own) : own.map(single);

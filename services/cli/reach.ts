@@ -2,12 +2,12 @@
  * Who reaches whom, for a whole cluster at once: every kind of endpoint there is, which rules mean it and which policies select it, found through
  * an index of labels; then any pair is judged by the rows' own `decide`, each distinct question once. Pure; for a state that does not change.
  */
-import type { CompiledPolicy, Peer, PolicySubject } from '@seine/events';
+import type { CompiledPolicy, Peer } from '@seine/events';
 import {
-  clusterFamilies, decide, isolatingPolicies, isolators, mentionsOf, partyFinder, peerIndex, peerMatches, placedRules, policyKey, portRanges, portsCover, subjectMatches, worldIdentity,
+  apiServerAddresses, clusterFamilies, createPartyFile, decide, filingOf, inOrder, isolatingPolicies, isolators, mentionsOf, partyFinder, peerIndex, peerMatches, placedRules, portRanges, portsCover, reachOf, subjectMatches, worldIdentity,
   type Bindings, type DirectionName, type NodeState, type Outcome, type PartyAt, type PlacedRule,
 } from '@seine/datapath-writer';
-import { compareCodeUnits, dropReasonName, formatAddress, formatPrefix, maskAddress, NAMESPACE_LABELS_PREFIX, parseAddress, prefixFamily, RESERVED_IDENTITY, type IpFamily, type Prefix, type Requirement } from '@seine/model';
+import { compareCodeUnits, dropReasonName, formatAddress, formatPrefix, maskAddress, parseAddress, parsePrefix, prefixFamily, type IpFamily, type Prefix } from '@seine/model';
 import type { PolicyRef, RuleRef } from '@seine/node';
 
 import { policyRefs, refOf } from './verdict.ts';
@@ -99,10 +99,24 @@ const portsOf = (state: Readonly<NodeState>): ((pod: string, address: string) =>
 const NO_BINDINGS: Bindings = new Map();
 const PROTOCOL_NUMBER = { TCP: 6, UDP: 17, SCTP: 132 } as const;
 
+/** Every prefix that policies tell apart, and an API server outside where they speak of it. */
+const mentionedPrefixes = (state: Readonly<NodeState>): readonly Prefix[] => {
+  const found = new Map<string, Prefix>();
+  let apiServer = false;
+  for (const policy of state.policies.values()) {
+    const mentions = mentionsOf(policy);
+    for (const [text, prefix] of mentions.prefixes) found.set(text, prefix);
+    apiServer ||= mentions.apiServer;
+  }
+  const nodes = new Set([...state.nodes.values()].flatMap(({ addresses }) => addresses));
+  for (const address of apiServer ? apiServerAddresses(state) : []) if (!nodes.has(address)) { const prefix = parsePrefix(address)!; found.set(formatPrefix(prefix), prefix); } // an address of the log
+  return [...found].sort(([a], [b]) => compareCodeUnits(a, b)).map(([, prefix]) => prefix);
+};
+
 /** @returns every kind of endpoint, and of address outside that policies tell apart */
 const kindsOf = (state: Readonly<NodeState>): readonly Kind[] => {
   const parties = partyFinder(state);
-  const { prefixes } = mentionsOf(state);
+  const prefixes = mentionedPrefixes(state);
   const around = prefixFinder(prefixes);
   const servedBy = portsOf(state);
   const drafts = new Map<string, { readonly party: PartyAt; readonly bindings: Bindings; readonly serves: readonly Served[]; readonly members: Set<string>; pods: number; readonly identity: number }>();
@@ -138,31 +152,12 @@ const kindsOf = (state: Readonly<NodeState>): readonly Kind[] => {
   return [...pods, ...outside].map((kind, index) => ({ ...kind, index }));
 };
 
-/** Finds who may match a peer without asking everybody: by the rarest label that it demands. */
-const candidateFinder = (kinds: readonly Kind[]): ((peer: Peer | PolicySubject) => readonly Kind[]) => {
-  const postings = new Map<string, Kind[]>();
-  for (const kind of kinds) {
-    for (const [key, value] of Object.entries(kind.party.view?.labels ?? {})) {
-      const text = `${key}=${value}`;
-      const list = postings.get(text);
-      if (list === undefined) postings.set(text, [kind]); else list.push(kind);
-    }
-    const namespace = kind.namespace === undefined ? undefined : `namespace ${kind.namespace}`;
-    if (namespace !== undefined) { const list = postings.get(namespace); if (list === undefined) postings.set(namespace, [kind]); else list.push(kind); }
-  }
-  const posted = (text: string): readonly Kind[] => postings.get(text) ?? [];
-  const demanded = (requirements: readonly Requirement[], keyOf: (key: string) => string | undefined): readonly (readonly Kind[])[] => requirements.flatMap((requirement) => {
-    const key = keyOf(requirement.key);
-    return requirement.operator === 'In' && key !== undefined ? [[...new Set(requirement.values.flatMap((value) => posted(`${key}=${value}`)))]] : [];
-  });
-  /* `any:world` means others than pods too, and those have no labels to be found by. */
-  const sourced = (key: string): string | undefined => (/^(k8s|any):/.test(key) && !Object.hasOwn(RESERVED_IDENTITY, key.slice(4)) ? key.slice(4) : undefined);
-  return (peer) => {
-    const lists = peer.type === 'pods' ? [
-      ...(peer.namespace === undefined ? [] : [posted(`namespace ${peer.namespace}`)]), ...demanded(peer.pods, (key) => key), ...demanded(peer.namespaces ?? [], (key) => `${NAMESPACE_LABELS_PREFIX}${key}`),
-    ] : peer.type === 'labels' ? demanded(peer.labels, sourced) : [];
-    return lists.reduce((best, list) => (list.length < best.length ? list : best), kinds);
-  };
+/** Finds who may match a peer without asking everybody: by the labels that fewest have. */
+const candidateFinder = (kinds: readonly Kind[]): ((peer: Peer) => readonly Kind[]) => {
+  const file = createPartyFile<PartyAt>();
+  const kindOf = new Map<PartyAt, Kind>(kinds.map((kind) => [kind.party, kind]));
+  for (const { party } of kinds) file.file(party);
+  return (peer) => [...file.candidates(filingOf(reachOf(peer), file.crowd))].flatMap((party) => kindOf.get(party) ?? []);
 };
 
 /** One direction of all kinds that the same policies select. */
@@ -175,10 +170,10 @@ interface SubjectClass {
 
 const OPEN: Outcome = { verdict: 'open', by: [], overruled: [] };
 
-export const reachOf = (state: Readonly<NodeState>): Reach => {
+export const openReach = (state: Readonly<NodeState>): Reach => {
   const kinds = kindsOf(state);
   const candidates = candidateFinder(kinds);
-  const policies = [...state.policies.values()].sort((a, b) => compareCodeUnits(policyKey(a), policyKey(b)) || (a.part ?? 0) - (b.part ?? 0));
+  const policies = inOrder(state.policies.values());
 
   /* A label named by a stranger means the same kinds wherever it is written: each distinct peer is matched once. */
   const matched = new Map<string, { readonly id: number; readonly means: ReadonlySet<number> }>();

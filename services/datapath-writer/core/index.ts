@@ -6,6 +6,8 @@ export * from './cluster.ts';
 export * from './cni.ts';
 export * from './desired.ts';
 export * from './fold.ts';
+export { createPartyFile, filingOf, reachOf } from './join/label-index.ts';
+export { mentionsOf } from './join/mentions.ts';
 export * from './join/node-join.ts';
 export { peerEcho } from './join/peer-echo.ts';
 export type { KnownAddress } from './join/parties.ts';
