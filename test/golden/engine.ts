@@ -6,7 +6,7 @@ import { decideAll, type Decider, type FactEvent, type SeineEvent } from '@seine
 import { identityDecider } from '@seine/identity-allocator';
 import { DEFAULT_BLOCK_LENGTH, DEFAULT_POD_CIDR, ipamDecider } from '@seine/ipam';
 import { assignAddresses, endpointSlices, expand, isHostNetwork, labNodes, nodeOf, podAddress } from '@seine/lab';
-import type { KubeObject } from '@seine/objects';
+import type { KubeObject, Settings } from '@seine/objects';
 import { policyDecider } from '@seine/policy-compiler';
 import { serviceDecider } from '@seine/service-compiler';
 import { diffFacts, emptyKnown, evolveKnown } from '@seine/watcher';
@@ -39,10 +39,11 @@ export const openCluster = (nodeCount: number) => {
 
   return {
     /** @returns the events of this step, in order */
-    apply: (given: readonly KubeObject[]): readonly SeineEvent[] => {
+    apply: (given: readonly KubeObject[], settings: Settings = {}): readonly SeineEvent[] => {
       const addressed = assignAddresses(expand(given, nodes).objects, nodes);
-      const objects = [...addressed, ...endpointSlices(addressed.filter(({ kind }) => kind === 'Service'), addressed.filter(({ kind }) => kind === 'Pod'))];
-      const seen = diffFacts(known, { objects, refused: [] }, TIME, () => '');
+      const own = addressed.some(({ kind }) => kind === 'EndpointSlice');
+      const objects = [...addressed, ...(own ? [] : endpointSlices(addressed.filter(({ kind }) => kind === 'Service'), addressed.filter(({ kind }) => kind === 'Pod')))];
+      const seen = diffFacts(known, { objects, refused: [], settings }, TIME, () => '');
       for (const fact of seen) evolveKnown(known, fact);
       const reported = endpointFacts(objects);
       for (const fact of reported) evolveKnown(known, fact);

@@ -36,6 +36,13 @@ describe('label sets and their numbers', () => {
       'identity.allocated 256 256', 'podidentity.assigned shop/a 256', 'address.bound 10.244.1.2 256', 'identity.allocated 257 257', 'podidentity.assigned shop/a 257', 'address.bound 10.244.1.2 257', 'identity.retired 256 256',
       'podidentity.removed shop/a', 'address.unbound 10.244.1.2', 'identity.retired 257 257',
     ] },
+    { name: 'an address falls back to the pod that still has it, when who took it is gone', given: [pod('a', 'web'), pod('b', 'web'), attached('a', '10.244.1.2'), attached('b', '10.244.1.2'), gone('b')], then: [
+      'identity.allocated 256 256', 'podidentity.assigned shop/a 256', 'podidentity.assigned shop/b 256', 'address.bound 10.244.1.2 256', 'address.bound 10.244.1.2 256', 'podidentity.removed shop/b', 'address.bound 10.244.1.2 256',
+    ] },
+    { name: 'an address does not fall back to a pod that has finished', given: [pod('a', 'web'), pod('b', 'web'), attached('a', '10.244.1.2'), finished('a'), attached('b', '10.244.1.2'), gone('b')], then: [
+      'identity.allocated 256 256', 'podidentity.assigned shop/a 256', 'podidentity.assigned shop/b 256', 'address.bound 10.244.1.2 256', 'podidentity.removed shop/a', 'address.unbound 10.244.1.2', 'address.bound 10.244.1.2 256',
+      'podidentity.removed shop/b', 'address.unbound 10.244.1.2', 'identity.retired 256 256',
+    ] },
     { name: 'an address that another pod has taken stays with it', given: [pod('a', 'web'), pod('b', 'web'), attached('a', '10.244.1.2'), attached('b', '10.244.1.2'), gone('a')], then: [
       'identity.allocated 256 256', 'podidentity.assigned shop/a 256', 'podidentity.assigned shop/b 256', 'address.bound 10.244.1.2 256', 'address.bound 10.244.1.2 256', 'podidentity.removed shop/a',
     ] },

@@ -18,6 +18,8 @@ export interface IdentityState {
   readonly pods: Map<string, PodData>;
   readonly podsOf: Map<string, Set<string>>;
   readonly endpoints: Map<string, EndpointData>;
+  /** Pods whose attachment has an address: one, but while another takes it over. */
+  readonly podsAt: Map<string, Set<string>>;
   readonly nodes: Set<string>;
   /** node → up to which sequence it has applied everything, as it said last */
   readonly positions: Map<string, number>;
@@ -35,7 +37,7 @@ export interface IdentityState {
 }
 
 const initialState = (): IdentityState => ({
-  namespaces: new Map(), pods: new Map(), podsOf: new Map(), endpoints: new Map(), nodes: new Set(), positions: new Map(), identities: new Map(), retired: new Map(), numberByLabels: new Map(),
+  namespaces: new Map(), pods: new Map(), podsOf: new Map(), endpoints: new Map(), podsAt: new Map(), nodes: new Set(), positions: new Map(), identities: new Map(), retired: new Map(), numberByLabels: new Map(),
   free: [], next: CLUSTER_IDENTITY_MIN, assigned: new Map(), bound: new Map(), addressesOf: new Map(), waiting: new Set(),
 });
 
@@ -62,6 +64,26 @@ const unbind = (draft: IdentityState, address: string): void => {
   addresses?.delete(address);
   if (addresses?.size === 0) draft.addressesOf.delete(former.pod);
   draft.bound.delete(address);
+};
+
+const setEndpoint = (draft: IdentityState, pod: string, endpoint: EndpointData | undefined): void => {
+  for (const address of draft.endpoints.get(pod)?.addresses ?? []) {
+    const pods = draft.podsAt.get(address);
+    pods?.delete(pod);
+    if (pods?.size === 0) draft.podsAt.delete(address);
+  }
+  for (const address of endpoint?.addresses ?? []) draft.podsAt.set(address, (draft.podsAt.get(address) ?? new Set()).add(pod));
+  if (endpoint === undefined) draft.endpoints.delete(pod);
+  else draft.endpoints.set(pod, endpoint);
+};
+
+/** Who else is attached with an address: facts of one pod may come before those of who had it. */
+const otherAt = (state: Readonly<IdentityState>, address: string, pod: string): { readonly identity: number; readonly node: string; readonly pod: string; readonly uid: string } | undefined => {
+  for (const other of state.podsAt.get(address) ?? []) {
+    const [data, endpoint, assigned] = [state.pods.get(other), state.endpoints.get(other), state.assigned.get(other)];
+    if (other !== pod && data !== undefined && wantsIdentity(data) && endpoint?.uid === data.uid && assigned?.uid === data.uid) return { identity: assigned.identity, node: endpoint.node, pod: other, uid: data.uid };
+  }
+  return undefined;
 };
 
 const passRetirements = (draft: IdentityState, nowMs: number): void => {
@@ -91,8 +113,8 @@ const evolve = (draft: IdentityState, event: SeineEvent): void => {
       updateWaiting(draft, event.key);
       return;
     }
-    case 'endpoint.observed.v1': draft.endpoints.set(event.key, event.data); return;
-    case 'endpoint.vanished.v1': draft.endpoints.delete(event.key); return;
+    case 'endpoint.observed.v1': setEndpoint(draft, event.key, event.data); return;
+    case 'endpoint.vanished.v1': setEndpoint(draft, event.key, undefined); return;
     case 'nodeposition.observed.v1': {
       draft.positions.set(event.key, event.data.complete);
       passRetirements(draft, Date.parse(event.time));
@@ -183,7 +205,11 @@ const decidePods = (pods: Iterable<string>, input: SeineEvent, state: Readonly<I
     const live = pod !== undefined && identity !== undefined;
     const attached = live && endpoint?.uid === pod.uid ? endpoint : undefined;
     const addresses = new Set(attached?.addresses);
-    for (const address of state.addressesOf.get(key) ?? []) if (!addresses.has(address)) events.push({ type: 'address.unbound.v1', key: address, ...trace, data: {} });
+    for (const address of state.addressesOf.get(key) ?? []) {
+      if (addresses.has(address)) continue;
+      const other = otherAt(state, address, key);
+      events.push(other === undefined ? { type: 'address.unbound.v1', key: address, ...trace, data: {} } : { type: 'address.bound.v1', key: address, ...trace, data: other });
+    }
     if (!live || attached === undefined) continue;
     for (const address of addresses) {
       const data = { identity, node: attached.node, pod: key, uid: pod.uid };
