@@ -1,5 +1,6 @@
 /**
- * Golden scenarios: one readable file each. `=== apply` holds manifests, `=== delete` names (Kind/namespace/name), `=== events` what was
+ * Golden scenarios: one readable file each. `=== apply` holds manifests, `=== delete` names (Kind/namespace/name), `=== set` settings
+ * (name=value), `=== events` what was
  * decided (type and key), `=== rows NODE` what that node's maps hold. UPDATE_GOLDEN=1 rewrites expectations: the diff is the review.
  * Every scenario ends by deleting all it made: nothing but the cluster's own rows may be left.
  */
@@ -28,6 +29,8 @@ describe('golden', () => {
     const cluster = openCluster(2);
     const bare = ['n1', 'n2'].map((node) => { cluster.apply([]); return cluster.rows(node); });
     const given = new Map<string, KubeObject>();
+    const settings: Record<string, string> = {};
+    const apply = (): readonly string[] => cluster.apply([...given.values()], settings).map((event) => `${event.type.replace(/\.v1$/, '')} ${event.key}`);
     let events: readonly string[] = [];
     const written: Section[] = sections.map(({ head, body }) => {
       const [verb, argument] = head.split(' ') as [string, string | undefined]; // a head is never empty
@@ -36,16 +39,20 @@ describe('golden', () => {
           const { objects, refused } = parseManifests(body, name);
           expect(refused).toEqual([]);
           for (const object of objects) given.set(objectKey(object), object);
-          events = cluster.apply([...given.values()]).map((event) => `${event.type.replace(/\.v1$/, '')} ${event.key}`);
+          events = apply();
           return { head, body };
         }
+        case 'set':
+          for (const pair of body.split('\n')) settings[pair.slice(0, pair.indexOf('='))] = pair.slice(pair.indexOf('=') + 1);
+          events = apply();
+          return { head, body };
         case 'delete':
           for (const key of body.split('\n')) expect([key, given.delete(key)]).toEqual([key, true]);
-          events = cluster.apply([...given.values()]).map((event) => `${event.type.replace(/\.v1$/, '')} ${event.key}`);
+          events = apply();
           return { head, body };
         case 'events': return { head, body: events.join('\n') };
         case 'rows': return { head, body: cluster.rows(argument ?? 'n1').join('\n') };
-        default: throw new Error(`${name}: === ${head}: expected apply, delete, events or rows NODE`);
+        default: throw new Error(`${name}: === ${head}: expected apply, delete, set, events or rows NODE`);
       }
     });
     const text = `${title}\n\n${written.map(({ head, body }) => `=== ${head}\n${body}\n`).join('\n')}`;

@@ -102,7 +102,8 @@ const peersMeet = (objects, policy, question, rule, settings) => {
 
 const PORTED = ['TCP', 'UDP', 'SCTP'];
 
-const portMeets = ({ port: text, endPort, protocol = 'ANY' }, target, asked) => {
+const portMeets = ({ port: written, endPort, protocol = 'ANY' }, target, asked) => {
+  const text = written.toLowerCase();
   if (!(protocol === asked.protocol || (protocol === 'ANY' && PORTED.includes(asked.protocol)))) return false;
   if (!/^[0-9]+$/.test(text)) return namedPortMeets(text, target, asked.protocol, asked.port);
   const first = Number(text);
@@ -131,11 +132,18 @@ const ruleSays = (objects, policy, question, rule, settings) => {
   return mode === 'disabled' ? said : said.map(() => 'withheld');
 };
 
+/** A namespaced policy is for its own namespace: another one among its labels is overwritten. */
+const ownSelector = (policy, selector) => {
+  if (policy.kind !== 'CiliumNetworkPolicy') return selector;
+  const { [`k8s:${POD_NAMESPACE}`]: _another, ...matchLabels } = selector.matchLabels ?? {};
+  return { ...selector, matchLabels };
+};
+
 const selectsOwn = (objects, policy, spec, own) => {
   if (spec.nodeSelector !== undefined) return own.nodeObject !== undefined && labelSelectorMeets(spec.nodeSelector, Object.fromEntries(Object.entries(labelsOf(own.nodeObject)).map(([key, value]) => [`k8s:${key}`, value])));
   if (own.pod === undefined) return false;
   const labels = labelsOfParty(objects, own, own.node);
-  return (policy.kind === 'CiliumClusterwideNetworkPolicy' || namespaceOf(policy) === namespaceOf(own.pod)) && labelSelectorMeets(spec.endpointSelector, labels);
+  return (policy.kind === 'CiliumClusterwideNetworkPolicy' || namespaceOf(policy) === namespaceOf(own.pod)) && labelSelectorMeets(ownSelector(policy, spec.endpointSelector), labels);
 };
 
 /** @returns of each spec that selects `own`: does it isolate in this direction, and what its rules say */

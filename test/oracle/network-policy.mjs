@@ -31,7 +31,8 @@ const typesOf = ({ policyTypes, egress }) => {
 export const networkPolicies = (objects, question, defect) => {
   const { direction, own, other, target } = question;
   if (own.pod === undefined) return [];
-  return ofKind(objects, 'NetworkPolicy').filter((policy) => namespaceOf(policy) === namespaceOf(own.pod) &&
+  /* A spec that is absent is an empty one. */
+  return ofKind(objects, 'NetworkPolicy').map((policy) => ({ spec: {}, ...policy })).filter((policy) => namespaceOf(policy) === namespaceOf(own.pod) &&
     typesOf(policy.spec).includes(direction === 'ingress' ? 'Ingress' : 'Egress') && selectorMeets(policy.spec.podSelector, labelsOf(own.pod)))
     .map((policy) => ({
       policy, isolates: true,
