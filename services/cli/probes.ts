@@ -1,7 +1,7 @@
 /** Probes and cases as people and suites write them. */
 import { readFileSync } from 'node:fs';
 
-import { isObject, isRefused, member, mergeObjects, toObject, type KubeObject, type RefusedObject } from '@seine/objects';
+import { isObject, isRefused, itemsOfList, member, mergeObjects, toObject, type KubeObject, type RefusedObject } from '@seine/objects';
 
 import { badInput } from './verb/verb.ts';
 
@@ -82,9 +82,9 @@ export const readCases = (path: string): readonly Case[] => readText(path).split
   const place = `${path}:${index + 1}`;
   const parsed = parseJson(line, place);
   if (!isObject(parsed)) throw badInput(`${place}: expected {"name","objects","probes"}`);
-  const [objects, probes] = [member(parsed, 'objects'), member(parsed, 'probes')];
+  const [objects, probes] = [member(parsed, 'objects'), member(parsed, 'probes') ?? []];
   if (!Array.isArray(objects) || !Array.isArray(probes)) throw badInput(`${place}: expected lists objects and probes`);
-  const made = (objects as readonly unknown[]).map((raw) => toObject(raw));
+  const made = (objects as readonly unknown[]).flatMap((raw) => itemsOfList(raw) ?? [raw]).map((raw) => toObject(raw));
   return [{
     name: String(member(parsed, 'name') ?? place), objects: mergeObjects(made.filter((each): each is KubeObject => !isRefused(each))).objects, refused: made.filter(isRefused),
     probes: (probes as readonly unknown[]).map((probe, at) => toProbe(probe, `${place} probes[${at}]`)),

@@ -4,7 +4,7 @@
  */
 import { NAMESPACE_LABEL, NAMESPACE_LABELS_PREFIX, formatPrefix, parsePrefix, RESERVED_IDENTITY, type Requirement, type Selector } from '@seine/model';
 
-import { isLabelKey, isLabelValue, LABEL_KEY_TEXT, LABEL_VALUE_TEXT, SELECTOR_OPERATORS } from './names.ts';
+import { isLabelKey, isLabelValue, LABEL_KEY_TEXT, LABEL_VALUE_TEXT, readLabelValues, SELECTOR_OPERATORS } from './names.ts';
 import { isObject, listAt, member, objectAt, onlyMembers, type Faults } from './refusal.ts';
 
 /** `unknown` is an identity without labels; `none` a label that nobody has. */
@@ -43,11 +43,7 @@ const sourcedKey = (found: Faults, field: string, key: unknown): string | undefi
 const valuesAt = (found: Faults, field: string, operator: 'In' | 'NotIn', value: unknown): readonly string[] => {
   const values = listAt(found, field, value) ?? [];
   if (values.length === 0) found.refuse(field, values, `at least one value with ${operator}`);
-  return values.filter((text): text is string => {
-    if (typeof text === 'string' && isLabelValue(text)) return true;
-    found.refuse(field, text, LABEL_VALUE_TEXT);
-    return false;
-  });
+  return readLabelValues(found, field, values);
 };
 
 type KeyReader = (found: Faults, field: string, key: unknown) => string | undefined;

@@ -99,6 +99,12 @@ const ruleLines = (document: Document, counter: LineCounter, prefix: readonly (s
 
 const unreadable = (file: string, line: number, refusal: Refusal): RefusedObject => ({ object: { kind: 'manifest', namespace: '', name: file }, refusals: [refusal], source: { file, line } });
 
+/** What `kubectl get -o json` gives: a List of objects, of one kind or of several. Undefined: it is none. */
+export const itemsOfList = (raw: unknown): readonly unknown[] | undefined => {
+  const [kind, items] = isObject(raw) ? [member(raw, 'kind'), member(raw, 'items')] : [];
+  return typeof kind === 'string' && kind.endsWith('List') && Array.isArray(items) ? items as readonly unknown[] : undefined; // Array.isArray says any[]
+};
+
 /** @param file how people know the text: shown, never opened */
 export const parseManifests = (text: string, file: string): Manifests => {
   const objects: KubeObject[] = [];
@@ -124,9 +130,8 @@ export const parseManifests = (text: string, file: string): Manifests => {
       continue;
     }
     if (raw === null || raw === undefined) continue;
-    const isList = isObject(raw) && typeof raw['kind'] === 'string' && raw['kind'].endsWith('List') && Array.isArray(raw['items']);
-    const items: readonly { readonly raw: unknown; readonly path: readonly (string | number)[] }[] = isList ?
-      ((raw as PlainObject)['items'] as readonly unknown[]).map((item, index) => ({ raw: item, path: ['items', index] })) : [{ raw, path: [] }];
+    const listed = itemsOfList(raw);
+    const items: readonly { readonly raw: unknown; readonly path: readonly (string | number)[] }[] = listed?.map((item, index) => ({ raw: item, path: ['items', index] })) ?? [{ raw, path: [] }];
     for (const { raw: item, path } of items) {
       const node = path.length === 0 ? document.contents : document.getIn(path, true);
       const place = { file, line: counter.linePos((node as Node | null)?.range?.[0] ?? 0).line };

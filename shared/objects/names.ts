@@ -36,6 +36,12 @@ export const readLabels = (found: Faults, field: string, value: unknown): Readon
   return labels;
 };
 
+export const readLabelValues = (found: Faults, field: string, values: readonly unknown[]): readonly string[] => values.filter((text, index): text is string => {
+  if (typeof text === 'string' && isLabelValue(text)) return true;
+  found.refuse(`${field}[${index}]`, text, LABEL_VALUE_TEXT);
+  return false;
+});
+
 export const SELECTOR_OPERATORS = ['In', 'NotIn', 'Exists', 'DoesNotExist'] as const;
 
 const readRequirement = (found: Faults, field: string, value: unknown): Requirement | undefined => {
@@ -52,11 +58,7 @@ const readRequirement = (found: Faults, field: string, value: unknown): Requirem
     return isKey ? { key, operator } : undefined;
   }
   if (values.length === 0) found.refuse(`${field}.values`, values, `at least one value with ${operator}`);
-  const texts = values.filter((text): text is string => {
-    if (typeof text === 'string' && isLabelValue(text)) return true;
-    found.refuse(`${field}.values`, text, LABEL_VALUE_TEXT);
-    return false;
-  });
+  const texts = readLabelValues(found, `${field}.values`, values);
   return isKey ? { key, operator, values: texts } : undefined;
 };
 

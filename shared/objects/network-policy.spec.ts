@@ -35,6 +35,7 @@ describe('a policy that is refused names the field', () => {
     { name: 'an endPort before its port', spec: port({ port: 90, endPort: 80 }), field: 'spec.ingress[0].ports[0].endPort' },
     { name: 'a port that is nothing', spec: port(null), field: 'spec.ingress[0].ports[0]' },
     { name: 'a hole of another family', spec: from({ ipBlock: { cidr: '::/0', except: ['10.0.0.0/8'] } }), field: 'spec.ingress[0].from[0].ipBlock.except[0]' },
+    { name: 'a value that is none, by its place', spec: { podSelector: { matchExpressions: [{ key: 'a', operator: 'In', values: ['b', '-'] }] } }, field: 'spec.podSelector.matchExpressions[0].values[1]' },
     { name: 'a requirement of which nothing is right', spec: { podSelector: { matchExpressions: [{ key: '-', operator: 'In' }] } }, field: 'spec.podSelector.matchExpressions[0].key' },
     { name: 'a fault in a direction that the policy does not have', spec: { policyTypes: ['Ingress'], egress: [{ ports: [{ port: 0 }] }] }, field: 'spec.egress[0].ports[0].port' },
   ])('$name', ({ spec, field }) => { expect([...new Set(fields(spec))][0]).toEqual(field); });

@@ -88,6 +88,13 @@ endpoints: [{addresses: [203.0.113.9], conditions: {ready: true}}]
     expect((JSON.parse(out) as { readonly probes: readonly { readonly got: string }[] }).probes.map(({ got }) => got)).toEqual([open, closed, own]);
   });
 
+  test('takes cases without probes, and Lists of objects', async () => {
+    const policy = (name: string, port: number): object => ({ apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { namespace: 'a', name }, spec: { podSelector: {}, ingress: [{ ports: [{ port }] }] } });
+    writeFileSync(join(folder, 'lists.jsonl'), JSON.stringify({ name: 'l', objects: [{ apiVersion: 'v1', kind: 'List', items: [policy('good', 80), policy('bad', 0)] }] }));
+    const { code, out } = await run('--batch', join(folder, 'lists.jsonl'));
+    expect([code, JSON.parse(out)]).toMatchObject([0, { name: 'l', pass: true, probes: [], rejected: [{ kind: 'NetworkPolicy', namespace: 'a', name: 'bad', field: 'spec.ingress[0].ports[0].port' }] }]);
+  });
+
   test('refuses a policy kind that it cannot judge, visibly', async () => {
     writeFileSync(join(folder, 'anp.yaml'), 'apiVersion: policy.networking.k8s.io/v1alpha1\nkind: AdminNetworkPolicy\nmetadata: {name: p}\nspec: {priority: 1, subject: {namespaces: {}}}\n');
     const { code, err } = await run('-f', join(folder, 'anp.yaml'));
