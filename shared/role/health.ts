@@ -1,6 +1,8 @@
 /** `/healthz` (the event loop turns), `/readyz` (everything that was named is ready), `/metrics`. */
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+
+/* Not imported: an import reads every export, and one of them loads the whole of fetch and WebSocket, 12 MB that no role needs. */
+const { createServer } = process.getBuiltinModule('node:http');
 
 export interface Readiness {
   /** `ready` is true, or why not. */
