@@ -24,14 +24,6 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-static __always_inline __u32 epoch_now(void)
-{
-	__u32 zero = 0;
-	__u32 *epoch = bpf_map_lookup_elem(&sn_epoch_01, &zero);
-
-	return epoch ? *epoch : 0;
-}
-
 /* The hook that a packet is at. Its own side is who is behind it: a pod, or at an uplink anyone here. */
 struct hook {
 	bool outbound;			/* the own side is the packet's source */

@@ -42,6 +42,13 @@ struct {
 } sn_shape_01 SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, struct row_memo);
+	__uint(max_entries, 1 << ROW_MEMO_SHIFT);
+} sn_rowmemo_01 SEC(".maps") KERNEL_WRITTEN;
+
+struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__type(key, struct cidr_key);
 	__type(value, __u32);		/* class */

@@ -60,6 +60,18 @@ struct policy_row {			/* immutable: shared by all subjects with equal content */
 };
 _Static_assert(sizeof(struct policy_row) == 8, "policy_row");
 
+/* What a row answered lately, under which epoch. */
+#define ROW_MEMO_SHIFT 10
+struct row_memo {
+	__u64 question;			/* row << 32 | protocol << 16 | port in network order */
+	__u32 epoch;
+	__u32 rule;			/* as in policy_row, these three */
+	__u16 proxy_port;
+	__u8 verdict;			/* 0: nothing was asked yet */
+	__u8 pad[5];
+};
+_Static_assert(sizeof(struct row_memo) == 24, "row_memo");
+
 struct cidr_key {
 	__u32 prefix_length UNIT("bits");	/* 0..128, of the mapped address */
 	__u8 address[16];

@@ -129,6 +129,8 @@ enum seine_file {
 #define ROW_SHAPE_SHIFT 24
 #define SHAPE_FULL 255
 #define SHAPE_FULL_BITS 0x1ffff		/* bit n: some entry of the row has prefix length n; bit 0: one for a whole protocol */
+#define SHAPE_PORT (1U << 16)
+#define SHAPE_PROTOCOL 1U
 #define SHAPE_ONE 0			/* one verdict for everything: one probe */
 
 /* In a slot set's key: asks whether a backend is in it. */

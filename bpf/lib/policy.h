@@ -34,6 +34,14 @@ struct answer {
 	__u16 proxy_port;
 };
 
+static __always_inline __u32 epoch_now(void)
+{
+	__u32 zero = 0;
+	__u32 *epoch = bpf_map_lookup_elem(&sn_epoch_01, &zero);
+
+	return epoch ? *epoch : 0;
+}
+
 static __always_inline bool answer_allows(const struct answer *answer)
 {
 	return answer->reason == REASON_NONE;
@@ -104,41 +112,77 @@ static __always_inline void answer_from_row(const struct policy_row *row, struct
 	}
 }
 
+/* row_at - the row's answer at one prefix length of the port, if it has one there. */
+static __always_inline bool row_at(struct policy_row_key *key, const __u32 length, __be16 port, struct answer *answer)
+{
+	struct policy_row *value;
+
+	key->prefix_length = length;
+	key->port = port & bpf_htons((__u16)(0xffff << (16 - length)));
+	value = bpf_map_lookup_elem(&sn_row_01, key);
+	if (!value)
+		return false;
+	answer_from_row(value, answer);
+	return true;
+}
+
 /*
  * row_verdict - the answer of one row for one port: the longest prefix that it knows.
+ * Ranges are rare beside single ports and whole protocols: without one their fifteen lengths are passed over at once.
  * Return: false when the row does not hold even its root, which user space never lets happen.
  */
 static __always_inline bool row_verdict(__u32 row, __u8 protocol, __be16 port, struct answer *answer)
 {
 	struct policy_row_key key = { .row = row };
 	__u32 shape = row >> ROW_SHAPE_SHIFT;
-	__u32 *lengths = bpf_map_lookup_elem(&sn_shape_01, &shape);
-	struct policy_row *value;
-	__u32 bits = lengths && *lengths ? *lengths : SHAPE_FULL_BITS;	/* an unwritten shape is slow, not wrong */
 
 	if (shape != SHAPE_ONE) {
+		__u32 *lengths = bpf_map_lookup_elem(&sn_shape_01, &shape);
+		__u32 bits = lengths && *lengths ? *lengths : SHAPE_FULL_BITS;	/* an unwritten shape is slow, not wrong */
+
 		key.protocol = protocol;
+		if ((bits & SHAPE_PORT) && row_at(&key, 16, port, answer))
+			return true;
+		if (bits & ~(SHAPE_PORT | SHAPE_PROTOCOL)) {
 #pragma unroll
-		for (int length = 16; length >= 0; length--) {
-			if (!(bits & (1U << length)))
-				continue;
-			key.prefix_length = length;
-			key.port = port & bpf_htons((__u16)(0xffff << (16 - length)));
-			value = bpf_map_lookup_elem(&sn_row_01, &key);
-			if (value) {
-				answer_from_row(value, answer);
-				return true;
-			}
+			for (int length = 15; length > 0; length--)
+				if ((bits & (1U << length)) && row_at(&key, length, port, answer))
+					return true;
 		}
-		key.prefix_length = 0;
-		key.port = 0;
+		if ((bits & SHAPE_PROTOCOL) && row_at(&key, 0, port, answer))
+			return true;
 		key.protocol = 0;
 	}
-	value = bpf_map_lookup_elem(&sn_row_01, &key);
-	if (!value)
-		return false;
-	answer_from_row(value, answer);
-	return true;
+	return row_at(&key, 0, port, answer);
+}
+
+/*
+ * row_verdict_memo - the same by what this CPU asked before. A row never changes, and its number is given to another
+ * only a grace period after a later epoch, so an answer stands as long as the epoch that was read before the row was
+ * found. Programs run to their end on their CPU, so nobody else writes an entry meanwhile.
+ * A new flow mostly asks what another one asked: an index instead of a hash for every prefix length.
+ */
+static __always_inline void row_verdict_memo(__u32 row, __u8 protocol, __be16 port, __u32 epoch, struct answer *answer)
+{
+	__u64 question = (__u64)row << 32 | protocol << 16 | port;
+	__u32 index = question * 0x9e3779b97f4a7c15ULL >> (64 - ROW_MEMO_SHIFT);
+	struct row_memo *memo = bpf_map_lookup_elem(&sn_rowmemo_01, &index);
+
+	if (!memo)
+		return;
+	if (memo->question == question && memo->epoch == epoch && memo->verdict) {
+		struct policy_row value = { .verdict = memo->verdict, .proxy_port = memo->proxy_port, .rule = memo->rule };
+
+		answer_from_row(&value, answer);
+		return;
+	}
+	if (!row_verdict(row, protocol, port, answer))
+		return;
+	memo->question = question;
+	memo->epoch = epoch;
+	memo->rule = answer->rule;
+	memo->proxy_port = answer->proxy_port;
+	memo->verdict = answer->verdict;
 }
 
 /*
@@ -152,6 +196,7 @@ __noinline int policy_verdict(const struct question *question, struct answer *an
 	struct policy_subject_key key = {};
 	struct policy_peer_key peer = {};
 	struct policy_subject subject = {};
+	__u32 epoch = epoch_now();
 	__u32 row;
 
 	if (!question || !answer)
@@ -198,7 +243,7 @@ __noinline int policy_verdict(const struct question *question, struct answer *an
 		peer.class_variant |= question->peer_variant;
 	if (!peer_row(&peer, &row))
 		row = subject.default_row;
-	row_verdict(row, question->protocol, question->port, answer);
+	row_verdict_memo(row, question->protocol, question->port, epoch, answer);
 	return 1;
 }
 

@@ -55,7 +55,7 @@ static __always_inline struct sample *samples_new(__u32 ifindex, __u32 length, c
 		return NULL;
 	}
 	__builtin_memset(samples, 0, size);
-	time = bpf_ktime_get_ns();
+	time = bpf_ktime_get_coarse_ns();
 	seen = state ? state->applied : 0;
 #pragma unroll
 	for (__u32 i = 0; i < many; i++) {

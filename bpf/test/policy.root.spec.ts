@@ -165,3 +165,25 @@ test('any row answers every port as the slow, obvious search does', () => {
       expect(probe.ask(questions).map(({ verdict, rule }) => ({ verdict, rule }))).toEqual(want);
     }), { numRuns: 60 });
 });
+
+describe('what a row answered is remembered', () => {
+  test('under its epoch only: a number that is given anew answers anew', () => {
+    const row = datapath.row([{ protocol: tcp, port: 80, verdict: ALLOW }]);
+    datapath.subject({ identity: SUBJECT, direction: INGRESS, row });
+    const verdicts = (): ReadonlySet<number> => new Set(Array.from({ length: 200 }, () => ask({ port: 80 }).verdict));
+    expect(verdicts()).toEqual(new Set([ALLOW]));
+    datapath.put('sn_row_01', { row, protocol: tcp, prefixLength: 16, port: 80 }, { verdict: DENY, proxyPort: 0, rule: 9 });
+    datapath.bumpEpoch();
+    expect(verdicts()).toEqual(new Set([DENY]));
+    expect(ask({ port: 80 })).toEqual({ verdict: DENY, reason: Reason.DENYLIST, rule: 9 });
+  });
+  test('for its own question only: more ports and rows than there is room for, asked twice in any order', () => {
+    const [even, odd] = [ALLOW, DENY].map((verdict) => datapath.row([{ protocol: tcp, port: 0, prefixLength: 1, verdict }, { protocol: tcp, port: 0x8000, prefixLength: 1, verdict: AUDIT }]));
+    datapath.subject({ identity: SUBJECT, direction: INGRESS, row: even!, peers: { [PEER]: odd! } });
+    const questions = Array.from({ length: 6_000 }, (_, index): Question => ({ identity: SUBJECT, direction: INGRESS, peerIdentity: index % 2 === 0 ? PEER : 999, port: index * 7919 % 65_536, protocol: tcp }));
+    const want = questions.map(({ port, peerIdentity }) => (port! >= 0x8000 ? AUDIT : peerIdentity === PEER ? DENY : ALLOW));
+    for (const order of [questions, questions.toReversed()]) {
+      expect(probe.ask(order).map(({ verdict }) => verdict)).toEqual(order === questions ? want : want.toReversed());
+    }
+  });
+});

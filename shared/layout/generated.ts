@@ -363,6 +363,19 @@ export const MAPS = {
       {name: 'rule', offset: 4, size: 4, kind: 'int', order: 'host'},
     ] },
   },
+  sn_rowmemo_01: {
+    name: 'sn_rowmemo_01', type: 'percpu_array', maxEntries: 1024, kernelWritten: true,
+    key: { name: 'u32', size: 4, fields: [
+      {name: 'value', offset: 0, size: 4, kind: 'int', order: 'host'},
+    ] },
+    value: { name: 'row_memo', size: 24, fields: [
+      {name: 'question', offset: 0, size: 8, kind: 'int', order: 'host'},
+      {name: 'epoch', offset: 8, size: 4, kind: 'int', order: 'host'},
+      {name: 'rule', offset: 12, size: 4, kind: 'int', order: 'host'},
+      {name: 'proxyPort', offset: 16, size: 2, kind: 'int', order: 'host'},
+      {name: 'verdict', offset: 18, size: 1, kind: 'int', order: 'host'},
+    ] },
+  },
   sn_samples_01: {
     name: 'sn_samples_01', type: 'ringbuf', maxEntries: 1048576, kernelWritten: true,
     key: { name: 'none', size: 0, fields: [] },

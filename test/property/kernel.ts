@@ -73,6 +73,7 @@ export const openKernel = (): Kernel => {
   const withRows = <T>(view: NodeView, act: () => T): T => {
     const rows = view.rows.filter(({ map }) => POLICY_MAPS.includes(map));
     for (const { map, key, value } of rows) datapath.put(map, key as KeyRow<MapName>, value as ValueRow<MapName>);
+    datapath.bumpEpoch(); // rows' numbers are given anew
     try {
       return act();
     } finally {
