@@ -1,6 +1,7 @@
 /** Real packets: two pods and a node in namespaces, stubs attached, redirect_peer and the stack at work. */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { writeFileSync } from 'node:fs';
+import { createServer, Socket } from 'node:net';
 
 import {
   addressAdd, ATTACH, clsactAdd, closeFd, createNetns, deleteNetns, filterReplace, inNetns, linkCreate, linkUp, listenOn, neighbourReplace, netnsPath, openFd, openNetlink,
@@ -12,7 +13,7 @@ import { familyOf } from '@seine/model';
 import { Datapath, type Interfaces, type Pod } from './datapath.ts';
 import { describeIn } from './describe-in.ts';
 import { FAMILIES, type Family } from './families.ts';
-import { icmp6Checksum, icmpMessage, internetChecksum, ip, udpDatagram } from './packet.ts';
+import { icmp6Checksum, icmpMessage, internetChecksum, ip, PROTOCOL, udpDatagram } from './packet.ts';
 
 const GATEWAY = { IPv4: '169.254.1.1', IPv6: 'fe80::1' } as const;
 const WHOLE = { IPv4: 32, IPv6: 128 } as const;
@@ -139,6 +140,39 @@ describeBoth('TCP connects', () => {
     expect(datapath.samples()).toContainEqual(expect.objectContaining({ reason: Reason.DENYLIST, source: web.address, destinationPort: 5432 }));
     datapath.open(301, Direction.INGRESS);
     expect(await connects(pods.web, db.address, 5432)).toBe(true);
+  });
+  test('and a stream goes on when its entry is deleted under it, whichever side speaks next', async () => {
+    datapath.subject({ identity: 300, direction: Direction.EGRESS, row: datapath.row([{ protocol: PROTOCOL.tcp, port: 5432, verdict: Verdict.ALLOW }]) });
+    datapath.subject({ identity: 301, direction: Direction.INGRESS, row: datapath.row([{ protocol: PROTOCOL.tcp, port: 5432, verdict: Verdict.ALLOW }]) });
+    datapath.closed(300, Direction.INGRESS);
+    datapath.closed(301, Direction.EGRESS);
+    const listening = pods.db.inside(() => listenOn(db.address, 5432));
+    let peer: Socket | undefined;
+    const server = createServer((socket) => {
+      peer = socket;
+      socket.on('data', (data) => { socket.write(data.toString().toUpperCase()); });
+    }).listen({ fd: listening });
+    const fd = pods.web.inside(() => openSocket({ type: 'stream', family: family() }));
+    startConnect(fd, db.address, 5432);
+    expect(await soon(() => (tcpState(fd) === ESTABLISHED ? true : undefined))).toBe(true);
+    const client = new Socket({ fd, readable: true, writable: true });
+    const heard: string[] = [];
+    client.on('data', (data) => { heard.push(data.toString()); });
+    const failed: Error[] = [];
+    client.on('error', (error) => { failed.push(error); });
+    const forget = (): void => { for (const { key } of datapath.rows('sn_cttcp_01')) datapath.remove('sn_cttcp_01', key); };
+    client.write('one');
+    expect(await soon(() => (heard.join('') === 'ONE' ? true : undefined))).toBe(true);
+    forget();
+    client.write('two'); // the client's packet comes first …
+    expect(await soon(() => (heard.join('') === 'ONETWO' ? true : undefined))).toBe(true);
+    forget();
+    peer!.write('three'); // … and the server's
+    expect(await soon(() => (heard.join('') === 'ONETWOthree' ? true : undefined))).toBe(true);
+    expect(failed).toEqual([]);
+    client.destroy();
+    peer!.destroy();
+    server.close();
   });
   test('from no pod while the slot of the stub is empty', async () => {
     const netlink = node.inside(openNetlink);

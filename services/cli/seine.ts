@@ -42,8 +42,7 @@ export const runSeine = async (args: readonly string[], io: Io): Promise<number>
     return EXIT.badInput;
   }
   const verb = await load();
-  const own = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest; // what follows belongs to somebody else's command
-  if (own.includes('--help') || own.includes('-h')) {
+  if (rest.includes('--help') || rest.includes('-h')) {
     io.stdout(`${verb.usage.trim()}\n`);
     return EXIT.yes;
   }

@@ -8,10 +8,10 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 
 import {
-  addressAdd, ATTACH, BPF_F_BEFORE, cgroupRoot, closeFd, createCgroup, createNetns, deleteNetns, filterDelete, inNetnsAt, linkCreate, linkDelete, linkDetach, linkUp, loadObject, netnsPath, openNetlink,
+  addressAdd, ATTACH, BPF_F_BEFORE, cgroupRoot, closeFd, createCgroup, createNetns, deleteNetns, filterDelete, inNetnsAt, linkCreate, linkDelete, linkDetach, linkUp, loadObject, mapHandle, mapKernel, netnsPath, openNetlink,
   openSocket, pinned, programInfo, queryPrograms, receiveFrom, removeCgroup, sendTo, vethAdd, type LoadedObject, type Netlink,
 } from '@seine/kernel';
-import { echoOf, MAPS } from '@seine/layout';
+import { decode, echoOf, MAPS } from '@seine/layout';
 import { connectUnix, type Applied, type Attachment, type Hello, type MapEntry, type Plumbed, type UnixClient } from '@seine/node';
 import { eventually } from '@seine/testkit';
 
@@ -248,6 +248,29 @@ describe('an ordered batch', () => {
     expect(await dump('sn_endpoint_01')).toEqual([endpointRow('10.244.1.2', 300)]);
     expect(await dump('sn_epoch_01')).toEqual([{ key: { value: 0 }, value: { value: 2 } }]);
   });
+
+  test('that is cut short by kill -9 says so, and what stood of it stands; asked again it is whole', async () => {
+    const state = (): { readonly applying: bigint; readonly applied: bigint } => {
+      const fd = pinned(join(PINS, 'sn_state_01'))!;
+      const { applying, applied } = decode(MAPS.sn_state_01.value, mapKernel.lookup(mapHandle(fd), new Uint8Array(4))!);
+      closeFd(fd);
+      return { applying, applied };
+    };
+    const [first, last] = [endpointRow('10.244.1.40', 340), endpointRow('10.244.1.41', 341)];
+    const order = { seq: 9, steps: [{ step: 'upsert', map: 'sn_endpoint_01', rows: [first] }, ...Array.from({ length: 500 }, () => ({ step: 'grace' })), { step: 'upsert', map: 'sn_endpoint_01', rows: [last] }] };
+    const cut = client.call('apply', order).then(() => 'whole', () => 'cut');
+    await eventually(async () => (await dump('sn_endpoint_01')).some(({ key }) => key['address'] === '10.244.1.40'));
+    await kill();
+    expect(await cut).toBe('cut');
+    expect(state()).toEqual({ applying: 9n, applied: 7n });
+    await start();
+    expect(state()).toEqual({ applying: 9n, applied: 7n });
+    expect(new Set((await dump('sn_endpoint_01')).map(({ key }) => key['address']))).toEqual(new Set(['10.244.1.2', '10.244.1.40']));
+    expect(await client.call<Applied>('apply', { seq: 9, steps: order.steps.filter(({ step }) => step === 'upsert') })).toEqual({ upserted: 2, deleted: 0 });
+    expect(state()).toEqual({ applying: 9n, applied: 9n });
+    expect(await dump('sn_endpoint_01')).toEqual(expect.arrayContaining([first, last]));
+    await client.call('apply', { seq: 9, steps: [{ step: 'delete', map: 'sn_endpoint_01', keys: [first.key, last.key] }] });
+  }, 60_000);
 
   test('that names a value out of range is refused whole, naming it', async () => {
     await expect(client.call('apply', { seq: 8, steps: [{ step: 'delete', map: 'sn_endpoint_01', keys: [{ address: '10.244.1.2' }] }, { step: 'upsert', map: 'sn_endpoint_01', rows: [{ ...endpointRow('10.244.1.9', 300), value: { ...endpointRow('10.244.1.9', 300).value, endpointId: 70_000 } }] }] }))

@@ -29,6 +29,12 @@ const rememberingLoader = () => {
   let written = 0;
   let nextIndex = 9;
   let away = false;
+  let dieAfter = Infinity;
+  /** Steps before the one that a killed loader was at stand. */
+  const step = (act: () => void): void => {
+    if ((dieAfter -= 1) < 0) { dieAfter = Infinity; throw new SeineError('SEINE_PEER_UNREACHABLE', 'the loader was killed'); }
+    act();
+  };
   const call = async (op: string, body: unknown): Promise<unknown> => {
     if (away) throw new SeineError('SEINE_PEER_UNREACHABLE', 'the loader is away');
     if (op !== 'dump') orders.push(op);
@@ -41,15 +47,15 @@ const rememberingLoader = () => {
       case 'attachments': return (body as { interfaces: readonly string[] }).interfaces.filter((name) => !links.has(name)).map((name) => ({ hook: `${name} tc ingress`, want: 'program 7', have: NO_INTERFACE }));
       case 'reattach': return [];
       case 'apply':
-        for (const step of (body as ApplyOrder).steps) {
-          if (step.step === 'upsert') for (const entry of step.rows) { written += 1; maps.get(step.map)!.set(keyText(entry.key), entry); }
-          if (step.step === 'delete') for (const key of step.keys) { written += 1; maps.get(step.map)!.delete(keyText(key)); }
+        for (const each of (body as ApplyOrder).steps) {
+          if (each.step === 'upsert') for (const entry of each.rows) step(() => { written += 1; maps.get(each.map)!.set(keyText(entry.key), entry); });
+          if (each.step === 'delete') for (const key of each.keys) step(() => { written += 1; maps.get(each.map)!.delete(keyText(key)); });
         }
         return {};
       default: throw new Error(op);
     }
   };
-  return { port: { call, connect: async () => {} } as unknown as PersistentUnix, maps, links, orders, written: () => written, setAway: (value: boolean) => { away = value; } };
+  return { port: { call, connect: async () => {} } as unknown as PersistentUnix, maps, links, orders, written: () => written, dieAfter: (rows: number) => { dieAfter = rows; }, setAway: (value: boolean) => { away = value; } };
 };
 
 /** A bus that says what it is told to say. */
@@ -260,6 +266,23 @@ test('a restart with many Services writes no row again', async () => {
   await running.writer.waitInSync();
   expect(loader.written()).toBe(before);
   expect((await running.ask<NodeVerify>('verify')).differences).toEqual([]);
+});
+
+test('a loader that is killed in the middle of a batch gets the rest of it, and nothing twice', async () => {
+  const whole = await started();
+  const rows = loader.written();
+  const text = (await whole.ask<NodeVerify>('verify')).digestKernel;
+  stop.abort();
+  loader = rememberingLoader();
+  bus = tellingBus();
+  stop = new AbortController();
+  rmSync(directory, { recursive: true });
+  directory = mkdtempSync(join(tmpdir(), 'seine-writer-'));
+  loader.dieAfter(Math.floor(rows / 2));
+  const cut = await started();
+  await eventually(async () => (await cut.ask<NodeVerify>('verify')).differences.length === 0);
+  expect((await cut.ask<NodeVerify>('verify')).digestKernel).toBe(text);
+  expect(loader.written()).toBe(rows);
 });
 
 test('a log that is not trusted freezes what others decide; what is local goes on', async () => {
