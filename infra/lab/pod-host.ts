@@ -5,21 +5,27 @@
 import { createServer, type Server as HttpServer } from 'node:http';
 
 import {
-  closeFd, inNetnsAt, listenOn, localPort, openPacketSocket, openSocket, receiveFrom, receivePacket, sendTo, socketError, startConnect, tcpState,
+  closeFd, forbidFragments, inNetnsAt, listenOn, localPort, openArrivalSocket, openSocket, pathMtu, receiveFrom, receivePacket, sendOn, sendTo, socketError, startConnect, tcpState,
 } from '@seine/kernel';
 import { formatAddress, PROTOCOL, SeineError } from '@seine/model';
 import { serveUnix, type Handler } from '@seine/node';
 
-interface OpenOrder { readonly netns: string; readonly address: string; readonly name: string; readonly ports: readonly { readonly port: number; readonly protocol: string }[] }
+interface OpenOrder { /** undefined: the process's own namespace */ readonly netns?: string; readonly address: string; readonly name: string; readonly ports: readonly { readonly port: number; readonly protocol: string }[] }
 interface SendOrder {
   /** undefined: the process's own namespace */
   readonly netns?: string; readonly source?: string; readonly foreign?: boolean; readonly destination: string; readonly port: number; readonly protocol: string;
-  readonly icmp?: { readonly type: number; readonly code: number };
+  readonly icmp?: { readonly type: number; readonly code: number; readonly overMtu?: number };
+  /** A request to send once the connection stands. */
+  readonly http?: { readonly method: string; readonly path: string };
 }
-export interface Sent { readonly id: number; readonly source: string; readonly sourcePort: number; readonly error: string | null }
+export interface Sent { readonly id: number; readonly source: string; readonly sourcePort: number; readonly error: string | null; /** of the IP packet; null where the stack chooses */ readonly bytes: number | null }
+/** `status` is that of the HTTP answer, null as long as there is none. */
+export interface Outcome { readonly connected: boolean | null; readonly refused: string | null; readonly replied: number; readonly status: number | null }
 
 const POLL_MS = 2;
-const AF_INET_HEADER = 20;
+const IP_HEADER = 20;
+const ECHO = 8;
+const ECHO_REPLY = 0;
 
 const within = <T>(netns: string | undefined, work: () => T): T => (netns === undefined ? work() : inNetnsAt(netns, work));
 
@@ -29,13 +35,13 @@ interface PodServers { readonly http: HttpServer[]; readonly udp: number[] }
 const pods = new Map<string, PodServers>();
 
 const open = ({ netns, address, name, ports }: OpenOrder): readonly string[] => {
-  close(netns);
+  close(name);
   const servers: PodServers = { http: [], udp: [] };
   const skipped: string[] = [];
   for (const { port, protocol } of ports) {
     try {
       if (protocol === 'TCP') {
-        const fd = inNetnsAt(netns, () => listenOn(address, port));
+        const fd = within(netns, () => listenOn(address, port));
         const server = createServer((request, response) => {
           response.setHeader('content-type', 'text/plain');
           response.end(`${name} ${request.method} ${request.url}\n`);
@@ -44,7 +50,7 @@ const open = ({ netns, address, name, ports }: OpenOrder): readonly string[] => 
         server.listen({ fd });
         servers.http.push(server);
       } else if (protocol === 'UDP') {
-        servers.udp.push(inNetnsAt(netns, () => openSocket({ type: 'datagram', address, port })));
+        servers.udp.push(within(netns, () => openSocket({ type: 'datagram', address, port })));
       } else {
         skipped.push(`${name}: no server for ${protocol} port ${port}`);
       }
@@ -52,27 +58,27 @@ const open = ({ netns, address, name, ports }: OpenOrder): readonly string[] => 
       skipped.push(`${name}: ${(error as Error).message}`);
     }
   }
-  pods.set(netns, servers);
+  pods.set(name, servers);
   return skipped;
 };
 
-const close = (netns: string): void => {
-  const servers = pods.get(netns);
+const close = (name: string): void => {
+  const servers = pods.get(name);
   if (servers === undefined) return;
   for (const server of servers.http) { server.close(); server.closeAllConnections(); }
   for (const fd of servers.udp) closeFd(fd);
-  pods.delete(netns);
+  pods.delete(name);
 };
 
 /* --- arrivals ---------------------------------------------------------------------------- */
 
-interface Watch { readonly fds: readonly number[]; readonly counts: Map<string, number> }
+interface Watch { /** One for each place. */ readonly fds: readonly number[]; readonly counts: Map<string, number> }
 const watches = new Map<number, Watch>();
 let nextWatch = 1;
 
 /** `6/10.244.1.2:40001>10.244.2.3`, ICMP: `1/10.244.1.2#17>10.244.2.3`: who sent it, and to whom after every translation. */
 const arrivalKey = (packet: Buffer): string | undefined => {
-  if (packet.length < AF_INET_HEADER || packet[0]! >> 4 !== 4) return undefined;
+  if (packet.length < IP_HEADER || packet[0]! >> 4 !== 4) return undefined;
   const header = (packet[0]! & 0xf) * 4;
   const protocol = packet[9]!;
   const source = Buffer.alloc(16);
@@ -98,7 +104,10 @@ const readWatch = ({ fds, counts }: Watch): void => {
 
 /* --- probes ------------------------------------------------------------------------------ */
 
-interface Probe { readonly fd: number; readonly protocol: string; readonly sentMs: number; connected: boolean | null; refused: string | null; replied: number }
+interface Probe {
+  readonly fd: number; readonly protocol: string; readonly sourcePort: number; readonly sentMs: number; readonly request: string | undefined;
+  connected: boolean | null; refused: string | null; replied: number; asked: boolean; answer: string; status: number | null;
+}
 const probes = new Map<number, Probe>();
 let nextProbe = 1;
 let nextIcmpId = process.pid & 0xffff;
@@ -111,8 +120,9 @@ const checksum = (bytes: Buffer): number => {
   return ~sum & 0xffff;
 };
 
-const icmpPacket = (type: number, code: number, id: number): Buffer => {
-  const packet = Buffer.alloc(16);
+const SMALL_ICMP = 16;
+const icmpPacket = ({ type, code, id, length = SMALL_ICMP }: { readonly type: number; readonly code: number; readonly id: number; readonly length?: number }): Buffer => {
+  const packet = Buffer.alloc(length);
   packet.writeUInt8(type, 0);
   packet.writeUInt8(code, 1);
   packet.writeUInt16BE(id, 4);
@@ -149,10 +159,11 @@ const sctpInit = (sourcePort: number, port: number): Buffer => {
 const send = (order: SendOrder): Sent => {
   const { netns, source, foreign = false, destination, port, protocol } = order;
   const bindTo = source === undefined ? {} : { address: source, foreign };
-  const record = (fd: number, sourcePort: number, error: string | undefined): Sent => {
+  const request = order.http === undefined ? undefined : `${order.http.method} ${order.http.path} HTTP/1.1\r\nHost: ${destination}\r\nConnection: close\r\n\r\n`;
+  const record = (fd: number, sourcePort: number, error: string | undefined, bytes: number | null = null): Sent => {
     const id = nextProbe++;
-    probes.set(id, { fd, protocol, sentMs: Date.now(), connected: protocol === 'TCP' ? false : null, refused: error ?? null, replied: 0 });
-    return { id, source: source ?? '', sourcePort, error: error ?? null };
+    probes.set(id, { fd, protocol, sourcePort, sentMs: Date.now(), request, connected: protocol === 'TCP' ? false : null, refused: error ?? null, replied: 0, asked: false, answer: '', status: null });
+    return { id, source: source ?? '', sourcePort, error: error ?? null, bytes };
   };
   return within(netns, () => {
     switch (protocol) {
@@ -169,8 +180,11 @@ const send = (order: SendOrder): Sent => {
       case 'ICMP': {
         nextIcmpId = (nextIcmpId + 1) & 0xffff;
         const fd = openSocket({ type: 'raw', protocol: PROTOCOL.ICMP, ...bindTo });
-        const failed = sendTo(fd, icmpPacket(order.icmp?.type ?? 8, order.icmp?.code ?? 0, nextIcmpId), destination, 0);
-        return record(fd, nextIcmpId, failed);
+        const { type = ECHO, code = 0, overMtu } = order.icmp ?? {};
+        if (overMtu !== undefined) forbidFragments(fd, 4);
+        const length = overMtu === undefined ? SMALL_ICMP : pathMtu(destination) + overMtu - IP_HEADER;
+        const failed = sendTo(fd, icmpPacket({ type, code, id: nextIcmpId, length }), destination, 0);
+        return record(fd, nextIcmpId, failed, length + IP_HEADER);
       }
       case 'SCTP': {
         const ports = openSocket({ type: 'datagram', ...bindTo });
@@ -187,14 +201,30 @@ const send = (order: SendOrder): Sent => {
 };
 
 const TCP_ESTABLISHED = 1;
+const lookTcp = (probe: Probe): void => {
+  if (probe.refused !== null || probe.status !== null) return;
+  const failed = socketError(probe.fd);
+  if (failed !== undefined) { probe.refused = failed; return; }
+  if (probe.connected === false && tcpState(probe.fd) === TCP_ESTABLISHED) { probe.connected = true; probe.replied = 1; }
+  if (probe.connected !== true || probe.request === undefined) return;
+  if (!probe.asked) { probe.asked = true; probe.refused = sendOn(probe.fd, Buffer.from(probe.request)) ?? null; }
+  const got = receiveFrom(probe.fd, buffer);
+  if (got === undefined) return;
+  probe.answer += got.data.toString('latin1');
+  const status = /^HTTP\/1\.[01] (\d{3}) /.exec(probe.answer);
+  if (status !== null) probe.status = Number(status[1]);
+};
+
+/** A raw socket hears everything that its host hears of ICMP: the answer to this very echo counts. */
+const isAnswer = (packet: Buffer, id: number): boolean => {
+  const header = (packet[0]! & 0xf) * 4;
+  return packet.length >= header + 6 && packet[header] === ECHO_REPLY && packet.readUInt16BE(header + 4) === id;
+};
+
 const look = (probe: Probe): void => {
-  if (probe.protocol === 'TCP') {
-    if (probe.connected === true || probe.refused !== null) return;
-    const failed = socketError(probe.fd);
-    if (failed !== undefined) probe.refused = failed;
-    else if (tcpState(probe.fd) === TCP_ESTABLISHED) { probe.connected = true; probe.replied = 1; }
-  } else if (receiveFrom(probe.fd, buffer) !== undefined) {
-    probe.replied += 1;
+  if (probe.protocol === 'TCP') { lookTcp(probe); return; }
+  for (let got = receiveFrom(probe.fd, buffer); got !== undefined; got = receiveFrom(probe.fd, buffer)) {
+    if (probe.protocol !== 'ICMP' || isAnswer(got.data, probe.sourcePort)) probe.replied += 1;
   }
 };
 
@@ -215,11 +245,11 @@ const handle: Handler = async (op, body) => {
   switch (op) {
     case 'ping': return {};
     case 'open': return open(body as OpenOrder);
-    case 'close': close((body as { readonly netns: string }).netns); return {};
+    case 'close': close((body as { readonly name: string }).name); return {};
     case 'watch': {
       const { netns } = body as { readonly netns: readonly (string | null)[] };
       const id = nextWatch++;
-      watches.set(id, { counts: new Map(), fds: netns.map((name) => within(name ?? undefined, openPacketSocket)) });
+      watches.set(id, { counts: new Map(), fds: netns.map((name) => within(name ?? undefined, () => openArrivalSocket(4))) });
       return { id };
     }
     case 'arrivals': {
@@ -237,9 +267,8 @@ const handle: Handler = async (op, body) => {
     case 'send': return send(body as SendOrder);
     case 'outcome': {
       const probe = probes.get((body as { readonly id: number }).id);
-      if (probe === undefined) return { connected: null, refused: null, replied: 0 };
-      look(probe);
-      return { connected: probe.connected, refused: probe.refused, replied: probe.replied };
+      if (probe !== undefined) look(probe);
+      return { connected: probe?.connected ?? null, refused: probe?.refused ?? null, replied: probe?.replied ?? 0, status: probe?.status ?? null } satisfies Outcome;
     }
     case 'done': {
       const { id } = body as { readonly id: number };

@@ -15,22 +15,26 @@ import { LINES_ANNOTATION, objectKey, settingsEnv, SOURCE_ANNOTATION, type KubeO
 
 import { expand, labNodes, nodeOf, podAddress, withEndpointSlices } from './core/index.ts';
 import { createKubelet, podShape, wantsPod } from './shell/kubelet.ts';
-import { followLab, GENERATION_LABEL } from './shell/log.ts';
+import { followLab, GENERATION_LABEL, type Progress } from './shell/log.ts';
 import { makePlaces, nodeBinary, placesOf, PROJECT } from './shell/places.ts';
 import { createProber, type Probe } from './shell/prober.ts';
 import { createProcesses, rssBytes } from './shell/processes.ts';
 import { takeDown } from './shell/takedown.ts';
 import { buildWires, HUB_ADDRESS, setExternalRoutes } from './shell/wires.ts';
 
-interface Order { readonly lab: string; readonly nodes: number; readonly repair: boolean; readonly offload: boolean; readonly ctSize?: number; /** CNI ADDs at the same time. */ readonly atOnce?: number; readonly settings?: string }
+interface Order {
+  readonly lab: string; readonly nodes: number; readonly repair: boolean; readonly offload: boolean; readonly ctSize?: number; /** CNI ADDs at the same time. */ readonly atOnce?: number;
+  /** JSON of settings of the cluster */ readonly settings?: string;
+}
 
-const order = JSON.parse(process.argv[2] ?? '{}') as Order; // written by `seine lab up`
+let order = JSON.parse(process.argv[2] ?? '{}') as Order; // written by `seine lab up`
 const places = placesOf(order.lab);
 const nodes = labNodes(order.nodes);
 const NATS_URL = `nats://${HUB_ADDRESS}:4222`;
 const CLUSTER = 'default';
 const PATIENCE_MS = 30_000;
 const DECIDING = ['watcher', 'identity-allocator', 'ipam', 'policy-compiler', 'service-compiler'] as const;
+const DECIDERS: ReadonlySet<string> = new Set(DECIDING.filter((role) => role !== 'watcher'));
 const ON_NODES = ['loader', 'datapath-writer', 'observer'] as const;
 
 const times: Record<string, number> = {};
@@ -76,11 +80,13 @@ const health = (host: string): { readonly url: string; readonly env: Readonly<Re
   port += 1;
   return { url: `http://${host}:${port}`, env: { SEINE_HEALTH_HOST: host, SEINE_HEALTH_PORT: String(port) } };
 };
-const settings = settingsEnv(JSON.parse(order.settings ?? '{}') as Settings); // as the order was written
+let settings = JSON.parse(order.settings ?? '{}') as Settings; // as the order was written
 for (const role of DECIDING) {
   const { url, env: healthEnv } = health(HUB_ADDRESS);
-  processes.start({ role, node: undefined, netns: places.hub, command: main(role), health: url, env: env({ ...healthEnv, ...(role === 'watcher' ? settings : {}), SEINE_MANIFESTS: places.objects, SEINE_STATE_DIR: join(places.state, role) }) });
+  processes.start({ role, node: undefined, netns: places.hub, command: main(role), health: url, env: env({ ...healthEnv, ...(role === 'watcher' ? settingsEnv(settings) : {}), SEINE_MANIFESTS: places.objects, SEINE_STATE_DIR: join(places.state, role) }) });
 }
+/** The world answers wherever it is asked: web servers on every address that is not the cluster's. */
+const OUTSIDE = { address: '0.0.0.0', name: 'external', ports: [80, 443, 8080].map((number) => ({ port: number, protocol: 'TCP' })) };
 const podHosts = new Map<string | undefined, PersistentUnix>();
 const startPodHost = (node: string | undefined, netns: string): void => {
   const run = node === undefined ? join(places.run, 'external') : places.nodeRun(node);
@@ -90,7 +96,7 @@ const startPodHost = (node: string | undefined, netns: string): void => {
     role: 'pods', node: node ?? 'external', netns, command: [nodeBinary(), '--disable-warning=ExperimentalWarning', join(PROJECT, 'infra/lab/pod-host.ts')], env: { SEINE_PODS_SOCKET: socket },
     ...(node === undefined ? {} : { cgroup: places.nodeCgroup(node) }),
   });
-  podHosts.set(node, persistentUnix(socket, stopping.signal, () => {}, () => { if (node !== undefined) void reopenPods(node); }));
+  podHosts.set(node, persistentUnix(socket, stopping.signal, () => {}, (client) => { void (node === undefined ? client.call('open', OUTSIDE).catch(() => {}) : reopenPods(node)); }));
 };
 /** Whoever takes Seine's programs off a pod in a lab without repair sees what routes alone would carry: no second lock closes what the first leaves open. */
 const LOCKS = order.repair ? { SEINE_UPLINKS: 'eth0' } : { SEINE_UPLINKS: '', SEINE_TCX: 'false' };
@@ -111,11 +117,22 @@ for (const { name, address } of nodes) {
 startPodHost(undefined, places.external);
 
 const bus: Bus = await connectBus(connectOptions);
-const log = followLab(bus, nodes[0]!.name, nodes.map(({ name }) => name), stopping.signal);
+/** The deciding roles' own word, as Prometheus would read it; while one of them is away nothing is decided. */
+const progress = async (): Promise<Progress> => {
+  const urls = processes.list().filter(({ spec }) => DECIDERS.has(spec.role)).map(({ spec }) => spec.health);
+  const words = await Promise.all(urls.map(async (url) => (await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(1_000) })).text()));
+  const numbers = (name: string): readonly number[] => words.map((text) => Number(new RegExp(`^seine_[a-z_]+_${name}_sequence ([0-9]+)$`, 'm').exec(text)?.[1] ?? 0));
+  return { decided: Math.min(...numbers('decided')), stored: Math.max(...numbers('stored')) };
+};
+const log = followLab(bus, nodes[0]!.name, nodes.map(({ name }) => name), () => progress().catch(() => ({ decided: 0, stored: 0 })), stopping.signal);
 const writers = new Map(nodes.map(({ name }) => [name, persistentUnix(join(places.nodeRun(name), SOCKET.writer), stopping.signal)]));
 const ready = async (url: string): Promise<void> => {
   const response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(1_000) });
   if (!response.ok) throw new SeineError('SEINE_PEER_UNREACHABLE', `${url}: not ready`);
+};
+
+const rolesReady = async (): Promise<void> => {
+  await Promise.all(processes.list().flatMap(({ spec: { health: url, role, node } }) => (url === undefined ? [] : [untilDone(`${role}${node === undefined ? '' : ` on ${node}`}`, () => ready(url))])));
 };
 
 /* --- objects --------------------------------------------------------------------------------- */
@@ -132,9 +149,9 @@ const host = (node: string | undefined): PersistentUnix => {
   return found;
 };
 const kubelet = createKubelet(places, {
-  open: (node, body) => host(node).call('open', body), close: async (node, netns) => { await host(node).call('close', { netns }); },
+  open: (node, body) => host(node).call('open', body), close: async (node, name) => { await host(node).call('close', { name }); },
 }, (text) => { skipped.push(text); }, order.atOnce);
-const reopenPods = async (node: string): Promise<void> => { await kubelet.reopen(node, objects.filter(wantsPod)).catch(() => {}); };
+const reopenPods = async (node: string): Promise<void> => { await kubelet.reopen(node, objects.filter(({ kind }) => kind === 'Pod')).catch(() => {}); };
 
 const withAddresses = (all: readonly KubeObject[]): readonly KubeObject[] => all.map((object) => {
   const attached = object.kind === 'Pod' ? kubelet.attached().get(`${object.namespace}/${object.name}`) : undefined;
@@ -201,6 +218,9 @@ const withLives = (all: readonly KubeObject[]): readonly KubeObject[] => {
   return out;
 };
 
+/** What a converging lab waits for, in words. */
+let stage = '';
+
 /** Brings the cluster to what was given: facts, decisions, pods, addresses, rows on every node. */
 const converge = async (): Promise<Converged> => {
   const startMs = performance.now();
@@ -210,22 +230,30 @@ const converge = async (): Promise<Converged> => {
   ignored = expanded.ignored;
   /* As given: an address that the node chose is no change of the pod. */
   const wanted = expanded.objects.filter(wantsPod);
+  stage = 'pods that go';
   const failed = [...await kubelet.stopped(wanted)];
+  stage = 'the objects in the log';
   objects = withEndpointSlices(withAddresses(expanded.objects));
   writeObjects(objects);
   const factSeq = await log.generation(generation, PATIENCE_MS);
   const before = kubelet.attached().size;
+  stage = `pods (${wanted.length} in all)`;
   /* A pod that the watcher refused does not exist. */
   const refusedObjects = new Set(log.refused().map(({ object }) => object));
   failed.push(...await kubelet.started(wanted.filter((pod) => !refusedObjects.has(objectKey(pod)))));
+  failed.push(...await kubelet.serveHosts(objects.filter((object) => !refusedObjects.has(objectKey(object)))));
   if (kubelet.attached().size !== before || wanted.some((pod) => podAddress(pod) === undefined)) {
     objects = withEndpointSlices(withAddresses(expanded.objects));
     writeObjects(objects);
     await log.generation(generation, PATIENCE_MS);
   }
+  stage = 'identities of all pods';
   await log.bound(new Map([...kubelet.attached().values()].map(({ address, uid }) => [address, uid])), PATIENCE_MS);
+  stage = 'what the deciding roles make of it';
   const seq = await log.decided(Math.max(factSeq, log.head()), PATIENCE_MS);
+  stage = `every node at #${seq}`;
   await nodesAt(seq);
+  stage = '';
   routeExternal();
   warnings.push(...skipped.splice(0));
   return { seq, policySeq: factSeq, attached: kubelet.attached().size, failed, ms: Math.round(performance.now() - startMs), warnings, refused: log.refused(), ignored };
@@ -277,15 +305,23 @@ const handle: Handler = async (op, body) => {
       return give(more);
     });
     case 'delete': return inTurn(async () => {
-      for (const key of (body as { readonly keys: readonly string[] }).keys) given.delete(key);
-      return converge();
+      const missing = (body as { readonly keys: readonly string[] }).keys.filter((key) => !given.delete(key));
+      return { ...await converge(), missing };
     });
     case 'probe': return prober.probeAll((body as { readonly probes: readonly Probe[] }).probes);
+    case 'progress': return { stage, attached: kubelet.attached().size };
     case 'objects': return objects;
     case 'applied': return log.appliedAt((body as { readonly seq: number }).seq);
     case 'enforcement': return log.enforcement((body as { readonly policy: string }).policy) ?? null;
+    case 'set': return inTurn(async () => {
+      settings = { ...settings, ...(body as { readonly settings: Settings }).settings };
+      order = { ...order, settings: JSON.stringify(settings) };
+      await processes.configure('watcher', settingsEnv(settings));
+      await rolesReady();
+      return converge();
+    });
     case 'ready': {
-      await Promise.all(processes.list().flatMap(({ spec: { health: url, role, node } }) => (url === undefined ? [] : [untilDone(`${role}${node === undefined ? '' : ` on ${node}`}`, () => ready(url))])));
+      await rolesReady();
       await Promise.all([...podHosts.values()].map((podHost) => podHost.call('ping')));
       return { times };
     }
@@ -299,7 +335,7 @@ const handle: Handler = async (op, body) => {
       const { reach } = body as { readonly reach?: boolean };
       const statuses = await Promise.all(nodes.map(({ name }) => writers.get(name)!.call<NodeStatus>('status', {}, 2_000).catch(() => undefined)));
       const roles = await Promise.all(processes.list().filter(({ spec }) => spec.role !== 'pods').map(async ({ spec, pid, starts }) => ({
-        name: spec.role, node: spec.node ?? null, pid: pid ?? null, rssBytes: pid === undefined ? 0 : rssBytes(pid), starts,
+        name: spec.role, node: spec.node ?? null, pid: pid ?? null, rssBytes: pid === undefined ? 0 : rssBytes(pid), starts, health: spec.health ?? null,
         ready: spec.health === undefined ? pid !== undefined : await ready(spec.health).then(() => true, () => false),
       })));
       const pods = objects.filter(({ kind }) => kind === 'Pod');

@@ -6,12 +6,25 @@ import { isObject, isRefused, itemsOfList, member, mergeObjects, toObject, type 
 import { badInput } from './verb/verb.ts';
 
 export interface Probe {
-  readonly from: string; readonly to: string; readonly protocol: string; readonly port?: number; readonly icmp?: { readonly type: number; readonly code: number };
+  readonly from: string; readonly to: string; readonly protocol: string; readonly port?: number;
+  /** `overMtu`: an echo as large as the route takes in one piece and this many bytes more, not to be fragmented; only packets can tell. */
+  readonly icmp?: { readonly type: number; readonly code: number; readonly overMtu?: number };
+  /** TCP: what to ask for once connected; the answer's status is evidence. */
+  readonly http?: { readonly method: string; readonly path: string };
   readonly want?: 'allow' | 'deny'; readonly family?: number;
 }
 export interface Case { readonly name: string; readonly objects: readonly KubeObject[]; readonly refused: readonly RefusedObject[]; readonly probes: readonly Probe[] }
 
 const PROTOCOLS = ['TCP', 'UDP', 'SCTP', 'ICMP'] as const;
+
+const isInteger = (value: unknown, min: number, max: number): value is number => typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max;
+const MOST_OVER_MTU = 1000;
+
+const toHttp = (value: unknown, place: string): NonNullable<Probe['http']> => {
+  const [method, path] = isObject(value) ? [member(value, 'method') ?? 'GET', member(value, 'path') ?? '/'] : [undefined, undefined];
+  if (typeof method !== 'string' || typeof path !== 'string' || !/^[A-Z]{1,16}$/.test(method) || !/^\/[!-~]{0,1000}$/.test(path)) throw badInput(`${place}.http: ${JSON.stringify(value)}: expected {"method":"GET","path":"/…"}`);
+  return { method, path };
+};
 
 /** @throws SEINE_INPUT_INVALID naming place, field, value and expectation */
 export const toProbe = (value: unknown, place: string): Probe => {
@@ -29,12 +42,13 @@ export const toProbe = (value: unknown, place: string): Probe => {
   if (family !== 4) throw badInput(`${place}.family: ${JSON.stringify(family)}: expected 4: IPv6 is not supported yet`);
   const wanted = want === undefined ? {} : { want: want as 'allow' | 'deny' }; // checked above
   if (protocol === 'ICMP') {
-    const [type, code] = isObject(icmp) ? [member(icmp, 'type') ?? 8, member(icmp, 'code') ?? 0] : [8, 0];
-    if (typeof type !== 'number' || typeof code !== 'number' || !(type >= 0 && type <= 255 && code >= 0 && code <= 255)) throw badInput(`${place}.icmp: ${JSON.stringify(icmp)}: expected {"type":0..255,"code":0..255}`);
-    return { from, to, protocol, icmp: { type, code }, ...wanted };
+    const [type, code, overMtu] = isObject(icmp) ? [member(icmp, 'type') ?? 8, member(icmp, 'code') ?? 0, member(icmp, 'overMtu')] : [8, 0, undefined];
+    if (!isInteger(type, 0, 255) || !isInteger(code, 0, 255) || (overMtu !== undefined && !isInteger(overMtu, 0, MOST_OVER_MTU))) throw badInput(`${place}.icmp: ${JSON.stringify(icmp)}: expected {"type":0..255,"code":0..255}`);
+    return { from, to, protocol, icmp: { type, code, ...(overMtu === undefined ? {} : { overMtu }) }, ...wanted };
   }
-  if (typeof port !== 'number' || !Number.isInteger(port) || port < 1 || port > 65535) throw badInput(`${place}.port: ${JSON.stringify(port)}: expected a number from 1 to 65535`);
-  return { from, to, protocol, port, ...wanted };
+  if (!isInteger(port, 1, 65535)) throw badInput(`${place}.port: ${JSON.stringify(port)}: expected a number from 1 to 65535`);
+  const http = member(value, 'http');
+  return { from, to, protocol, port, ...(http === undefined ? {} : { http: toHttp(http, place) }), ...wanted };
 };
 
 /** `FROM TO PORT[/PROTOCOL]`, or `FROM TO icmp`. */

@@ -42,7 +42,8 @@ export const runSeine = async (args: readonly string[], io: Io): Promise<number>
     return EXIT.badInput;
   }
   const verb = await load();
-  if (rest.includes('--help') || rest.includes('-h')) {
+  const own = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest; // what follows belongs to somebody else's command
+  if (own.includes('--help') || own.includes('-h')) {
     io.stdout(`${verb.usage.trim()}\n`);
     return EXIT.yes;
   }

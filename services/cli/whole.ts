@@ -9,7 +9,7 @@
 import { decideAll, type Decider, type FactEvent, type SeineEvent } from '@seine/events';
 import { identityDecider } from '@seine/identity-allocator';
 import { DEFAULT_BLOCK_LENGTH, DEFAULT_POD_CIDR, ipamDecider } from '@seine/ipam';
-import { assignAddresses, endpointSlices, expand, isHostNetwork, nodeAddress, nodeOf, podAddress, type LabNode } from '@seine/lab';
+import { assignAddresses, expand, isHostNetwork, nodeAddress, nodeOf, podAddress, withEndpointSlices, type LabNode } from '@seine/lab';
 import { hostInterfaceName, emptyNodeState, evolveNode, type NodeState } from '@seine/datapath-writer';
 import type { KubeObject, RefusedObject, Settings } from '@seine/objects';
 import { policyDecider } from '@seine/policy-compiler';
@@ -51,9 +51,7 @@ export const whole = (given: readonly KubeObject[], labNodes: readonly LabNode[]
   const nodes = bringsNodes(given) ? [] : labNodes;
   const expanded = expand(given, nodes);
   const addressed = assignAddresses(expanded.objects, nodes);
-  const own = addressed.filter(({ kind }) => kind === 'EndpointSlice');
-  const slices = own.length > 0 ? [] : endpointSlices(addressed.filter(({ kind }) => kind === 'Service'), addressed.filter(({ kind }) => kind === 'Pod'));
-  const objects = [...addressed, ...slices];
+  const objects = withEndpointSlices(addressed);
 
   const facts = [...diffFacts(emptyKnown(), { objects, refused: refusedBefore, settings }, TIME, () => ''), ...endpointFacts(objects)];
   const decisions = [

@@ -14,6 +14,10 @@ const SO_ERROR = 4;
 const SO_NETNS_COOKIE = 71;
 /** Socket options by which a socket may have an address that its namespace does not have: [level, option]. */
 const FOREIGN_OPTIONS = { 4: [[0, 15], [0, 19]], 6: [[41, 78], [41, 75]] } as const satisfies Record<IpFamily, readonly (readonly [number, number])[]>;
+/** [level, option]: the path's MTU of a connected socket; "don't fragment" on all that is sent. */
+const MTU_OPTION = { 4: [0, 14], 6: [41, 24] } as const satisfies Record<IpFamily, readonly [number, number]>;
+const MTU_DISCOVER_OPTION = { 4: [0, 10], 6: [41, 23] } as const satisfies Record<IpFamily, readonly [number, number]>;
+const PMTU_ALWAYS = 2;
 
 /** sockaddr_in or sockaddr_in6; a mapped address is IPv4's. */
 export const socketAddress = (address: string, port: number): Buffer => {
@@ -116,6 +120,31 @@ export const localPort = (fd: number): number => {
   return parseSocketAddress(name).port;
 };
 
+/** On a connected socket. @returns undefined, or the errno's name */
+export const sendOn = (fd: number, data: Uint8Array): string | undefined => {
+  const result = c.sendto(fd, data, data.length, 0, null, 0) as number | bigint;
+  return Number(result) < 0 ? ERRNO[lastErrno()] ?? String(lastErrno()) : undefined;
+};
+
+/** What the socket sends is never cut: "don't fragment" is set, and more than the path takes in one piece is EMSGSIZE. */
+export const forbidFragments = (fd: number, family: IpFamily): void => {
+  must('MTU_DISCOVER', c.setsockopt(fd, ...MTU_DISCOVER_OPTION[family], Buffer.from([PMTU_ALWAYS, 0, 0, 0]), 4) as number);
+};
+
+/** What the route to a destination takes in one piece, IP header included, in bytes: of the namespace that the thread is in. */
+export const pathMtu = (destination: string): number => {
+  const fd = openSocket({ type: 'datagram', family: familyOf(destination) });
+  try {
+    const name = socketAddress(destination, 9);
+    must(`route to ${destination}`, c.connect(fd, name, name.length) as number);
+    const value = Buffer.alloc(4);
+    must('MTU', c.getsockopt(fd, ...MTU_OPTION[familyOf(destination)], value, Buffer.from([4, 0, 0, 0])) as number);
+    return value.readInt32LE(0);
+  } finally {
+    closeFd(fd);
+  }
+};
+
 /** @returns undefined, or the errno's name */
 export const sendTo = (fd: number, data: Uint8Array, address: string, port: number): string | undefined => {
   const name = socketAddress(address, port);
@@ -138,6 +167,10 @@ const PACKET_OUTGOING = 4;
 
 /** Sees every packet of the namespace's interfaces, both ways, from the network header on. */
 export const openPacketSocket = (): number => must('packet socket', c.socket(AF_PACKET, SOCK.datagram | NONBLOCK_CLOEXEC, ETH_P_ALL_BE) as number);
+
+const ETHERTYPE_BE = { 4: 0x0008, 6: 0xdd86 } as const satisfies Record<IpFamily, number>;
+/** Sees what the namespace's interfaces take in of one family, after the programs at tc let it pass; the other socket sees it before they drop it. */
+export const openArrivalSocket = (family: IpFamily): number => must('packet socket', c.socket(AF_PACKET, SOCK.datagram | NONBLOCK_CLOEXEC, ETHERTYPE_BE[family]) as number);
 
 /** `family` undefined: neither IPv4 nor IPv6. `outgoing` packets are those that an interface sends. */
 export interface SeenPacket { readonly packet: Buffer; readonly family: IpFamily | undefined; readonly outgoing: boolean }

@@ -19,6 +19,8 @@ export const DECIDER_METRICS = {
   inputs: { type: 'counter', name: 'inputs_total', help: 'Commits of other lanes that were taken.' },
   decisions: { type: 'counter', name: 'decisions_total', help: 'Events decided and stored.' },
   complete: { type: 'gauge', name: 'complete_sequence', help: 'Sequence below which nothing that this process reads is missing.' },
+  decided: { type: 'gauge', name: 'decided_sequence', help: 'Sequence up to which this process has decided everything and stored what it decided.' },
+  stored: { type: 'gauge', name: 'stored_sequence', help: 'Sequence of the last commit of this process.' },
   commit: { type: 'histogram', name: 'commit_seconds', help: 'From deciding to the acknowledgement.' },
 } as const satisfies MetricDefinitions;
 
@@ -71,12 +73,14 @@ const serveTerm = async <State>(host: DeciderHost<State>): Promise<void> => {
       const startMs = performance.now();
       const { commit } = writer;
       // The span is where time went; the stored traceparent stays the input's, as decisions depend on nothing else.
-      await withSpan(`decide ${lane}`, { traceparent: events[0]!.traceparent, attributes: { 'seine.lane': lane, 'seine.seen': seen, 'seine.decisions': events.length } },
+      const { seq } = await withSpan(`decide ${lane}`, { traceparent: events[0]!.traceparent, attributes: { 'seine.lane': lane, 'seine.seen': seen, 'seine.decisions': events.length } },
         () => commit(events, seen));
+      metrics.stored.set(seq);
       metrics.commit.observe((performance.now() - startMs) / 1000);
       metrics.decisions.add(events.length);
     }
     writer.folded(complete);
+    metrics.decided.set(complete);
   };
   const open = async (): Promise<void> => {
     const opened = await bus.openLane(lane, instance, signal);

@@ -33,12 +33,19 @@ const mustBe = (name: string, is: UpOptions, asked: UpOptions): void => {
   }
 };
 
+export interface Watching {
+  /** One step is done. */
+  readonly tell?: (step: string) => void;
+  /** Whoever waits has lost patience: a lab that is not ready then is taken away again. */
+  readonly signal?: AbortSignal;
+}
+
 /**
  * Starts a lab and waits until every role is ready. What a killed lab of that name left is taken away first; one that is up is used as it is.
  * @param asked what the lab must be, also if it is up already
  * @param preferred what a new lab is, where nothing is asked
  */
-export const startLab = async (name: string, asked: UpOptions = {}, preferred: UpOptions = {}): Promise<{ readonly client: UnixClient; readonly times: Readonly<Record<string, number>>; readonly existed: boolean }> => {
+export const startLab = async (name: string, asked: UpOptions = {}, preferred: UpOptions = {}, { tell = () => {}, signal }: Watching = {}): Promise<{ readonly client: UnixClient; readonly times: Readonly<Record<string, number>>; readonly existed: boolean }> => {
   if (process.getuid?.() !== 0) throw new SeineError('SEINE_INPUT_INVALID', 'Seine\'s lab makes network namespaces and loads BPF programs: run it as root (sudo npm start).');
   const places = placesOf(name);
   const running = await connectUnix(places.socket).catch(() => undefined);
@@ -59,16 +66,25 @@ export const startLab = async (name: string, asked: UpOptions = {}, preferred: U
     { detached: true, stdio: ['ignore', log, log], cwd: PROJECT });
   closeSync(log);
   child.unref();
+  tell(`namespaces and wires of lab ${name}`);
   const end = Date.now() + UP_PATIENCE_MS;
   for (;;) {
     if (existsSync(places.socket)) {
       const client = await connectUnix(places.socket).catch(() => undefined);
       if (client !== undefined) {
-        const { times } = await client.call<{ readonly times: Readonly<Record<string, number>> }>('ready');
-        return { client, times, existed: false };
+        tell('the log is there; waiting for every role');
+        const left = (): void => { client.close(); };
+        signal?.addEventListener('abort', left, { once: true });
+        const ready = await client.call<{ readonly times: Readonly<Record<string, number>> }>('ready').catch((error: unknown) => { if (signal?.aborted !== true) throw error; });
+        signal?.removeEventListener('abort', left);
+        if (ready !== undefined) return { client, times: ready.times, existed: false };
       }
     }
-    if (child.exitCode !== null || Date.now() > end) {
+    if (signal?.aborted === true) {
+      await takeDown(places);
+      throw new SeineError('SEINE_PEER_UNREACHABLE', `lab ${name} was not waited for: it is down again`, { lab: name });
+    }
+    if (child.exitCode !== null || child.signalCode !== null || Date.now() > end) {
       const last = readFileSync(join(places.logs, 'lab.log'), 'utf8').trim().split('\n').slice(-3).join(' | ');
       await takeDown(places);
       throw new SeineError('SEINE_PEER_UNREACHABLE', `lab ${name} did not come up: ${last}`, { lab: name });

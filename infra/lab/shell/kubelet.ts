@@ -22,6 +22,8 @@ const podKey = ({ namespace, name }: KubeObject): string => `${namespace}/${name
 /** What a change of means a new pod. */
 export const podShape = (pod: KubeObject): string => JSON.stringify([nodeOf(pod), containerPorts(pod), podAddress(pod) ?? null, pod.uid]);
 
+/** It lives in its node's namespace: there is nothing to attach, only something to serve. */
+const wantsNode = (pod: KubeObject): boolean => pod.kind === 'Pod' && nodeOf(pod) !== undefined && isHostNetwork(pod) && !isFinished(pod);
 export const wantsPod = (pod: KubeObject): boolean => pod.kind === 'Pod' && nodeOf(pod) !== undefined && !isHostNetwork(pod) && !isFinished(pod);
 
 const cni = (places: Places, command: 'ADD' | 'DEL', { node, netns, containerId, args }: { readonly node: string; readonly netns: string; readonly containerId: string; readonly args: string }): Promise<string> =>
@@ -43,13 +45,15 @@ const cni = (places: Places, command: 'ADD' | 'DEL', { node, netns, containerId,
   });
 
 export interface PodServers {
-  readonly open: (node: string, order: { readonly netns: string; readonly address: string; readonly name: string; readonly ports: readonly { readonly port: number; readonly protocol: string }[] }) => Promise<readonly string[]>;
-  readonly close: (node: string, netns: string) => Promise<void>;
+  readonly open: (node: string, order: { /** undefined: the node's own */ readonly netns?: string; readonly address: string; readonly name: string; readonly ports: readonly { readonly port: number; readonly protocol: string }[] }) => Promise<readonly string[]>;
+  readonly close: (node: string, name: string) => Promise<void>;
 }
 
 export const createKubelet = (places: Places, servers: PodServers, warn: (text: string) => void, atOnce = AT_ONCE) => {
   const addMs: number[] = [];
   const attached = new Map<string, AttachedPod>();
+  /** Pods on the nodes' own network that have servers, and what those were made for. */
+  const onHost = new Map<string, { readonly node: string; readonly spec: string }>();
 
   const add = async (pod: KubeObject): Promise<void> => {
     const key = podKey(pod);
@@ -76,7 +80,7 @@ export const createKubelet = (places: Places, servers: PodServers, warn: (text: 
   };
 
   const remove = async (pod: AttachedPod): Promise<void> => {
-    await servers.close(pod.node, pod.netns).catch(() => {}); // the server process may be starting again
+    await servers.close(pod.node, pod.key).catch(() => {}); // the server process may be starting again
     for (let attempt = 1; ; attempt += 1) {
       try {
         await cni(places, 'DEL', { node: pod.node, netns: pod.netns, containerId: pod.containerId, args: '' });
@@ -110,10 +114,22 @@ export const createKubelet = (places: Places, servers: PodServers, warn: (text: 
       return each([...attached.values()].filter(({ key, spec }) => wanted.get(key) !== spec), remove);
     },
     started: async (pods: readonly KubeObject[]): Promise<readonly string[]> => each(pods.filter((pod) => wantsPod(pod) && !attached.has(podKey(pod))), add),
+    /** Servers of pods on the nodes' own network: at the node's address. */
+    serveHosts: async (pods: readonly KubeObject[]): Promise<readonly string[]> => {
+      const wanted = new Map(pods.filter(wantsNode).map((pod) => [podKey(pod), pod]));
+      const gone = [...onHost].filter(([key, { spec }]) => { const pod = wanted.get(key); return pod === undefined || podShape(pod) !== spec; });
+      const closed = await each(gone, async ([key, { node }]) => { await servers.close(node, key); onHost.delete(key); });
+      return [...closed, ...await each([...wanted].filter(([key]) => !onHost.has(key)), async ([key, pod]) => {
+        for (const skipped of await servers.open(nodeOf(pod)!, { address: podAddress(pod)!, name: key, ports: containerPorts(pod) })) warn(skipped);
+        onHost.set(key, { node: nodeOf(pod)!, spec: podShape(pod) });
+      })];
+    },
     /** Servers of a node whose server process has come back. */
     reopen: async (node: string, pods: readonly KubeObject[]): Promise<void> => {
       for (const pod of pods) {
-        const entry = attached.get(podKey(pod));
+        const key = podKey(pod);
+        if (onHost.get(key)?.node === node) await servers.open(node, { address: podAddress(pod)!, name: key, ports: containerPorts(pod) });
+        const entry = attached.get(key);
         if (entry?.node === node) await servers.open(node, { netns: entry.netns, address: entry.address, name: entry.key, ports: containerPorts(pod) });
       }
     },

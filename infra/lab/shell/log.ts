@@ -1,11 +1,12 @@
 /** What the lab reads of the log: how far everybody is, whose address is bound, which block a node has. */
-import { allFlowsSubjects, appliedSubject, tickSubject, type Bus } from '@seine/bus';
+import { allFlowsSubjects, appliedSubject, type Bus } from '@seine/bus';
 import type { Lane } from '@seine/events';
 import { SeineError } from '@seine/model';
 import type { Flow } from '@seine/node';
 
 const MOST_APPLIED = 1000;
 const DECIDING: readonly Lane[] = ['identity', 'ipam', 'policy', 'service'];
+const ASK_EVERY_MS = 4;
 export const GENERATION_LABEL = 'seine.network/lab-generation';
 
 export interface LabLog {
@@ -26,10 +27,11 @@ export interface LabLog {
   readonly enforcement: (policy: string) => Enforcement | undefined;
 }
 
+/** How far all deciding roles are: everything up to `decided` is decided, the last of it is commit `stored`. */
+export interface Progress { readonly decided: number; readonly stored: number }
 export interface Enforcement { readonly factSeq: number | null; readonly compiledSeq: number; readonly nodes: readonly { readonly node: string; readonly ms: number; readonly rows: number }[] }
 
-export const followLab = (bus: Bus, markerNode: string, nodes: readonly string[], signal: AbortSignal): LabLog => {
-  const asOf = new Map<Lane, number>();
+export const followLab = (bus: Bus, markerNode: string, nodes: readonly string[], progress: () => Promise<Progress>, signal: AbortSignal): LabLog => {
   const lastOf = new Map<Lane, number>();
   const addresses = new Map<string, string>();
   const blocks = new Map<string, readonly string[]>();
@@ -63,12 +65,6 @@ export const followLab = (bus: Bus, markerNode: string, nodes: readonly string[]
       for (const waiter of waiters) waiter();
     }
   };
-  const followTicks = async (lane: Lane): Promise<void> => {
-    for await (const { message } of bus.subscribe(tickSubject(bus.cluster, lane), signal)) {
-      asOf.set(lane, (message as { readonly asOf: number }).asOf);
-      for (const waiter of waiters) waiter();
-    }
-  };
   const followApplied = async (node: string): Promise<void> => {
     for await (const { message } of bus.subscribe(appliedSubject(bus.cluster, node), signal)) {
       applied.push(message as (typeof applied)[number]);
@@ -80,7 +76,7 @@ export const followLab = (bus: Bus, markerNode: string, nodes: readonly string[]
       if (flowTakers.size > 0) for (const flow of (message as { readonly flows: readonly Flow[] }).flows) for (const take of flowTakers) take(flow);
     }
   };
-  for (const part of [follow(), followFlows(), ...DECIDING.map(followTicks), ...nodes.map(followApplied)]) {
+  for (const part of [follow(), followFlows(), ...nodes.map(followApplied)]) {
     part.catch((error: unknown) => { if (!signal.aborted) process.stderr.write(`lab: the log cannot be followed: ${String(error)}\n`); });
   }
 
@@ -99,7 +95,15 @@ export const followLab = (bus: Bus, markerNode: string, nodes: readonly string[]
       return markerSeq;
     },
     decided: async (seq, patienceMs) => {
-      await until(`every deciding role at #${seq}`, patienceMs, () => DECIDING.every((lane) => (asOf.get(lane) ?? 0) >= seq));
+      const end = Date.now() + patienceMs;
+      /* Asked, not awaited: an idle lane's tick comes once a second. */
+      let { decided, stored } = await progress();
+      while (decided < seq) {
+        if (Date.now() >= end) throw new SeineError('SEINE_PEER_UNREACHABLE', `every deciding role at #${seq}: not within ${patienceMs / 1000} s`);
+        await new Promise((resolve) => { setTimeout(resolve, ASK_EVERY_MS); });
+        ({ decided, stored } = await progress());
+      }
+      await until(`what was decided up to #${seq} in the log`, patienceMs, () => head >= stored);
       return head;
     },
     bound: async (wanted, patienceMs) => {

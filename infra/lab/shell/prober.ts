@@ -7,12 +7,16 @@ import type { Flow, PersistentUnix, PolicyRef, RuleRef } from '@seine/node';
 import type { KubeObject } from '@seine/objects';
 
 import { EXTERNAL_ADDRESS, isHostNetwork, nodeOf, podAddress, resolveParty, type Party } from '../core/index.ts';
-import type { Sent } from '../pod-host.ts';
+import type { Outcome, Sent } from '../pod-host.ts';
 import type { LabLog } from './log.ts';
 
 export interface Probe {
   readonly from: string; readonly to: string; readonly protocol?: string; readonly port?: number;
-  readonly icmp?: { readonly type: number; readonly code: number }; readonly want?: 'allow' | 'deny'; readonly family?: number;
+  /** `overMtu`: an echo of the route's MTU and this many bytes, not to be fragmented. */
+  readonly icmp?: { readonly type: number; readonly code: number; readonly overMtu?: number };
+  /** TCP: asks for this once connected. */
+  readonly http?: { readonly method: string; readonly path: string };
+  readonly want?: 'allow' | 'deny'; readonly family?: number;
 }
 export interface ProbeResult extends Probe {
   readonly got: 'allow' | 'deny' | 'error';
@@ -27,7 +31,7 @@ export interface ProbeResult extends Probe {
   readonly connected: boolean | null;
   readonly unexplained: boolean;
   readonly message?: string;
-  readonly evidence: { readonly engine: 'kernel'; readonly sent: number; readonly arrived: number; readonly replied: number; readonly drops: number; readonly source: string; readonly destination: string; readonly node: string; readonly seq: number };
+  readonly evidence: { readonly engine: 'kernel'; readonly sent: number; readonly arrived: number; readonly replied: number; readonly drops: number; readonly source: string; readonly destination: string; readonly node: string; readonly seq: number; readonly status?: number; readonly bytes?: number };
 }
 export interface ProbeReport { readonly probes: readonly ProbeResult[]; readonly total: number; readonly ok: number; readonly mismatched: number; readonly unexplained: number; readonly ms: number }
 
@@ -38,6 +42,7 @@ const CONNECT_PATIENCE_MS = 300;
 const LOOK_EVERY_MS = 4;
 const VERDICT_PATIENCE_MS = 250;
 const AT_ONCE = 64;
+const ECHO = 8;
 
 export interface ProberPorts {
   readonly log: LabLog;
@@ -155,7 +160,7 @@ export const createProber = (ports: ProberPorts) => {
       const node = to.type === 'pod' ? to.node : from.type === 'pod' ? from.node : to.type === 'node' ? to.name.slice(5) : host ?? '';
       const sent = await ports.hostOf(host).call<Sent>('send', {
         ...(from.type === 'pod' ? { netns: ports.netnsOf(from.name) } : {}), source: from.address, foreign: from.type === 'external' && from.address !== EXTERNAL_ADDRESS,
-        destination: to.address, port, protocol, ...(probe.icmp === undefined ? {} : { icmp: probe.icmp }),
+        destination: to.address, port, protocol, ...(probe.icmp === undefined ? {} : { icmp: probe.icmp }), ...(probe.http === undefined ? {} : { http: probe.http }),
       });
       const key = `${protocolNumber(protocol)}/${from.address}${protocol === 'ICMP' ? '#' : ':'}${sent.sourcePort}`;
       const ends = arrivalPlaces(to, objects).map(([place, netns, address]) => `${place} ${netns} ${key}>${address}`);
@@ -174,14 +179,15 @@ export const createProber = (ports: ProberPorts) => {
         await pause(LOOK_EVERY_MS);
       }
       const arrived = arrivedAt();
-      let outcome = { connected: null as boolean | null, refused: null as string | null, replied: 0 };
+      let outcome: Outcome = { connected: null, refused: null, replied: 0, status: null };
       if (arrived > 0 && protocol !== 'SCTP') {
+        const answers = protocol === 'TCP' || (protocol === 'ICMP' && (probe.icmp?.type ?? ECHO) === ECHO);
         const until = performance.now() + CONNECT_PATIENCE_MS;
         do {
-          outcome = await ports.hostOf(host).call('outcome', { id: sent.id });
-          if (outcome.connected === true || outcome.refused !== null || outcome.replied > 0) break;
+          outcome = await ports.hostOf(host).call<Outcome>('outcome', { id: sent.id });
+          if (outcome.refused !== null || (probe.http === undefined ? outcome.replied > 0 : outcome.status !== null)) break;
           await pause(LOOK_EVERY_MS);
-        } while (performance.now() < until && protocol === 'TCP');
+        } while (performance.now() < until && answers);
       }
       /* The destination's node may tell its verdict a moment after the packet has arrived. */
       const toldBy = performance.now() + VERDICT_PATIENCE_MS;
@@ -200,6 +206,7 @@ export const createProber = (ports: ProberPorts) => {
         evidence: {
           engine: 'kernel', sent: 1, arrived, replied: outcome.replied, drops: drops.length, source: `${from.address}:${sent.sourcePort}`,
           destination: destination === undefined ? `${to.address}:${port}` : `${destination.address}:${destination.port}`, node, seq: ports.seqOf(node),
+          ...(outcome.status === null ? {} : { status: outcome.status }), ...(sent.bytes === null ? {} : { bytes: sent.bytes }),
         },
       };
     };

@@ -24,7 +24,7 @@ const STEADY_MS = 5_000;
 const STOP_PATIENCE_MS = 5_000;
 
 export const createProcesses = (logs: string) => {
-  const all = new Map<string, { readonly spec: ProcessSpec; child: ChildProcess | undefined; starts: number; delayMs: number; timer: NodeJS.Timeout | undefined }>();
+  const all = new Map<string, { spec: ProcessSpec; child: ChildProcess | undefined; starts: number; delayMs: number; timer: NodeJS.Timeout | undefined }>();
   let stopping = false;
   const keyOf = (role: string, node: string | undefined): string => (node === undefined ? role : `${role}-${node}`);
 
@@ -64,6 +64,15 @@ export const createProcesses = (logs: string) => {
         killed += 1;
       }
       return killed;
+    },
+    /** The same process with other settings; it comes back as after a kill. @returns once the former one has ended */
+    configure: async (role: string, env: Readonly<Record<string, string>>): Promise<void> => {
+      await Promise.all([...all.values()].filter(({ spec }) => spec.role === role).map((entry) => new Promise<void>((resolve) => {
+        entry.spec = { ...entry.spec, env: { ...entry.spec.env, ...env } };
+        if (entry.child?.pid === undefined) { resolve(); return; }
+        entry.child.once('exit', () => { resolve(); });
+        entry.child.kill('SIGKILL');
+      })));
     },
     /** In the given order of roles; each gets a moment for a clean end. */
     stop: async (order: readonly string[]): Promise<void> => {

@@ -43,6 +43,24 @@ describe('seine check', () => {
     expect(err).toContain('NetworkPolicy a/p: spec.ingress[0].ports[0].port: 70000: expected a number from 1 to 65535');
   });
 
+  test('a Service that was given its slice leaves the others theirs', async () => {
+    const pod = (name: string): string => `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, namespace: a, labels: {app: ${name}}}\nspec: {nodeName: n1, containers: [{name: main, ports: [{containerPort: 80}]}]}\n---\n`;
+    const service = (name: string, selector: string): string => `apiVersion: v1\nkind: Service\nmetadata: {name: ${name}, namespace: a}\nspec: {${selector}ports: [{port: 80}]}\n---\n`;
+    writeFileSync(join(folder, 'slices.yaml'), `${pod('web')}${pod('client')}${service('web', 'selector: {app: web}, ')}${service('outside', '')}
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: outside-1, namespace: a, labels: {kubernetes.io/service-name: outside}}
+addressType: IPv4
+ports: [{port: 8080, protocol: TCP}]
+endpoints: [{addresses: [203.0.113.9], conditions: {ready: true}}]
+`);
+    for (const [to, destination] of [['svc:a/web', ':80'], ['svc:a/outside', '203.0.113.9:8080']] as const) {
+      const { code, out } = await run('-f', join(folder, 'slices.yaml'), 'a/client', to, '80', '-o', 'json');
+      expect([to, code]).toEqual([to, 0]);
+      expect((JSON.parse(out) as { readonly probes: readonly unknown[] }).probes).toEqual([expect.objectContaining({ got: 'allow', evidence: expect.objectContaining({ destination: expect.stringContaining(destination) }) })]);
+    }
+  });
+
   test.each([
     { name: 'a name that nobody has', args: ['-f', SHOP, 'shop/nobody', 'shop/carts', '80'], want: 'shop/nobody: no pod or workload' },
     { name: 'a port that is none', args: ['-f', SHOP, 'shop/carts', 'shop/carts-db', '99999'], want: 'expected a number from 1 to 65535' },

@@ -1,15 +1,17 @@
 /** `seine lab`: a cluster on this machine. */
 import { spawn } from 'node:child_process';
 
+import { isHostNetwork, resolveParty } from '@seine/lab';
 import { connectLab, startLab, stopLab } from '@seine/lab/client';
 import { placesOf } from '@seine/lab/places';
 import { knownLabs } from '@seine/lab/takedown';
-import type { KubeObject } from '@seine/objects';
+import type { UnixClient } from '@seine/node';
+import { objectKey, type KubeObject } from '@seine/objects';
 
 import { readManifests, type Given } from '../manifests.ts';
 import { structured } from '../print/structured.ts';
 import { table } from '../print/table.ts';
-import { badInput, EXIT, readArgs, readDuration, readInteger, readOutput, readSettings, type Io, type Verb } from './verb.ts';
+import { badInput, EXIT, readArgs, readDuration, readInteger, readOutput, readSettings, unreachable, type Io, type Verb } from './verb.ts';
 
 export interface Converged {
   readonly seq: number; readonly policySeq: number; readonly attached: number; readonly failed: readonly string[]; readonly ms: number; readonly warnings: readonly string[];
@@ -48,21 +50,52 @@ export const tellConverged = (io: Io, converged: Converged): number => {
 
 const count = (objects: readonly KubeObject[], kind: string): number => objects.filter((object) => object.kind === kind).length;
 
+const TELL_EVERY_MS = 1_000;
+
+/** Patience: until Ctrl-C, and no longer than --timeout. */
+const patienceOf = (io: Io, timeout: string | undefined): AbortSignal =>
+  (timeout === undefined ? io.signal : AbortSignal.any([io.signal, AbortSignal.timeout(readDuration('--timeout', timeout))]));
+
+/** An order that may take long: whoever watches hears each second what it waits for. @throws SEINE_PEER_UNREACHABLE when patience ends; the lab goes on */
+const order = async <T>(io: Io, client: UnixClient, signal: AbortSignal, op: string, body: unknown): Promise<T> => {
+  const leave = (): void => { client.close(); };
+  signal.addEventListener('abort', leave, { once: true });
+  if (signal.aborted) leave();
+  let told = '';
+  const teller = !io.terminal ? undefined : setInterval(() => {
+    client.call<{ readonly stage: string; readonly attached: number }>('progress').then(({ stage, attached }) => {
+      const line = stage === '' ? '' : `  ${attached} pods attached; waiting for ${stage}\n`;
+      if (line !== told) io.stderr(line);
+      told = line;
+    }, () => {}); // the order's own call says what is wrong
+  }, TELL_EVERY_MS);
+  try {
+    return await client.call<T>(op, body);
+  } catch (error) {
+    if (signal.aborted) throw unreachable(`${op}: not waited for; the lab goes on with it (seine lab status)`);
+    throw error;
+  } finally {
+    clearInterval(teller);
+    signal.removeEventListener('abort', leave);
+  }
+};
+
 const up: Verb['run'] = async (args, io) => {
   const { values } = readArgs(args, OPTIONS);
   const name = values.name ?? 'lab';
   const output = readOutput(values.output, ['table', 'json', 'yaml']);
   const given = readManifests(values.file ?? [], values.recursive === true);
+  const signal = patienceOf(io, values.timeout);
   const started = performance.now();
   const { client, existed } = await startLab(name, {
     ...(values.nodes === undefined ? {} : { nodes: readInteger('--nodes', values.nodes, { min: 1, max: 20 }) }), ...(values['no-repair'] === true ? { repair: false } : {}),
     ...(values.offload === true ? { offload: true } : {}), ...(values['at-once'] === undefined ? {} : { atOnce: readInteger('--at-once', values['at-once'], { min: 1, max: 64 }) }),
     ...(values.set === undefined ? {} : { settings: JSON.stringify(readSettings(values.set)) }),
     ...(values['ct-size'] === undefined ? {} : { ctSize: readInteger('--ct-size', values['ct-size'], { min: 1024, max: 1_048_576 }) }),
-  });
+  }, {}, { signal, ...(io.terminal ? { tell: (step: string) => { io.stderr(`  ${step}\n`); } } : {}) });
   if (existed) io.stderr(`lab ${name} was up already; applying to it\n`);
   const refusedHere = tellGiven(io, given);
-  const converged = await client.call<Converged>('apply', { objects: given.objects });
+  const converged = await order<Converged>(io, client, signal, 'apply', { objects: given.objects });
   const told = tellConverged(io, converged);
   client.close();
   const report = { name, seq: converged.seq, attached: converged.attached, failed: converged.failed, refused: converged.refused, ms: Math.round(performance.now() - started) };
@@ -101,7 +134,7 @@ const apply: Verb['run'] = async (args, io) => {
   const given = readManifests(values.file, values.recursive === true);
   const client = await connectLab(values.name ?? 'lab');
   const refusedHere = tellGiven(io, given);
-  const converged = await client.call<Converged>('apply', { objects: given.objects });
+  const converged = await order<Converged>(io, client, patienceOf(io, values.timeout), 'apply', { objects: given.objects });
   client.close();
   const told = tellConverged(io, converged);
   io.stdout(structured(output, converged) ?? `applied: log and nodes at #${converged.seq}, ${converged.attached} pods attached (${converged.ms} ms)\n`);
@@ -111,13 +144,28 @@ const apply: Verb['run'] = async (args, io) => {
 const remove: Verb['run'] = async (args, io) => {
   const { values } = readArgs(args, OPTIONS);
   if (values.file === undefined) throw badInput('-f: nothing: expected a file, a folder or -');
+  const output = readOutput(values.output, ['table', 'json', 'yaml']);
   const given = readManifests(values.file, values.recursive === true);
   const client = await connectLab(values.name ?? 'lab');
-  const converged = await client.call<Converged>('delete', { keys: given.objects.map(({ kind, namespace, name }) => `${kind}/${namespace}/${name}`) });
+  const converged = await order<Converged & { readonly missing: readonly string[] }>(io, client, patienceOf(io, values.timeout), 'delete', { keys: given.objects.map(objectKey) });
   client.close();
   const told = tellConverged(io, converged);
-  io.stdout(`deleted: log and nodes at #${converged.seq}, ${converged.attached} pods attached (${converged.ms} ms)\n`);
+  for (const key of converged.missing) io.stderr(`not there: ${key}\n`);
+  const count = given.objects.length - converged.missing.length;
+  io.stdout(structured(output, converged) ?? `deleted ${count} object${count === 1 ? '' : 's'}: log and nodes at #${converged.seq}, ${converged.attached} pods attached (${converged.ms} ms)\n`);
   return told;
+};
+
+const set: Verb['run'] = async (args, io) => {
+  const { values, positionals } = readArgs(args, OPTIONS);
+  if (positionals.length === 0) throw badInput('expected: seine lab set NAME=VALUE…');
+  const output = readOutput(values.output, ['table', 'json', 'yaml']);
+  const settings = readSettings(positionals);
+  const client = await connectLab(values.name ?? 'lab');
+  const converged = await order<Converged>(io, client, patienceOf(io, values.timeout), 'set', { settings });
+  client.close();
+  io.stdout(structured(output, converged) ?? `set ${positionals.join(' ')}: log and nodes at #${converged.seq} (${converged.ms} ms)\n`);
+  return tellConverged(io, converged);
 };
 
 const execIn: Verb['run'] = async (args, io) => {
@@ -128,13 +176,12 @@ const execIn: Verb['run'] = async (args, io) => {
   if (pod === undefined || command.length === 0) throw badInput('expected: seine lab exec POD -- COMMAND …');
   const name = values.name ?? 'lab';
   const client = await connectLab(name);
-  const places = placesOf(name);
-  const found = await client.call<readonly { readonly node: string; readonly endpoints: readonly { readonly pod: string; readonly netns: string }[] }[]>('pods');
+  const party = resolveParty(pod, await client.call<readonly KubeObject[]>('objects'));
   client.close();
-  const at = found.flatMap(({ node, endpoints }) => endpoints.map((endpoint) => ({ node, ...endpoint }))).find((endpoint) => endpoint.pod === pod || endpoint.pod.startsWith(`${pod}-`));
-  const node = pod.startsWith('node:') ? pod.slice(5) : at?.node;
-  const netns = pod.startsWith('node:') ? `/run/netns/${places.nodeNetns(pod.slice(5))}` : pod === 'external' ? `/run/netns/${places.external}` : at?.netns;
-  if (netns === undefined) throw badInput(`${pod}: no such pod in lab ${name}`);
+  const places = placesOf(name);
+  if (party.type === 'service') throw badInput(`${pod}: expected a pod, node:NAME or external: nothing runs in a Service`);
+  const node = party.type === 'pod' ? party.node : party.type === 'node' ? party.name.slice('node:'.length) : undefined;
+  const netns = `/run/netns/${party.type === 'pod' && !isHostNetwork(party.pod) ? places.podNetns(party.pod.namespace, party.pod.name) : node === undefined ? places.external : places.nodeNetns(node)}`;
   /* The command enters the node's cgroup before it opens a socket, or Services would not be translated for it. */
   const enter = node === undefined ? '' : `echo $$ > ${places.nodeCgroup(node)}/cgroup.procs && `;
   const child = spawn('sh', ['-c', `${enter}exec nsenter --net="$0" -- "$@"`, netns, ...command], { stdio: 'inherit' });
@@ -156,28 +203,35 @@ const kill: Verb['run'] = async (args, io) => {
   return EXIT.yes;
 };
 
-const VERBS: Readonly<Record<string, Verb['run']>> = { up, down, status, apply, delete: remove, exec: execIn, kill };
+const VERBS: Readonly<Record<string, Verb['run']>> = { up, down, status, apply, delete: remove, set, exec: execIn, kill };
 
 export const lab: Verb = {
   name: 'lab',
-  summary: 'a cluster on this machine: up, down, status, apply, delete, exec, kill',
+  summary: 'a cluster on this machine: up, down, status, apply, delete, set, exec, kill',
   usage: `
-seine lab up [-f FILE|DIR|-]… [-R] [--nodes N] [--name LAB] [--no-repair] [--offload] [--ct-size N] [--at-once N] [--set NAME=VALUE]… [--wait]
-seine lab down [--name LAB | --all]           seine lab status [-o json]
-seine lab apply -f …                          seine lab delete -f …
-seine lab exec POD|node:N|external -- CMD     seine lab kill ROLE [--node N]
+seine lab up [-f FILE|DIR|-]… [-R] [--nodes N] [--name LAB] [--wait] [--timeout 60s] [-o table|json|yaml]
+             [--no-repair] [--offload] [--ct-size N] [--at-once N] [--set NAME=VALUE]…
+seine lab apply -f FILE|DIR|-… [-R] [--name LAB] [--timeout 60s] [-o …]
+seine lab delete -f FILE|DIR|-… [-R] [--name LAB] [--timeout 60s] [-o …]
+seine lab set NAME=VALUE… [--name LAB] [--timeout 60s] [-o …]
+seine lab status [--name LAB] [-o table|json|yaml]
+seine lab exec POD|node:N|external [--name LAB] -- COMMAND…
+seine lab kill ROLE [--node N] [--name LAB]
+seine lab down [--name LAB | --all]
 
-A cluster of network namespaces: real BPF, real packets, every process of Seine for real. LAB is 'lab' unless named.
-up returns when every pod is attached and every node enforces (--wait is the default). --no-repair, for trying what happens: drift is
-reported, not repaired, and the tc filters at pods stand alone (no TCX links, nothing at uplinks: no policy of nodes, no NodePort). --at-once: pods attached at the same time.
---set: a setting of the cluster (seine check --help names them).
-Exit: 0 done, 1 not all attached, 2 bad input (what was good is applied), 3 no such lab or not in time.`,
+A cluster of network namespaces: real BPF, real packets, every process of Seine for real. LAB is 'lab' unless named; several may be up.
+up returns when every pod is attached and every node enforces (--wait is the default); so do apply and delete. Ctrl-C, or the end of
+--timeout, takes a lab down that was not up yet; one that is up goes on with what it was told. down takes everything of a lab away, also
+after a kill -9 of anything; --all of every lab.
+--no-repair, for trying what happens: drift is reported, not repaired, and the tc filters at pods stand alone (no TCX links, nothing at
+uplinks: no policy of nodes, no NodePort). --offload: wires keep their checksum and segmentation offloads (for benchmarks).
+--ct-size: entries of each conntrack map. --at-once: pods attached at the same time.
+--set, set: a setting of the cluster, of a new lab or of one that is up (seine check --help names them).
+Exit: 0 done (delete: what was not there is named), 1 not all attached, 2 bad input (what was good is applied), 3 no such lab or not in time.`,
   run: async (args, io) => {
     const [name, ...rest] = args;
     const run = name !== undefined && Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;
-    if (run === undefined) throw badInput(`lab ${name ?? ''}: expected one of ${Object.keys(VERBS).join(', ')}`);
-    const dashes = rest.indexOf('--timeout');
-    if (dashes >= 0 && rest[dashes + 1] !== undefined) readDuration('--timeout', rest[dashes + 1]!);
+    if (run === undefined) throw badInput(`lab${name === undefined ? '' : ` ${name}`}: expected one of ${Object.keys(VERBS).join(', ')}`);
     return run(rest, io);
   },
 };
