@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { mergeObjects, parseManifests, type KubeObject, type RefusedObject } from '@seine/objects';
 
 import { gapsOf, isSnapshot, uncertainties } from './snapshot/file.ts';
+import { inLab } from './snapshot/in-lab.ts';
 import { badInput } from './verb/verb.ts';
 
 const MANIFEST = /\.(ya?ml|json)$/;
@@ -28,9 +29,23 @@ const filesOf = (path: string, recursive: boolean): readonly string[] => {
 /** Files of an example that are no manifests: probes, and the fix that is applied later. */
 const NOT_MANIFESTS: ReadonlySet<string> = new Set(['probes.json', 'fix.yaml', 'kustomization.yaml', 'kustomization.yml', 'package.json', 'index.json']);
 
-export const readManifests = (paths: readonly string[], recursive: boolean): Given => {
+const readAll = (paths: readonly string[], recursive: boolean): Given & { readonly snapshots: readonly KubeObject[] } => {
   const parsed = paths.flatMap((path) => (path === '-' ? [parseManifests(readFileSync(0, 'utf8'), 'standard input')] : filesOf(path, recursive).map((file) => parseManifests(readFileSync(file, 'utf8'), file))));
   const all = parsed.flatMap((each) => each.objects);
   const { objects, warnings } = mergeObjects(all.filter((object) => !isSnapshot(object)));
-  return { objects, refused: parsed.flatMap((each) => each.refused), warnings, uncertain: all.filter(isSnapshot).flatMap((snapshot) => uncertainties(gapsOf(snapshot))) };
+  const snapshots = all.filter(isSnapshot);
+  return { objects, refused: parsed.flatMap((each) => each.refused), warnings, snapshots, uncertain: snapshots.flatMap((snapshot) => uncertainties(gapsOf(snapshot))) };
+};
+
+export const readManifests = (paths: readonly string[], recursive: boolean): Given => {
+  const { snapshots: _, ...given } = readAll(paths, recursive);
+  return given;
+};
+
+/** For the lab, which runs a snapshot's pods on nodes of its own. */
+export const readForLab = (paths: readonly string[], recursive: boolean): Given => {
+  const { snapshots, ...given } = readAll(paths, recursive);
+  if (snapshots.length === 0) return given;
+  const { objects, warning } = inLab(given.objects);
+  return { ...given, objects, warnings: [...given.warnings, warning] };
 };

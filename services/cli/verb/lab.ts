@@ -8,7 +8,7 @@ import { knownLabs } from '@seine/lab/takedown';
 import type { UnixClient } from '@seine/node';
 import { objectKey, type KubeObject } from '@seine/objects';
 
-import { readManifests, type Given } from '../manifests.ts';
+import { readForLab, type Given } from '../manifests.ts';
 import { structured } from '../print/structured.ts';
 import { table } from '../print/table.ts';
 import { badInput, EXIT, readArgs, readDuration, readInteger, readOutput, readSettings, unreachable, type Io, type Verb } from './verb.ts';
@@ -33,6 +33,7 @@ const OPTIONS = {
 /** Says what was refused, ignored and doubled; a refusal is exit 2, everything else applied. */
 export const tellGiven = (io: Io, given: Given): number => {
   for (const warning of given.warnings) io.stderr(`warning: ${warning}\n`);
+  for (const reason of given.uncertain) io.stderr(`uncertain: ${reason}\n`);
   for (const { object, refusals, source } of given.refused) {
     for (const { message } of refusals) io.stderr(`refused: ${object.kind} ${object.namespace === '' ? '' : `${object.namespace}/`}${object.name}${source === undefined ? '' : ` (${source.file}:${source.line})`}: ${message}\n`);
   }
@@ -84,7 +85,7 @@ const up: Verb['run'] = async (args, io) => {
   const { values } = readArgs(args, OPTIONS);
   const name = values.name ?? 'lab';
   const output = readOutput(values.output, ['table', 'json', 'yaml']);
-  const given = readManifests(values.file ?? [], values.recursive === true);
+  const given = readForLab(values.file ?? [], values.recursive === true);
   const signal = patienceOf(io, values.timeout);
   const started = performance.now();
   const { client, existed } = await startLab(name, {
@@ -131,7 +132,7 @@ const apply: Verb['run'] = async (args, io) => {
   const { values } = readArgs(args, OPTIONS);
   if (values.file === undefined) throw badInput('-f: nothing: expected a file, a folder or -');
   const output = readOutput(values.output, ['table', 'json', 'yaml']);
-  const given = readManifests(values.file, values.recursive === true);
+  const given = readForLab(values.file, values.recursive === true);
   const client = await connectLab(values.name ?? 'lab');
   const refusedHere = tellGiven(io, given);
   const converged = await order<Converged>(io, client, patienceOf(io, values.timeout), 'apply', { objects: given.objects });
@@ -145,7 +146,7 @@ const remove: Verb['run'] = async (args, io) => {
   const { values } = readArgs(args, OPTIONS);
   if (values.file === undefined) throw badInput('-f: nothing: expected a file, a folder or -');
   const output = readOutput(values.output, ['table', 'json', 'yaml']);
-  const given = readManifests(values.file, values.recursive === true);
+  const given = readForLab(values.file, values.recursive === true);
   const client = await connectLab(values.name ?? 'lab');
   const converged = await order<Converged & { readonly missing: readonly string[] }>(io, client, patienceOf(io, values.timeout), 'delete', { keys: given.objects.map(objectKey) });
   client.close();

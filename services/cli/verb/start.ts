@@ -8,7 +8,7 @@ import { PROJECT } from '@seine/lab/places';
 import type { Flow, LocalEndpoint, NodeVerify } from '@seine/node';
 
 import { labBus } from '../history.ts';
-import { readManifests, type Given } from '../manifests.ts';
+import { readForLab, readManifests, type Given } from '../manifests.ts';
 import { askWriter, labNodesOf } from '../node-sockets.ts';
 import { probeTable } from '../print/probes.ts';
 import { whyText } from '../print/why.ts';
@@ -85,7 +85,7 @@ Exit with --exit: 0 when the shop showed exactly its one mistake, the fix mended
     const say = (text: string): void => { if (people) io.stdout(text); };
     const lab = values.name ?? 'lab';
     const own = values.file !== undefined;
-    const given = readManifests(values.file ?? [SHOP], values.recursive === true);
+    const given = readForLab(values.file ?? [SHOP], values.recursive === true);
     const probes = values.probes !== undefined ? readProbes(values.probes) : own ? [] : readProbes(join(SHOP, 'probes.json'));
 
     say(`\nSeine 0.1.0 - container networking with a memory            Node ${process.versions.node}, kernel ${release().split('.').slice(0, 2).join('.')}, BTF, cgroup2: ok\n\n`);
