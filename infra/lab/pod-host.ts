@@ -7,10 +7,12 @@ import { createServer, type Server as HttpServer } from 'node:http';
 import {
   closeFd, forbidFragments, inNetnsAt, listenOn, localPort, openArrivalSocket, openSocket, pathMtu, receiveFrom, receivePacket, sendOn, sendTo, socketError, startConnect, tcpState,
 } from '@seine/kernel';
-import { formatAddress, PROTOCOL, SeineError } from '@seine/model';
+import { familyOf, formatAddress, PROTOCOL, SeineError } from '@seine/model';
 import { serveUnix, type Handler } from '@seine/node';
 
-interface OpenOrder { /** undefined: the process's own namespace */ readonly netns?: string; readonly address: string; readonly name: string; readonly ports: readonly { readonly port: number; readonly protocol: string }[] }
+import { ECHO_TYPE } from './core/index.ts';
+
+interface OpenOrder { /** undefined: the process's own namespace */ readonly netns?: string; readonly addresses: readonly string[]; readonly name: string; readonly ports: readonly { readonly port: number; readonly protocol: string }[] }
 interface SendOrder {
   /** undefined: the process's own namespace */
   readonly netns?: string; readonly source?: string; readonly foreign?: boolean; readonly destination: string; readonly port: number; readonly protocol: string;
@@ -23,9 +25,10 @@ export interface Sent { readonly id: number; readonly source: string; readonly s
 export interface Outcome { readonly connected: boolean | null; readonly refused: string | null; readonly replied: number; readonly status: number | null }
 
 const POLL_MS = 2;
-const IP_HEADER = 20;
-const ECHO = 8;
-const ECHO_REPLY = 0;
+const V4_HEADER = 20;
+const V6_HEADER = 40;
+const HEADER_BYTES = { 4: V4_HEADER, 6: V6_HEADER } as const;
+const ECHO_REPLY_TYPE = { 4: 0, 6: 129 } as const;
 
 const within = <T>(netns: string | undefined, work: () => T): T => (netns === undefined ? work() : inNetnsAt(netns, work));
 
@@ -34,11 +37,11 @@ const within = <T>(netns: string | undefined, work: () => T): T => (netns === un
 interface PodServers { readonly http: HttpServer[]; readonly udp: number[] }
 const pods = new Map<string, PodServers>();
 
-const open = ({ netns, address, name, ports }: OpenOrder): readonly string[] => {
+const open = ({ netns, addresses, name, ports }: OpenOrder): readonly string[] => {
   close(name);
   const servers: PodServers = { http: [], udp: [] };
   const skipped: string[] = [];
-  for (const { port, protocol } of ports) {
+  for (const [address, { port, protocol }] of addresses.flatMap((each) => ports.map((item) => [each, item] as const))) {
     try {
       if (protocol === 'TCP') {
         const fd = within(netns, () => listenOn(address, port));
@@ -72,31 +75,41 @@ const close = (name: string): void => {
 
 /* --- arrivals ---------------------------------------------------------------------------- */
 
-interface Watch { /** One for each place. */ readonly fds: readonly number[]; readonly counts: Map<string, number> }
+const FAMILIES = [4, 6] as const;
+/** Of each place a socket for each family. */
+interface Watch { readonly sockets: readonly { readonly place: number; readonly fd: number }[]; readonly counts: Map<string, number> }
 const watches = new Map<number, Watch>();
 let nextWatch = 1;
 
-/** `6/10.244.1.2:40001>10.244.2.3`, ICMP: `1/10.244.1.2#17>10.244.2.3`: who sent it, and to whom after every translation. */
-const arrivalKey = (packet: Buffer): string | undefined => {
-  if (packet.length < IP_HEADER || packet[0]! >> 4 !== 4) return undefined;
-  const header = (packet[0]! & 0xf) * 4;
-  const protocol = packet[9]!;
-  const source = Buffer.alloc(16);
-  source.fill(0xff, 10, 12);
-  packet.copy(source, 12, 12, 16);
-  const from = formatAddress(source);
-  packet.copy(source, 12, 16, 20);
-  const to = formatAddress(source);
-  if (protocol === PROTOCOL.ICMP) return packet.length < header + 6 ? undefined : `1/${from}#${packet.readUInt16BE(header + 4)}>${to}`;
-  return packet.length < header + 4 ? undefined : `${protocol}/${from}:${packet.readUInt16BE(header)}>${to}`;
+const ADDRESS_BYTES = { 4: 4, 6: 16 } as const;
+/** Where what counts stands in a header; IPv6's extensions are no part of what probes send. */
+const headerOf = (packet: Buffer, family: 4 | 6): { readonly length: number; readonly protocol: number; readonly source: number } | undefined => {
+  if (packet.length < HEADER_BYTES[family]) return undefined;
+  return family === 4 ? { length: (packet[0]! & 0xf) * 4, protocol: packet[9]!, source: 12 } : { length: V6_HEADER, protocol: packet[6]!, source: 8 };
+};
+
+/** `6/10.244.1.2:40001>10.244.2.3`, ICMP: `58/fd00::2#17>fd00::3`: who sent it, and to whom after every translation. */
+const arrivalKey = (packet: Buffer, family: 4 | 6): string | undefined => {
+  const header = headerOf(packet, family);
+  if (header === undefined) return undefined;
+  const size = ADDRESS_BYTES[family];
+  const [from, to] = [header.source, header.source + size].map((offset) => {
+    const address = Buffer.alloc(16);
+    if (family === 4) address.fill(0xff, 10, 12);
+    packet.copy(address, 16 - size, offset, offset + size);
+    return formatAddress(address);
+  });
+  const isIcmp = header.protocol === PROTOCOL.ICMP || header.protocol === PROTOCOL.ICMPV6;
+  const at = header.length + (isIcmp ? 4 : 0);
+  return packet.length < at + 2 ? undefined : `${header.protocol}/${from}${isIcmp ? '#' : ':'}${packet.readUInt16BE(at)}>${to}`;
 };
 
 const buffer = Buffer.alloc(65_536);
 /** Counts by place: a packet that only passes through a node has not arrived there. */
-const readWatch = ({ fds, counts }: Watch): void => {
-  for (const [place, fd] of fds.entries()) {
+const readWatch = ({ sockets, counts }: Watch): void => {
+  for (const { place, fd } of sockets) {
     for (let received = receivePacket(fd, buffer); received !== undefined; received = receivePacket(fd, buffer)) {
-      const arrival = received.outgoing ? undefined : arrivalKey(received.packet);
+      const arrival = received.outgoing || received.family === undefined ? undefined : arrivalKey(received.packet, received.family);
       if (arrival !== undefined) counts.set(`${place} ${arrival}`, (counts.get(`${place} ${arrival}`) ?? 0) + 1);
     }
   }
@@ -105,6 +118,7 @@ const readWatch = ({ fds, counts }: Watch): void => {
 /* --- probes ------------------------------------------------------------------------------ */
 
 interface Probe {
+  readonly family: 4 | 6;
   readonly fd: number; readonly protocol: string; readonly sourcePort: number; readonly sentMs: number; readonly request: string | undefined;
   connected: boolean | null; refused: string | null; replied: number; asked: boolean; answer: string; status: number | null;
 }
@@ -158,11 +172,12 @@ const sctpInit = (sourcePort: number, port: number): Buffer => {
 
 const send = (order: SendOrder): Sent => {
   const { netns, source, foreign = false, destination, port, protocol } = order;
-  const bindTo = source === undefined ? {} : { address: source, foreign };
+  const family = familyOf(destination);
+  const bindTo = source === undefined ? { family } : { address: source, foreign };
   const request = order.http === undefined ? undefined : `${order.http.method} ${order.http.path} HTTP/1.1\r\nHost: ${destination}\r\nConnection: close\r\n\r\n`;
   const record = (fd: number, sourcePort: number, error: string | undefined, bytes: number | null = null): Sent => {
     const id = nextProbe++;
-    probes.set(id, { fd, protocol, sourcePort, sentMs: Date.now(), request, connected: protocol === 'TCP' ? false : null, refused: error ?? null, replied: 0, asked: false, answer: '', status: null });
+    probes.set(id, { family, fd, protocol, sourcePort, sentMs: Date.now(), request, connected: protocol === 'TCP' ? false : null, refused: error ?? null, replied: 0, asked: false, answer: '', status: null });
     return { id, source: source ?? '', sourcePort, error: error ?? null, bytes };
   };
   return within(netns, () => {
@@ -179,16 +194,16 @@ const send = (order: SendOrder): Sent => {
       }
       case 'ICMP': {
         nextIcmpId = (nextIcmpId + 1) & 0xffff;
-        const fd = openSocket({ type: 'raw', protocol: PROTOCOL.ICMP, ...bindTo });
-        const { type = ECHO, code = 0, overMtu } = order.icmp ?? {};
-        if (overMtu !== undefined) forbidFragments(fd, 4);
-        const length = overMtu === undefined ? SMALL_ICMP : pathMtu(destination) + overMtu - IP_HEADER;
+        const fd = openSocket({ type: 'raw', protocol: family === 4 ? PROTOCOL.ICMP : PROTOCOL.ICMPV6, ...bindTo }); // of ICMPv6 the kernel makes the checksum itself
+        const { type = ECHO_TYPE[family], code = 0, overMtu } = order.icmp ?? {};
+        if (overMtu !== undefined) forbidFragments(fd, family);
+        const length = overMtu === undefined ? SMALL_ICMP : pathMtu(destination) + overMtu - HEADER_BYTES[family];
         const failed = sendTo(fd, icmpPacket({ type, code, id: nextIcmpId, length }), destination, 0);
-        return record(fd, nextIcmpId, failed, length + IP_HEADER);
+        return record(fd, nextIcmpId, failed, length + HEADER_BYTES[family]);
       }
       case 'SCTP': {
         const ports = openSocket({ type: 'datagram', ...bindTo });
-        sendTo(ports, Buffer.alloc(0), '127.0.0.1', 9);
+        sendTo(ports, Buffer.alloc(0), family === 4 ? '127.0.0.1' : '::1', 9);
         const sourcePort = localPort(ports);
         closeFd(ports);
         const fd = openSocket({ type: 'raw', protocol: PROTOCOL.SCTP, ...bindTo });
@@ -216,15 +231,15 @@ const lookTcp = (probe: Probe): void => {
 };
 
 /** A raw socket hears everything that its host hears of ICMP: the answer to this very echo counts. */
-const isAnswer = (packet: Buffer, id: number): boolean => {
-  const header = (packet[0]! & 0xf) * 4;
-  return packet.length >= header + 6 && packet[header] === ECHO_REPLY && packet.readUInt16BE(header + 4) === id;
+const isAnswer = (packet: Buffer, family: 4 | 6, id: number): boolean => {
+  const header = family === 4 ? (packet[0]! & 0xf) * 4 : 0; // of IPv6 a raw socket hears no header
+  return packet.length >= header + 6 && packet[header] === ECHO_REPLY_TYPE[family] && packet.readUInt16BE(header + 4) === id;
 };
 
 const look = (probe: Probe): void => {
   if (probe.protocol === 'TCP') { lookTcp(probe); return; }
   for (let got = receiveFrom(probe.fd, buffer); got !== undefined; got = receiveFrom(probe.fd, buffer)) {
-    if (probe.protocol !== 'ICMP' || isAnswer(got.data, probe.sourcePort)) probe.replied += 1;
+    if (probe.protocol !== 'ICMP' || isAnswer(got.data, probe.family, probe.sourcePort)) probe.replied += 1;
   }
 };
 
@@ -249,7 +264,7 @@ const handle: Handler = async (op, body) => {
     case 'watch': {
       const { netns } = body as { readonly netns: readonly (string | null)[] };
       const id = nextWatch++;
-      watches.set(id, { counts: new Map(), fds: netns.map((name) => within(name ?? undefined, () => openArrivalSocket(4))) });
+      watches.set(id, { counts: new Map(), sockets: netns.flatMap((name, place) => within(name ?? undefined, () => FAMILIES.map((family) => ({ place, fd: openArrivalSocket(family) })))) });
       return { id };
     }
     case 'arrivals': {
@@ -260,7 +275,7 @@ const handle: Handler = async (op, body) => {
     }
     case 'unwatch': {
       const { id } = body as { readonly id: number };
-      for (const fd of watches.get(id)?.fds ?? []) closeFd(fd);
+      for (const { fd } of watches.get(id)?.sockets ?? []) closeFd(fd);
       watches.delete(id);
       return {};
     }

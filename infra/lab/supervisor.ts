@@ -9,28 +9,30 @@ import { join } from 'node:path';
 
 import { connectBus, createLog, type Bus } from '@seine/bus';
 import { createCgroup, moveToNetns } from '@seine/kernel';
-import { parsePrefix, prefixContains, parseAddress, SeineError } from '@seine/model';
+import { familyOf, formatEnd, formatPrefix, parseAddress, parsePrefix, prefixContains, SeineError } from '@seine/model';
 import { persistentUnix, serveUnix, SOCKET, type Handler, type LocalEndpoint, type NodeStatus, type PersistentUnix } from '@seine/node';
 import { LINES_ANNOTATION, objectKey, settingsEnv, SOURCE_ANNOTATION, type KubeObject, type Settings } from '@seine/objects';
 
-import { expand, labNodes, nodeOf, podAddress, withEndpointSlices } from './core/index.ts';
+import { clusterIPs, expand, IP_FAMILIES, labNodes, nodeOf, POD_CIDRS, podAddresses, withEndpointSlices, withPodAddresses, type IpFamilyName } from './core/index.ts';
 import { createKubelet, podShape, wantsPod } from './shell/kubelet.ts';
 import { followLab, GENERATION_LABEL, type Progress } from './shell/log.ts';
 import { makePlaces, nodeBinary, placesOf, PROJECT } from './shell/places.ts';
 import { createProber, type Probe } from './shell/prober.ts';
 import { createProcesses, rssBytes } from './shell/processes.ts';
 import { takeDown } from './shell/takedown.ts';
-import { buildWires, HUB_ADDRESS, setExternalRoutes } from './shell/wires.ts';
+import { buildWires, HUB_ADDRESSES, setExternalRoutes } from './shell/wires.ts';
 
 interface Order {
-  readonly lab: string; readonly nodes: number; readonly repair: boolean; readonly offload: boolean; readonly ctSize?: number; /** CNI ADDs at the same time. */ readonly atOnce?: number;
+  readonly lab: string; readonly nodes: number; readonly repair: boolean; readonly offload: boolean; readonly ipFamily: IpFamilyName; readonly ctSize?: number; /** CNI ADDs at the same time. */ readonly atOnce?: number;
   /** JSON of settings of the cluster */ readonly settings?: string;
 }
 
 let order = JSON.parse(process.argv[2] ?? '{}') as Order; // written by `seine lab up`
 const places = placesOf(order.lab);
-const nodes = labNodes(order.nodes);
-const NATS_URL = `nats://${HUB_ADDRESS}:4222`;
+const families = IP_FAMILIES[order.ipFamily];
+const nodes = labNodes(order.nodes, families);
+const hubAddress = HUB_ADDRESSES[families[0]];
+const NATS_URL = `nats://${formatEnd(hubAddress, 4222)}`;
 const CLUSTER = 'default';
 const PATIENCE_MS = 30_000;
 const DECIDING = ['watcher', 'identity-allocator', 'ipam', 'policy-compiler', 'service-compiler'] as const;
@@ -59,7 +61,7 @@ const env = (extra: Readonly<Record<string, string>>): Readonly<Record<string, s
 mkdirSync(join(places.state, 'nats'), { recursive: true });
 processes.start({
   role: 'nats-server', node: undefined, netns: places.hub, env: {},
-  command: ['nats-server', '-c', join(PROJECT, 'infra/nats/nats-server.conf'), '-a', HUB_ADDRESS, '-p', '4222', '-sd', join(places.state, 'nats')],
+  command: ['nats-server', '-c', join(PROJECT, 'infra/nats/nats-server.conf'), '-a', hubAddress, '-p', '4222', '-sd', join(places.state, 'nats')],
 });
 const connectOptions = { url: NATS_URL, cluster: CLUSTER, name: `${places.lab}/lab`, build: 'lab', signal: stopping.signal, patienceMs: PATIENCE_MS };
 const untilDone = async <T>(what: string, work: () => Promise<T>, patienceMs = PATIENCE_MS): Promise<T> => {
@@ -78,15 +80,16 @@ const main = (role: string): readonly string[] => [nodeBinary(), '--disable-warn
 let port = 9100;
 const health = (host: string): { readonly url: string; readonly env: Readonly<Record<string, string>> } => {
   port += 1;
-  return { url: `http://${host}:${port}`, env: { SEINE_HEALTH_HOST: host, SEINE_HEALTH_PORT: String(port) } };
+  return { url: `http://${formatEnd(host, port)}`, env: { SEINE_HEALTH_HOST: host, SEINE_HEALTH_PORT: String(port) } };
 };
 let settings = JSON.parse(order.settings ?? '{}') as Settings; // as the order was written
 for (const role of DECIDING) {
-  const { url, env: healthEnv } = health(HUB_ADDRESS);
-  processes.start({ role, node: undefined, netns: places.hub, command: main(role), health: url, env: env({ ...healthEnv, ...(role === 'watcher' ? settingsEnv(settings) : {}), SEINE_MANIFESTS: places.objects, SEINE_STATE_DIR: join(places.state, role) }) });
+  const { url, env: healthEnv } = health(hubAddress);
+  processes.start({ role, node: undefined, netns: places.hub, command: main(role), health: url, env: env({ ...healthEnv, ...(role === 'watcher' ? settingsEnv(settings) : {}), ...(role === 'ipam' ? { SEINE_POD_CIDR: families.map((family) => POD_CIDRS[family]).join() } : {}), SEINE_MANIFESTS: places.objects, SEINE_STATE_DIR: join(places.state, role) }) });
 }
+const ANY_ADDRESS = { 4: '0.0.0.0', 6: '::' } as const;
 /** The world answers wherever it is asked: web servers on every address that is not the cluster's. */
-const OUTSIDE = { address: '0.0.0.0', name: 'external', ports: [80, 443, 8080].map((number) => ({ port: number, protocol: 'TCP' })) };
+const OUTSIDE = { addresses: families.map((family) => ANY_ADDRESS[family]), name: 'external', ports: [80, 443, 8080].map((number) => ({ port: number, protocol: 'TCP' })) };
 const podHosts = new Map<string | undefined, PersistentUnix>();
 const startPodHost = (node: string | undefined, netns: string): void => {
   const run = node === undefined ? join(places.run, 'external') : places.nodeRun(node);
@@ -100,10 +103,10 @@ const startPodHost = (node: string | undefined, netns: string): void => {
 };
 /** Whoever takes Seine's programs off a pod in a lab without repair sees what routes alone would carry: no second lock closes what the first leaves open. */
 const LOCKS = order.repair ? { SEINE_UPLINKS: 'eth0' } : { SEINE_UPLINKS: '', SEINE_TCX: 'false' };
-for (const { name, address } of nodes) {
+for (const { name, addresses } of nodes) {
   createCgroup(places.nodeCgroup(name));
   for (const role of ON_NODES) {
-    const { url, env: healthEnv } = health(address);
+    const { url, env: healthEnv } = health(addresses[0]!); // one of a family at least
     processes.start({
       role, node: name, netns: places.nodeNetns(name), command: main(role), health: url,
       env: env({
@@ -156,8 +159,9 @@ const reopenPods = async (node: string): Promise<void> => { await kubelet.reopen
 const withAddresses = (all: readonly KubeObject[]): readonly KubeObject[] => all.map((object) => {
   const attached = object.kind === 'Pod' ? kubelet.attached().get(`${object.namespace}/${object.name}`) : undefined;
   if (object.kind !== 'Pod' || (attached === undefined && wantsPod(object))) return object;
-  const address = attached?.address ?? podAddress(object) ?? nodes.find(({ name }) => name === nodeOf(object))?.address;
-  return address === undefined ? object : { ...object, raw: { ...object.raw, status: { ...(object.raw['status'] as object | undefined), podIP: address } } };
+  const own = podAddresses(object);
+  const addresses = attached?.addresses ?? (own.length > 0 ? own : nodes.find(({ name }) => name === nodeOf(object))?.addresses ?? []);
+  return addresses.length === 0 ? object : withPodAddresses(object, addresses);
 });
 
 /** The objects as the watcher will read them: one file, replaced at once. */
@@ -187,14 +191,17 @@ const nodesAt = async (seq: number): Promise<void> => {
 };
 
 const routeExternal = (): void => {
-  const routes = nodes.flatMap(({ name, address }) => (log.blocks().get(name) ?? []).flatMap((cidr) => {
-    const [destination, length] = cidr.split('/') as [string, string]; // a CIDR of the ipam lane
-    return [{ destination, length: Number(length), gateway: address }];
+  const addressesOf = new Map(nodes.map(({ name, addresses }) => [name, addresses]));
+  const way = (cidr: string, node: string) => {
+    const [destination, length] = cidr.split('/') as [string, string]; // a CIDR of the ipam lane, or a whole address
+    return (addressesOf.get(node) ?? []).filter((address) => familyOf(address) === familyOf(cidr)).map((gateway) => ({ destination, length: Number(length), gateway }));
+  };
+  const routes = nodes.flatMap(({ name }) => (log.blocks().get(name) ?? []).flatMap((cidr) => way(cidr, name)));
+  const strays = [...kubelet.attached().values()].flatMap(({ addresses, node }) => addresses.flatMap((address) => {
+    const bytes = parseAddress(address)!; // of a CNI result
+    const own = (log.blocks().get(node) ?? []).some((cidr) => { const prefix = parsePrefix(cidr); return prefix !== undefined && prefixContains(prefix, bytes); });
+    return own ? [] : way(formatPrefix({ address: bytes, length: 128 }), node);
   }));
-  const strays = [...kubelet.attached().values()].flatMap(({ address, node }) => {
-    const own = (log.blocks().get(node) ?? []).some((cidr) => { const prefix = parsePrefix(cidr); return prefix !== undefined && prefixContains(prefix, parseAddress(address)!); });
-    return own ? [] : [{ destination: address, length: 32, gateway: nodes.find(({ name }) => name === node)!.address }];
-  });
   setExternalRoutes(places, [...routes, ...strays]);
 };
 
@@ -242,13 +249,13 @@ const converge = async (): Promise<Converged> => {
   const refusedObjects = new Set(log.refused().map(({ object }) => object));
   failed.push(...await kubelet.started(wanted.filter((pod) => !refusedObjects.has(objectKey(pod)))));
   failed.push(...await kubelet.serveHosts(objects.filter((object) => !refusedObjects.has(objectKey(object)))));
-  if (kubelet.attached().size !== before || wanted.some((pod) => podAddress(pod) === undefined)) {
+  if (kubelet.attached().size !== before || wanted.some((pod) => podAddresses(pod).length < families.length)) {
     objects = withEndpointSlices(withAddresses(expanded.objects));
     writeObjects(objects);
     await log.generation(generation, PATIENCE_MS);
   }
   stage = 'identities of all pods';
-  await log.bound(new Map([...kubelet.attached().values()].map(({ address, uid }) => [address, uid])), PATIENCE_MS);
+  await log.bound(new Map([...kubelet.attached().values()].flatMap(({ addresses, uid }) => addresses.map((address) => [address, uid] as const))), PATIENCE_MS);
   stage = 'what the deciding roles make of it';
   const seq = await log.decided(Math.max(factSeq, log.head()), PATIENCE_MS);
   stage = `every node at #${seq}`;
@@ -273,15 +280,15 @@ const prober = createProber({
 
 const reachableServices = async (): Promise<number> => {
   const frontends = objects.filter((object) => object.kind === 'Service').flatMap((service) => {
-    const spec = service.raw['spec'] as { readonly clusterIP?: string; readonly ports?: readonly { readonly port: number; readonly protocol?: string }[] } | undefined;
+    const spec = service.raw['spec'] as { readonly ports?: readonly { readonly port: number; readonly protocol?: string }[] } | undefined;
     const first = spec?.ports?.find(({ protocol }) => (protocol ?? 'TCP') === 'TCP') ?? spec?.ports?.find(({ protocol }) => protocol === 'UDP');
-    return spec?.clusterIP === undefined || spec.clusterIP === 'None' || first === undefined ? [] : [{ service, port: first.port, protocol: first.protocol ?? 'TCP' }];
+    return first === undefined ? [] : clusterIPs(service).slice(0, 1).map((address) => ({ service, port: first.port, protocol: first.protocol ?? 'TCP', family: familyOf(address) }));
   });
   /* From the node itself: host traffic reaches its own pods whatever isolates them, so this asks for the translation, not for a policy. */
-  const report = await prober.probeAll(frontends.map(({ service, port: servicePort, protocol }): Probe => {
+  const report = await prober.probeAll(frontends.map(({ service, port: servicePort, protocol, family }): Probe => {
     const slice = objects.find((object) => object.kind === 'EndpointSlice' && object.namespace === service.namespace && (object.raw['metadata'] as { labels?: Record<string, string> }).labels?.['kubernetes.io/service-name'] === service.name);
     const node = (slice?.raw['endpoints'] as readonly { readonly nodeName?: string }[] | undefined)?.[0]?.nodeName ?? nodes[0]!.name;
-    return { from: `node:${node}`, to: `svc:${service.namespace}/${service.name}`, protocol, port: servicePort };
+    return { from: `node:${node}`, to: `svc:${service.namespace}/${service.name}`, protocol, port: servicePort, family };
   }));
   return report.probes.filter(({ got }) => got === 'allow').length;
 };
@@ -325,7 +332,7 @@ const handle: Handler = async (op, body) => {
       await Promise.all([...podHosts.values()].map((podHost) => podHost.call('ping')));
       return { times };
     }
-    case 'nodes': return nodes.map(({ name, address }) => ({ name, address, netns: places.nodeNetns(name), run: places.nodeRun(name) }));
+    case 'nodes': return nodes.map(({ name, addresses }) => ({ name, address: addresses[0]!, addresses, netns: places.nodeNetns(name), run: places.nodeRun(name) }));
     case 'pods': return Promise.all(nodes.map(async ({ name }) => ({ node: name, endpoints: await writers.get(name)!.call<readonly LocalEndpoint[]>('endpoints') })));
     case 'kill': {
       const { role, node } = body as { readonly role: string; readonly node?: string };

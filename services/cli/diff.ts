@@ -1,6 +1,6 @@
 /** Two states → the cells of the matrix that flip between them: who could reach whom and no longer can, or can now. Pure. */
 import type { NodeState } from '@seine/datapath-writer';
-import { compareCodeUnits, protocolName } from '@seine/model';
+import { compareCodeUnits, protocolName, type IpFamily } from '@seine/model';
 
 import { openReach, WORLD_AT, type Decision, type Kind, type Reach, type Served } from './reach.ts';
 
@@ -59,9 +59,12 @@ const decided = (reach: Reach, from: readonly Kind[], to: readonly Kind[], at: S
   return denied!; // neither side is empty
 };
 
-/** @param namespace only cells with an end there */
-export const diffOf = (before: Readonly<NodeState>, after: Readonly<NodeState>, namespace?: string): MatrixDiff => {
-  const reach = { before: openReach(before), after: openReach(after) };
+/**
+ * @param namespace only cells with an end there
+ * @param family in which they speak; the cluster's first unless given
+ */
+export const diffOf = (before: Readonly<NodeState>, after: Readonly<NodeState>, { namespace, family }: { readonly namespace?: string | undefined; readonly family?: IpFamily | undefined } = {}): MatrixDiff => {
+  const reach = { before: openReach(before, family), after: openReach(after, family) };
   const all = { before: byName(reach.before, undefined), after: byName(reach.after, undefined) };
   const isWorkload = (kinds: readonly Kind[]): boolean => kinds.some(({ namespace: own }) => own !== undefined && (namespace === undefined || own === namespace));
   const inScope = ({ before: was, after: is }: Pairing): boolean => namespace === undefined || [...was, ...is].some((kind) => kind.namespace === namespace);

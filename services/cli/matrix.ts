@@ -1,6 +1,6 @@
 /** The matrix of `seine matrix`: parties × ports, a verdict with its rule in every cell. Pure. */
 import type { NodeState } from '@seine/datapath-writer';
-import { compareCodeUnits, protocolName } from '@seine/model';
+import { compareCodeUnits, protocolName, type IpFamily } from '@seine/model';
 
 import { openReach, WORLD_AT, type Decision, type Kind, type Reach, type Reached, type Served, type SideAnswer } from './reach.ts';
 
@@ -89,10 +89,11 @@ const portKey = ({ protocol, port }: Pick<Served, 'protocol' | 'port'>): string 
 
 /**
  * Who reaches the workloads of a namespace, or of every one, from everywhere; and where a policy there judges egress, who of them reaches the world.
+ * @param family in which they speak; the cluster's first unless given
  * @param cells above this many only the exceptions are listed
  */
-export const matrixOf = (state: Readonly<NodeState>, { namespace, cells: mostCells = MOST_CELLS }: { readonly namespace?: string | undefined; readonly cells?: number } = {}): Matrix => {
-  const reach = openReach(state);
+export const matrixOf = (state: Readonly<NodeState>, { namespace, family, cells: mostCells = MOST_CELLS }: { readonly namespace?: string | undefined; readonly family?: IpFamily | undefined; readonly cells?: number } = {}): Matrix => {
+  const reach = openReach(state, family);
   const own = reach.kinds.filter((kind) => kind.namespace !== undefined && (namespace === undefined || kind.namespace === namespace));
   const isGrouped = own.length > MOST_SINGLE;
   const ownParties = isGrouped ? grouped(reach, own) : own.map(single);

@@ -1,6 +1,7 @@
 /** Probes and cases as people and suites write them. */
 import { readFileSync } from 'node:fs';
 
+import type { IpFamily } from '@seine/model';
 import { isObject, isRefused, itemsOfList, member, mergeObjects, toObject, type KubeObject, type RefusedObject } from '@seine/objects';
 
 import { badInput } from './verb/verb.ts';
@@ -11,7 +12,7 @@ export interface Probe {
   readonly icmp?: { readonly type: number; readonly code: number; readonly overMtu?: number };
   /** TCP: what to ask for once connected; the answer's status is evidence. */
   readonly http?: { readonly method: string; readonly path: string };
-  readonly want?: 'allow' | 'deny'; readonly family?: number;
+  readonly want?: 'allow' | 'deny'; readonly family?: IpFamily;
 }
 export interface Case { readonly name: string; readonly objects: readonly KubeObject[]; readonly refused: readonly RefusedObject[]; readonly probes: readonly Probe[] }
 
@@ -38,11 +39,12 @@ export const toProbe = (value: unknown, place: string): Probe => {
   if (protocol === undefined) throw badInput(`${place}.protocol: ${protocolText}: expected one of ${PROTOCOLS.join(', ')}`);
   const port = member(value, 'port') ?? undefined;
   const icmp = member(value, 'icmp');
-  const family = member(value, 'family') ?? 4;
-  if (family !== 4) throw badInput(`${place}.family: ${JSON.stringify(family)}: expected 4: IPv6 is not supported yet`);
-  const wanted = want === undefined ? {} : { want: want as 'allow' | 'deny' }; // checked above
+  const family = member(value, 'family') ?? undefined;
+  if (family !== undefined && family !== 4 && family !== 6) throw badInput(`${place}.family: ${JSON.stringify(family)}: expected 4 or 6`);
+  const wanted = { ...(want === undefined ? {} : { want: want as 'allow' | 'deny' }), ...(family === undefined ? {} : { family: family as IpFamily }) }; // both checked above
   if (protocol === 'ICMP') {
-    const [type, code, overMtu] = isObject(icmp) ? [member(icmp, 'type') ?? 8, member(icmp, 'code') ?? 0, member(icmp, 'overMtu')] : [8, 0, undefined];
+    if (!isObject(icmp)) return { from, to, protocol, ...wanted }; // an echo of its family
+    const [type, code, overMtu] = [member(icmp, 'type') ?? (family === 6 ? 128 : 8), member(icmp, 'code') ?? 0, member(icmp, 'overMtu')];
     if (!isInteger(type, 0, 255) || !isInteger(code, 0, 255) || (overMtu !== undefined && !isInteger(overMtu, 0, MOST_OVER_MTU))) throw badInput(`${place}.icmp: ${JSON.stringify(icmp)}: expected {"type":0..255,"code":0..255}`);
     return { from, to, protocol, icmp: { type, code, ...(overMtu === undefined ? {} : { overMtu }) }, ...wanted };
   }
@@ -52,12 +54,12 @@ export const toProbe = (value: unknown, place: string): Probe => {
 };
 
 /** `FROM TO PORT[/PROTOCOL]`, or `FROM TO icmp`. */
-export const probeOfWords = ([from, to, portText]: readonly string[]): Probe => {
+export const probeOfWords = ([from, to, portText]: readonly string[], family?: IpFamily): Probe => {
   if (from === undefined || to === undefined) throw badInput('expected FROM TO [PORT[/PROTOCOL]]');
   const [port, protocol] = (portText ?? '').split('/');
-  if (portText === undefined || port?.toLowerCase() === 'icmp') return toProbe({ from, to, protocol: 'ICMP' }, 'probe');
+  if (portText === undefined || port?.toLowerCase() === 'icmp') return toProbe({ from, to, protocol: 'ICMP', family }, 'probe');
   if (!/^[0-9]+$/.test(port!)) throw badInput(`${portText}: expected PORT or PORT/PROTOCOL, such as 80, 53/UDP, icmp`);
-  return toProbe({ from, to, port: Number(port), protocol: protocol ?? 'TCP' }, 'probe');
+  return toProbe({ from, to, port: Number(port), protocol: protocol ?? 'TCP', family }, 'probe');
 };
 
 const parseJson = (text: string, place: string): unknown => {

@@ -7,7 +7,7 @@ import {
   apiServerAddresses, clusterFamilies, createPartyFile, decide, filingOf, inOrder, isolatingPolicies, isolators, mentionsOf, partyFinder, peerIndex, peerMatches, placedRules, portRanges, portsCover, reachOf, subjectMatches, worldIdentity,
   type Bindings, type DirectionName, type NodeState, type Outcome, type PartyAt, type PlacedRule,
 } from '@seine/datapath-writer';
-import { compareCodeUnits, dropReasonName, formatAddress, formatPrefix, maskAddress, parseAddress, parsePrefix, prefixFamily, type IpFamily, type Prefix } from '@seine/model';
+import { compareCodeUnits, dropReasonName, familyOf, formatAddress, formatPrefix, maskAddress, parseAddress, parsePrefix, prefixFamily, type IpFamily, type Prefix } from '@seine/model';
 import type { PolicyRef, RuleRef } from '@seine/node';
 
 import { policyRefs, refOf } from './verdict.ts';
@@ -113,15 +113,15 @@ const mentionedPrefixes = (state: Readonly<NodeState>): readonly Prefix[] => {
   return [...found].sort(([a], [b]) => compareCodeUnits(a, b)).map(([, prefix]) => prefix);
 };
 
-/** @returns every kind of endpoint, and of address outside that policies tell apart */
-const kindsOf = (state: Readonly<NodeState>): readonly Kind[] => {
+/** @returns every kind of endpoint, and of address outside that policies tell apart, as far as they speak this family */
+const kindsOf = (state: Readonly<NodeState>, family: IpFamily): readonly Kind[] => {
   const parties = partyFinder(state);
-  const prefixes = mentionedPrefixes(state);
+  const prefixes = mentionedPrefixes(state).filter((prefix) => prefixFamily(prefix) === family);
   const around = prefixFinder(prefixes);
   const servedBy = portsOf(state);
   const drafts = new Map<string, { readonly party: PartyAt; readonly bindings: Bindings; readonly serves: readonly Served[]; readonly members: Set<string>; pods: number; readonly identity: number }>();
   const seen = new Set<string>();
-  for (const [address, { pod, identity }] of [...state.addresses].sort(([, a], [, b]) => compareCodeUnits(a.pod, b.pod))) {
+  for (const [address, { pod, identity }] of [...state.addresses].filter(([each]) => familyOf(each) === family).sort(([, a], [, b]) => compareCodeUnits(a.pod, b.pod))) {
     const prefix = around(address);
     const serves = servedBy(pod, address);
     const key = `${identity} ${prefix === undefined ? '' : formatPrefix(prefix)} ${serves.map(servedText).join(' ')}`;
@@ -137,7 +137,6 @@ const kindsOf = (state: Readonly<NodeState>): readonly Kind[] => {
     .sort((a, b) => compareCodeUnits(a.members[0]!, b.members[0]!) || a.identity - b.identity);
   const families = clusterFamilies(state);
   const worldOf = (prefix: Prefix | undefined, name: string): Omit<Kind, 'index'> => {
-    const family: IpFamily = prefix === undefined ? families[0] ?? 4 : prefixFamily(prefix);
     const identity = worldIdentity(families, family);
     /* One address may be somebody: an API server outside. */
     const reserved = prefix?.length === 128 ? parties.at(formatAddress(prefix.address), undefined).reserved : ['world' as const, family === 4 ? 'world-ipv4' as const : 'world-ipv6' as const];
@@ -145,9 +144,9 @@ const kindsOf = (state: Readonly<NodeState>): readonly Kind[] => {
     return { party, identity, bindings: NO_BINDINGS, serves: [], members: [name], pods: 0, namespace: undefined };
   };
   /* Where a policy mentions the whole of a family, nobody outside is in no prefix. */
-  const isWhole = (prefix: Prefix): boolean => prefix.length === (prefixFamily(prefix) === 4 ? 96 : 0);
+  const isWhole = (prefix: Prefix): boolean => prefix.length === (family === 4 ? 96 : 0);
   const isOutside = (prefix: Prefix): boolean => parties.at(formatAddress(prefix.address), undefined).reserved.includes('world');
-  const everybody = prefixes.find((prefix) => isWhole(prefix) && prefixFamily(prefix) === (families[0] ?? 4));
+  const everybody = prefixes.find(isWhole);
   const outside = [worldOf(everybody, 'external'), ...prefixes.filter((prefix) => !isWhole(prefix) && isOutside(prefix)).map((prefix) => worldOf(prefix, `external ${formatPrefix(prefix)}`))];
   return [...pods, ...outside].map((kind, index) => ({ ...kind, index }));
 };
@@ -170,8 +169,9 @@ interface SubjectClass {
 
 const OPEN: Outcome = { verdict: 'open', by: [], overruled: [] };
 
-export const openReach = (state: Readonly<NodeState>): Reach => {
-  const kinds = kindsOf(state);
+/** @param family in which everybody speaks; the cluster's first unless given */
+export const openReach = (state: Readonly<NodeState>, family: IpFamily = clusterFamilies(state)[0] ?? 4): Reach => {
+  const kinds = kindsOf(state, family);
   const candidates = candidateFinder(kinds);
   const policies = inOrder(state.policies.values());
 

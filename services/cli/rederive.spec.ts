@@ -26,19 +26,19 @@ const logOf = (change: (event: SeineEvent) => SeineEvent = (event) => event, set
 };
 
 describe('the past decided again', () => {
-  test('comes to the stored decisions of every lane', async () => {
-    const found = await rederive(logOf());
+  test('comes to the stored decisions of every lane', () => {
+    const found = rederive(logOf());
     expect(found.map(({ lane, ok }) => ({ lane, ok }))).toEqual(LANES_OF.map(([lane]) => ({ lane, ok: true })));
     expect(found.every((each) => each.ok && each.decisions > 0)).toBe(true);
   });
 
-  test('comes to them whatever the settings were: the log holds them', async () => {
-    const found = await rederive(logOf(undefined, { 'policy-enforcement-mode': 'always', 'policy-cidr-match-mode': 'nodes' }));
+  test('comes to them whatever the settings were: the log holds them', () => {
+    const found = rederive(logOf(undefined, { 'policy-enforcement-mode': 'always', 'policy-cidr-match-mode': 'nodes' }));
     expect(found.map(({ lane, ok }) => ({ lane, ok }))).toEqual(LANES_OF.map(([lane]) => ({ lane, ok: true })));
   });
 
-  test('names the first decision that this build would not make', async () => {
-    const found = await rederive(logOf((event) => (event.type === 'policy.compiled.v1' ? { ...event, data: { ...event.data, isolates: { ingress: false, egress: false } } } : event)));
+  test('names the first decision that this build would not make', () => {
+    const found = rederive(logOf((event) => (event.type === 'policy.compiled.v1' ? { ...event, data: { ...event.data, isolates: { ingress: false, egress: false } } } : event)));
     expect(found.filter(({ ok }) => !ok)).toEqual([expect.objectContaining({ lane: 'policy', at: 4, index: 0 })]);
     expect(found.map(rederivedText).join('')).toContain('policy: differs at #4\n  stored   policy.compiled.v1 NetworkPolicy/shop/closed');
   });

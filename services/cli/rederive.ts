@@ -1,14 +1,23 @@
-/** The past decided again: what the log's facts make this build decide, against what is stored. Pure but for reading. */
+/** The past decided again: what the log's facts make this build decide, against what is stored. Pure. */
 import { createRederivation, type DecidedCommit, type Lane, type Rederivation } from '@seine/events';
 import { identityDecider } from '@seine/identity-allocator';
-import { DEFAULT_BLOCK_LENGTH, DEFAULT_POD_CIDR, ipamDecider } from '@seine/ipam';
+import { DEFAULT_POD_CIDR, ipamDecider, parsePools, type Pool } from '@seine/ipam';
+import { POD_CIDRS } from '@seine/lab';
+import { familyOf } from '@seine/model';
 import { policyDecider } from '@seine/policy-compiler';
 import { serviceDecider } from '@seine/service-compiler';
 
+/** The ranges that the log's first block tells of: which families the cluster has is configuration, and no fact. */
+const poolsOf = (commits: readonly DecidedCommit[]): readonly Pool[] => {
+  const first = commits.flatMap(({ events }) => events).find(({ type }) => type === 'podcidr.assigned.v1');
+  const families = first?.type === 'podcidr.assigned.v1' ? [...new Set(first.data.cidrs.map(familyOf))] : [];
+  return parsePools(families.length === 0 ? DEFAULT_POD_CIDR : families.map((family) => POD_CIDRS[family]).join(','));
+};
+
 /** Every lane of decisions, as its role decides; each reads the fact lane and its own. */
-const rederivations = () => [
+const rederivations = (pools: readonly Pool[]) => [
   { lane: 'identity', ...createRederivation(identityDecider, 'identity') },
-  { lane: 'ipam', ...createRederivation(ipamDecider(DEFAULT_POD_CIDR, DEFAULT_BLOCK_LENGTH), 'ipam') },
+  { lane: 'ipam', ...createRederivation(ipamDecider(pools), 'ipam') },
   { lane: 'policy', ...createRederivation(policyDecider(), 'policy') },
   { lane: 'service', ...createRederivation(serviceDecider, 'service') },
 ] as const;
@@ -16,9 +25,9 @@ const rederivations = () => [
 export type Rederived = Rederivation & { readonly lane: Lane };
 
 /** @param commits of all lanes, in the stream's order */
-export const rederive = async (commits: AsyncIterable<DecidedCommit> | Iterable<DecidedCommit>): Promise<readonly Rederived[]> => {
-  const lanes = rederivations();
-  for await (const commit of commits) for (const { lane, take } of lanes) if (commit.lane === 'fact' || commit.lane === lane) take(commit);
+export const rederive = (commits: readonly DecidedCommit[]): readonly Rederived[] => {
+  const lanes = rederivations(poolsOf(commits));
+  for (const commit of commits) for (const { lane, take } of lanes) if (commit.lane === 'fact' || commit.lane === lane) take(commit);
   return lanes.map(({ lane, verdict }) => ({ lane, ...verdict() }));
 };
 

@@ -5,12 +5,13 @@ import {
   type Asked, type DirectionName, type Judgement, type NodeState, type PartyAt, type PartyFinder, type PlacedRule, type RowIndex, type Tables,
 } from '@seine/datapath-writer';
 import { Direction } from '@seine/layout';
-import { dropReasonName, familyOf, parseAddress, parsePrefix, prefixContains, PROTOCOL, RESERVED_IDENTITY, reservedLabel } from '@seine/model';
-import { resolveParty, type Party } from '@seine/lab';
+import { dropReasonName, familyOf, parseAddress, parsePrefix, prefixContains, PROTOCOL, RESERVED_IDENTITY, reservedLabel, type IpFamily } from '@seine/model';
+import { ECHO_TYPE, familyOfEnds, resolveParty, type Party, type ProbeEnds } from '@seine/lab';
 import type { PolicyRef, RuleRef } from '@seine/node';
 import { objectKey, policyPartKey, type KubeObject } from '@seine/objects';
 
-export interface VerdictProbe { readonly from: string; readonly to: string; readonly protocol: string; readonly port?: number; readonly icmp?: { readonly type: number; readonly code: number } }
+/** `protocol` ICMP means ICMPv6 between addresses of IPv6. */
+export interface VerdictProbe extends ProbeEnds { readonly protocol: string; readonly port?: number; readonly icmp?: { readonly type: number; readonly code: number } }
 
 export interface Verdict {
   readonly got: 'allow' | 'deny';
@@ -67,12 +68,12 @@ const peerAt = (view: NodeView, address: string): { readonly identity: number; r
   return { identity: view.prefixes.find(({ prefix }) => prefixContains(prefix, bytes))?.identity ?? RESERVED_IDENTITY.world, variant: 0, cidrClass: 0 };
 };
 
-const portNumber = ({ protocol, port, icmp }: VerdictProbe): number => (protocol === 'ICMP' ? ((icmp?.type ?? 8) << 8) | (icmp?.code ?? 0) : port ?? 0);
-const protocolNumber = (name: string): number => PROTOCOL[name as keyof typeof PROTOCOL] ?? 0;
+const portNumber = ({ protocol, port, icmp }: VerdictProbe, family: IpFamily): number => (protocol === 'ICMP' ? ((icmp?.type ?? ECHO_TYPE[family]) << 8) | (icmp?.code ?? 0) : port ?? 0);
+const protocolNumber = (name: string, family: IpFamily): number => (name === 'ICMP' && family === 6 ? PROTOCOL.ICMPV6 : PROTOCOL[name as keyof typeof PROTOCOL] ?? 0);
 
 /** A Service's backend: the first that serves, as people read a list. undefined: nobody does. */
-const backendOf = (state: Readonly<NodeState>, service: string, port: number, protocol: string): { readonly address: string; readonly port: number } | 'none' | undefined => {
-  const frontend = state.services.get(service)?.frontends.find((candidate) => candidate.port === port && candidate.protocol === protocol);
+const backendOf = (state: Readonly<NodeState>, service: string, address: string, port: number, protocol: string): { readonly address: string; readonly port: number } | 'none' | undefined => {
+  const frontend = state.services.get(service)?.frontends.find((candidate) => candidate.address === address && candidate.port === port && candidate.protocol === protocol);
   if (frontend === undefined) return undefined;
   const backends = [...state.slices.values()].filter((slice) => slice.service === service).flatMap((slice) => slice.backends)
     .filter((backend) => backend.portName === frontend.portName && backend.protocol === protocol && backend.state === 'active' && familyOf(backend.address) === familyOf(frontend.address));
@@ -81,6 +82,7 @@ const backendOf = (state: Readonly<NodeState>, service: string, port: number, pr
 
 /** Both ends of a probe, after the Service was translated. */
 export interface Ends {
+  readonly family: IpFamily;
   readonly from: Party; readonly to: Party;
   readonly sourceAddress: string; readonly sourcePod: string | undefined;
   readonly destination: string; readonly destinationPod: string | undefined; readonly destinationPort: number;
@@ -89,15 +91,15 @@ export interface Ends {
 }
 
 export const endsOf = (state: Readonly<NodeState>, objects: readonly KubeObject[], probe: VerdictProbe): Ends => {
-  const from = resolveParty(probe.from, objects);
-  const to = resolveParty(probe.to, objects);
+  const family = familyOfEnds(probe, objects);
+  const [from, to] = [resolveParty(probe.from, objects, family), resolveParty(probe.to, objects, family)];
   const ends = (destination: string, destinationPort: number, refusal?: number): Ends => ({
-    from, to, sourceAddress: from.address, sourcePod: state.addresses.get(from.address)?.pod, destination, destinationPod: state.addresses.get(destination)?.pod, destinationPort, refusal,
+    family, from, to, sourceAddress: from.address, sourcePod: state.addresses.get(from.address)?.pod, destination, destinationPod: state.addresses.get(destination)?.pod, destinationPort, refusal,
   });
-  const port = portNumber(probe);
+  const port = portNumber(probe, family);
   const service = to.type === 'service' ? `${to.service.namespace}/${to.service.name}` : [...state.services].find(([, { frontends }]) => frontends.some(({ address }) => address === to.address))?.[0];
   if (service === undefined || (to.type !== 'service' && from.type === 'external')) return ends(to.address, port);
-  const backend = backendOf(state, service, port, probe.protocol);
+  const backend = backendOf(state, service, to.address, port, probe.protocol);
   /* A port that the Service does not have is not translated; the packet would leave for a frontend, or for nobody. */
   if (backend === undefined) return ends(to.address, port);
   return backend === 'none' ? ends(to.address, port, 158) : ends(backend.address, backend.port);
@@ -164,7 +166,7 @@ const waysOf = ({ sourceAddress, destination, destinationPort }: Ends, protocol:
 export const verdictOf = (state: Readonly<NodeState>, objects: readonly KubeObject[], probe: VerdictProbe): Verdict => {
   const found = endsOf(state, objects, probe);
   const { from, to, sourceAddress, destination, destinationPort, refusal } = found;
-  const ways = waysOf(found, protocolNumber(probe.protocol));
+  const ways = waysOf(found, protocolNumber(probe.protocol, found.family));
   const nodes = { egress: judgeAt(state, sourceAddress), ingress: judgeAt(state, destination) };
   const ends = { from, to, destination, destinationPort, node: nodes.ingress ?? nodes.egress ?? '' };
   const plain = { ...ends, rule: null, isolatedBy: [], audit: false };
@@ -187,7 +189,7 @@ export const verdictOf = (state: Readonly<NodeState>, objects: readonly KubeObje
 /** The same question, answered with reasons for each direction; undefined where nobody judges. */
 export const sidesOf = (state: Readonly<NodeState>, parties: PartyFinder, ends: Ends, protocol: string): { readonly egress: Side | undefined; readonly ingress: Side | undefined } => {
   if (ends.sourceAddress === ends.destination) return { egress: undefined, ingress: undefined };
-  const ways = waysOf(ends, protocolNumber(protocol));
+  const ways = waysOf(ends, protocolNumber(protocol, ends.family));
   return { egress: sideOf(state, parties, ways.egress), ingress: sideOf(state, parties, ways.ingress) };
 };
 

@@ -8,8 +8,8 @@
  */
 import { decideAll, type Decider, type FactEvent, type SeineEvent } from '@seine/events';
 import { identityDecider } from '@seine/identity-allocator';
-import { DEFAULT_BLOCK_LENGTH, DEFAULT_POD_CIDR, ipamDecider } from '@seine/ipam';
-import { assignAddresses, expand, isHostNetwork, nodeAddress, nodeOf, podAddress, withEndpointSlices, type LabNode } from '@seine/lab';
+import { ipamDecider, parsePools } from '@seine/ipam';
+import { assignAddresses, expand, familiesOf, isHostNetwork, nodeAddress, nodeOf, podAddress, podAddresses, POD_CIDRS, withEndpointSlices, type LabNode } from '@seine/lab';
 import { hostInterfaceName, emptyNodeState, evolveNode, type NodeState } from '@seine/datapath-writer';
 import type { KubeObject, RefusedObject, Settings } from '@seine/objects';
 import { policyDecider } from '@seine/policy-compiler';
@@ -38,7 +38,7 @@ const endpointFacts = (objects: readonly KubeObject[]): readonly FactEvent[] => 
     const key = `${pod.namespace}/${pod.name}`;
     return {
       type: 'endpoint.observed.v1', key, time: TIME,
-      data: { uid: pod.uid, node: nodeOf(pod)!, addresses: [podAddress(pod)!], endpointId: (index % 65_535) + 1, hostInterface: hostInterfaceName(key, pod.uid), containerId: key },
+      data: { uid: pod.uid, node: nodeOf(pod)!, addresses: [...podAddresses(pod)], endpointId: (index % 65_535) + 1, hostInterface: hostInterfaceName(key, pod.uid), containerId: key },
     };
   });
 
@@ -52,10 +52,12 @@ export const whole = (given: readonly KubeObject[], labNodes: readonly LabNode[]
   const expanded = expand(given, nodes);
   const addressed = assignAddresses(expanded.objects, nodes);
   const objects = withEndpointSlices(addressed);
+  const families = familiesOf(objects);
 
   const facts = [...diffFacts(emptyKnown(), { objects, refused: refusedBefore, settings }, TIME, () => ''), ...endpointFacts(objects)];
+  const pools = parsePools(families.map((family) => POD_CIDRS[family]).join());
   const decisions = [
-    ...decide(identityDecider, facts), ...decide(ipamDecider(DEFAULT_POD_CIDR, DEFAULT_BLOCK_LENGTH), facts), ...decide(policyDecider(), facts), ...decide(serviceDecider, facts),
+    ...decide(identityDecider, facts), ...decide(ipamDecider(pools), facts), ...decide(policyDecider(), facts), ...decide(serviceDecider, facts),
   ];
   const events = [...facts, ...decisions];
   const state = emptyNodeState();

@@ -5,7 +5,7 @@ import type { Bus } from '@seine/bus';
 import { runDecider, runRole } from '@seine/role';
 
 import { IPAM_FIELDS } from './config.ts';
-import { ipamDecider } from './core/index.ts';
+import { ipamDecider, parsePools } from './core/index.ts';
 
 const BUS = Symbol.for('Bus');
 const DECIDER = Symbol.for('Decider');
@@ -16,7 +16,7 @@ await runRole({
   start: async (role) => {
     const container = new Container({ defaultScope: 'Singleton' });
     container.bind<Bus>(BUS).toConstantValue(await role.connectBus());
-    container.bind(DECIDER).toResolvedValue(() => ipamDecider(role.config.podCidr, role.config.blockLength));
+    container.bind(DECIDER).toResolvedValue(() => ipamDecider(parsePools(role.config.podCidr, { 4: role.config.blockLength, 6: role.config.blockLength6 })));
     await runDecider(role, { bus: container.get<Bus>(BUS), lane: 'ipam', inputs: ['fact'], decider: container.get<ReturnType<typeof ipamDecider>>(DECIDER) });
   },
 });

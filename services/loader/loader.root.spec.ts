@@ -1,7 +1,7 @@
 /** The loader as a process, in a namespace of its own, on the real kernel: what it wires, writes, keeps over kill -9, and puts back. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -72,7 +72,7 @@ const attachments = (): Promise<readonly Attachment[]> => client.call('attachmen
 
 describe('a pod\'s wire', () => {
   test('is laid with programs on it, closed from the first packet', async () => {
-    const { ifindex } = await client.call<Plumbed>('plumb', { netns: netnsPath(`${NAME}-pod`), podInterface: 'eth0', hostInterface: POD, address: '10.244.1.2', podMac: '0a:58:0a:f4:01:02', mtu: 1400 });
+    const { ifindex } = await client.call<Plumbed>('plumb', { netns: netnsPath(`${NAME}-pod`), podInterface: 'eth0', hostInterface: POD, addresses: ['10.244.1.2', 'fd00:10:244:1::2'], podMac: '0a:58:0a:f4:01:02', mtu: 1400 });
     expect(netlink.links().find(({ name }) => name === POD)).toEqual({ index: ifindex, name: POD, mac: HOST_MAC, mtu: 1400, up: true });
     const inside = inNetnsAt(netnsPath(`${NAME}-pod`), openNetlink);
     expect(inside.links().map(({ name, mac, mtu, up }) => ({ name, mac, mtu, up }))).toContainEqual({ name: 'eth0', mac: '0a:58:0a:f4:01:02', mtu: 1400, up: true });
@@ -80,8 +80,22 @@ describe('a pod\'s wire', () => {
     expect(await attachments()).toEqual([]);
   });
 
+  test('has an address of each family, a gateway whose MAC it need not ask for, and no address on the node\'s side', () => {
+    const ip = (netns: string, ...args: readonly string[]): unknown => JSON.parse(execFileSync('ip', ['-n', netns, '-j', '-6', ...args], { encoding: 'utf8' }));
+    const pod = `${NAME}-pod`;
+    const global = ip(pod, 'address', 'show', 'dev', 'eth0', 'scope', 'global') as readonly { readonly addr_info: readonly { readonly local?: string; readonly prefixlen: number; readonly nodad?: boolean }[] }[]; // ip writes {} for what it leaves out
+    expect(global.flatMap(({ addr_info }) => addr_info).filter(({ local }) => local !== undefined).map(({ local, prefixlen, nodad }) => ({ local, prefixlen, nodad }))).toEqual([{ local: 'fd00:10:244:1::2', prefixlen: 128, nodad: true }]);
+    expect(ip(pod, 'route', 'show', 'default')).toMatchObject([{ gateway: 'fe80::1', dev: 'eth0', metrics: [{ mtu: 1400 }] }]);
+    expect(ip(pod, 'neighbour', 'show', 'dev', 'eth0')).toContainEqual(expect.objectContaining({ dst: 'fe80::1', lladdr: HOST_MAC, state: ['PERMANENT'] }));
+    expect(ip(NAME, 'route', 'show', 'fd00:10:244:1::2')).toMatchObject([{ dev: POD }]);
+    expect(ip(NAME, 'neighbour', 'show', 'dev', POD)).toMatchObject([{ dst: 'fd00:10:244:1::2', lladdr: '0a:58:0a:f4:01:02', state: ['PERMANENT'] }]);
+    expect((ip(NAME, 'address', 'show', 'dev', POD) as readonly { readonly addr_info?: readonly unknown[] }[]).flatMap(({ addr_info = [] }) => addr_info)).toEqual([]);
+    const sysctl = (name: string): string => inNetnsAt(netnsPath(NAME), () => readFileSync(`/proc/sys/net/ipv6/conf/${name}`, 'utf8').trim());
+    expect([sysctl('all/forwarding'), sysctl(`${UPLINK}/accept_ra`)]).toEqual(['1', '2']); // else the uplink would lose a default route that a router advertises
+  });
+
   test('is refused for a namespace that is not there, and nothing is left', async () => {
-    await expect(client.call('plumb', { netns: '/run/netns/none', podInterface: 'eth0', hostInterface: 'snnone', address: '10.244.1.3', podMac: '0a:58:0a:f4:01:03', mtu: 1500 }))
+    await expect(client.call('plumb', { netns: '/run/netns/none', podInterface: 'eth0', hostInterface: 'snnone', addresses: ['10.244.1.3'], podMac: '0a:58:0a:f4:01:03', mtu: 1500 }))
       .rejects.toMatchObject({ code: 'SEINE_NETNS_UNKNOWN', message: 'CNI_NETNS: "/run/netns/none": expected a network namespace that can be opened' });
     expect(netlink.linkIndex('snnone')).toBeUndefined();
   });
@@ -187,7 +201,7 @@ describe('a pod that is closed', () => {
     const watcher = await connectUnix(join(directory, 'loader.sock'), (name) => { told.push(name); });
     await watcher.call('watch');
     netlink.transact([vethAdd({ near: { name: 'other' }, far: { name: 'otherp' } }), linkDelete('other')]);
-    await client.call('plumb', { netns: netnsPath(`${NAME}-pod`), podInterface: 'eth1', hostInterface: 'sn000000000001', address: '10.244.1.9', podMac: '0a:58:0a:f4:01:09', mtu: 1400 });
+    await client.call('plumb', { netns: netnsPath(`${NAME}-pod`), podInterface: 'eth1', hostInterface: 'sn000000000001', addresses: ['10.244.1.9'], podMac: '0a:58:0a:f4:01:09', mtu: 1400 });
     await client.call('unplumb', { hostInterface: 'sn000000000001' });
     await watcher.call('hello');
     expect(told).toEqual([]);
@@ -284,7 +298,8 @@ describe('an ordered batch', () => {
 });
 
 test('routes come and go', async () => {
-  await client.call('routes', { routes: [{ cidr: '10.244.1.0/24', unreachable: true }] });
+  await client.call('routes', { routes: [{ cidr: '10.244.1.0/24', unreachable: true }, { cidr: 'fd00:10:244:1::/64', unreachable: true }] });
+  expect(execFileSync('ip', ['-n', NAME, '-6', 'route', 'show', 'type', 'unreachable'], { encoding: 'utf8' })).toContain('unreachable fd00:10:244:1::/64');
   expect(await client.call('routes', { routes: [{ cidr: '10.244.2.0/24', via: '203.0.113.1' }] })).toEqual({ failed: [expect.stringContaining('10.244.2.0/24 via 203.0.113.1')] });
 });
 

@@ -31,6 +31,9 @@ export const socketAddress = (address: string, port: number): Buffer => {
   return out;
 };
 
+/** IPV6_V6ONLY, and its level */
+const V6ONLY = [41, 26] as const;
+
 const MOST_BYTES = 28;
 const parseSocketAddress = (bytes: Buffer): { readonly address: string; readonly port: number } => {
   const address = Buffer.alloc(16);
@@ -67,6 +70,7 @@ export const openSocket = ({ type, protocol = 0, address, family = address === u
   const fd = must('socket', c.socket(family === 4 ? AF_INET : AF_INET6, SOCK[type] | NONBLOCK_CLOEXEC, protocol) as number);
   try {
     c.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, one, 4);
+    if (family === 6) c.setsockopt(fd, ...V6ONLY, one, 4); // else it would take the port of IPv4 as well
     if (foreign) for (const [level, option] of FOREIGN_OPTIONS[family]) c.setsockopt(fd, level, option, one, 4);
     if (address !== undefined) {
       const name = socketAddress(address, port);

@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 
-import { formatAddress, parseAddress } from './address.ts';
-import { formatPrefix, parsePrefix, prefixContains, prefixCovers } from './prefix.ts';
+import { familyOf, formatAddress, formatEnd, parseAddress } from './address.ts';
+import { formatPrefix, parsePrefix, prefixContains, prefixCovers, prefixFamily } from './prefix.ts';
 
 describe('an address', () => {
   test('of either family survives the way to bytes and back', () => {
@@ -17,7 +17,12 @@ describe('an address', () => {
   });
 });
 
+test.each([['10.1.2.3', 4, '10.1.2.3:80'], ['fd00::1', 6, '[fd00::1]:80']] as const)('%s is of family %i, and with a port %s', (address, family, end) => {
+  expect([familyOf(address), formatEnd(address, 80)]).toEqual([family, end]);
+});
+
 describe('a prefix', () => {
+  test.each([['10.0.0.0/8', 4], ['0.0.0.0/0', 4], ['fd00::/8', 6], ['::/0', 6], ['::/96', 6]] as const)('%s is of family %i', (text, family) => { expect(prefixFamily(parsePrefix(text)!)).toBe(family); });
   test.each([
     { name: 'clears host bits', text: '10.1.2.3/8', want: '10.0.0.0/8' }, { name: 'may be a bare address', text: '10.1.2.3', want: '10.1.2.3/32' },
     { name: 'may be everything', text: '0.0.0.0/0', want: '0.0.0.0/0' }, { name: 'may be of the other family', text: 'fd00:1::/32', want: 'fd00:1::/32' },

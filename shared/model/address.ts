@@ -80,3 +80,6 @@ const formatV6 = (bytes: Uint8Array): string => {
 /** Dotted for mapped addresses, RFC 5952 otherwise. */
 export const formatAddress = (bytes: Uint8Array): string =>
   isV4(bytes) ? `${bytes[12]}.${bytes[13]}.${bytes[14]}.${bytes[15]}` : formatV6(bytes);
+
+/** An address and a port as people write them: IPv6 in brackets (RFC 5952, 6). */
+export const formatEnd = (address: string, port: number): string => (familyOf(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`);

@@ -26,7 +26,8 @@ export interface PlumbOrder {
   readonly netns: string;
   readonly podInterface: string;
   readonly hostInterface: string;
-  readonly address: string;
+  /** At most one of each family, the pod's first address first. */
+  readonly addresses: readonly string[];
   readonly podMac: string;
   readonly mtu: number;
 }

@@ -4,8 +4,9 @@ import {
 } from '@seine/datapath-writer';
 import { decideAll, type Decider, type FactEvent, type SeineEvent } from '@seine/events';
 import { identityDecider } from '@seine/identity-allocator';
-import { DEFAULT_BLOCK_LENGTH, DEFAULT_POD_CIDR, ipamDecider } from '@seine/ipam';
-import { assignAddresses, endpointSlices, expand, isHostNetwork, labNodes, nodeOf, podAddress } from '@seine/lab';
+import { ipamDecider, parsePools } from '@seine/ipam';
+import { assignAddresses, endpointSlices, expand, isHostNetwork, labNodes, nodeOf, podAddress, podAddresses, POD_CIDRS } from '@seine/lab';
+import type { IpFamily } from '@seine/model';
 import type { KubeObject, Settings } from '@seine/objects';
 import { policyDecider } from '@seine/policy-compiler';
 import { serviceDecider } from '@seine/service-compiler';
@@ -18,10 +19,10 @@ const host = <State>(decider: Decider<State>) => {
   return (facts: readonly SeineEvent[]): readonly SeineEvent[] => decideAll(decider, draft, facts);
 };
 
-export const openCluster = (nodeCount: number) => {
-  const nodes = labNodes(nodeCount);
+export const openCluster = (nodeCount: number, families: readonly IpFamily[] = [4]) => {
+  const nodes = labNodes(nodeCount, families);
   const known = emptyKnown();
-  const deciders = [host(identityDecider), host(ipamDecider(DEFAULT_POD_CIDR, DEFAULT_BLOCK_LENGTH)), host(policyDecider()), host(serviceDecider)];
+  const deciders = [host(identityDecider), host(ipamDecider(parsePools(families.map((family) => POD_CIDRS[family]).join()))), host(policyDecider()), host(serviceDecider)];
   const state = emptyNodeState();
   let seq = 0;
 
@@ -30,7 +31,7 @@ export const openCluster = (nodeCount: number) => {
     const attached = objects.filter((object) => object.kind === 'Pod' && !isHostNetwork(object) && nodeOf(object) !== undefined && podAddress(object) !== undefined);
     const facts: FactEvent[] = attached.map((pod, index) => {
       const key = `${pod.namespace}/${pod.name}`;
-      return { type: 'endpoint.observed.v1', key, time: TIME, data: { uid: pod.uid, node: nodeOf(pod)!, addresses: [podAddress(pod)!], endpointId: index + 1, hostInterface: hostInterfaceName(key, pod.uid), containerId: key } };
+      return { type: 'endpoint.observed.v1', key, time: TIME, data: { uid: pod.uid, node: nodeOf(pod)!, addresses: [...podAddresses(pod)], endpointId: index + 1, hostInterface: hostInterfaceName(key, pod.uid), containerId: key } };
     });
     const here = new Set(facts.map(({ key }) => key));
     const gone = [...known.facts.values()].flatMap((fact): readonly FactEvent[] => (fact.type === 'endpoint.observed.v1' && !here.has(fact.key) ? [{ type: 'endpoint.vanished.v1', key: fact.key, time: TIME, data: { uid: fact.data.uid, node: fact.data.node } }] : []));
@@ -42,7 +43,7 @@ export const openCluster = (nodeCount: number) => {
     apply: (given: readonly KubeObject[], settings: Settings = {}): readonly SeineEvent[] => {
       const addressed = assignAddresses(expand(given, nodes).objects, nodes);
       const own = addressed.some(({ kind }) => kind === 'EndpointSlice');
-      const objects = [...addressed, ...(own ? [] : endpointSlices(addressed.filter(({ kind }) => kind === 'Service'), addressed.filter(({ kind }) => kind === 'Pod')))];
+      const objects = [...addressed, ...(own ? [] : endpointSlices(addressed.filter(({ kind }) => kind === 'Service'), addressed.filter(({ kind }) => kind === 'Pod'), families))];
       const seen = diffFacts(known, { objects, refused: [], settings }, TIME, () => '');
       for (const fact of seen) evolveKnown(known, fact);
       const reported = endpointFacts(objects);

@@ -1,13 +1,14 @@
 /**
  * Golden scenarios: one readable file each. `=== apply` holds manifests, `=== delete` names (Kind/namespace/name), `=== set` settings
- * (name=value), `=== events` what was
- * decided (type and key), `=== rows NODE` what that node's maps hold. UPDATE_GOLDEN=1 rewrites expectations: the diff is the review.
+ * (name=value), `=== events` what was decided (type and key), `=== rows NODE` what that node's maps hold; `=== cluster dual` in front: a
+ * cluster of both families. UPDATE_GOLDEN=1 rewrites expectations: the diff is the review.
  * Every scenario ends by deleting all it made: nothing but the cluster's own rows may be left.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 import { describe, expect, test } from '@jest/globals';
 
+import { IP_FAMILIES, type IpFamilyName } from '@seine/lab';
 import { objectKey, parseManifests, type KubeObject } from '@seine/objects';
 
 import { openCluster } from './engine.ts';
@@ -26,7 +27,9 @@ describe('golden', () => {
   test.each(readdirSync(FOLDER).filter((name) => name.endsWith('.golden')).sort())('%s', (name) => {
     const file = new URL(name, FOLDER);
     const { title, sections } = sectionsOf(readFileSync(file, 'utf8'));
-    const cluster = openCluster(2);
+    const familyName = /^cluster (\w+)$/.exec(sections[0]?.head ?? '')?.[1] ?? 'ipv4';
+    if (!Object.hasOwn(IP_FAMILIES, familyName)) throw new Error(`${name}: === cluster ${familyName}: expected one of ${Object.keys(IP_FAMILIES).join(', ')}`);
+    const cluster = openCluster(2, IP_FAMILIES[familyName as IpFamilyName]); // holds: just checked
     const bare = ['n1', 'n2'].map((node) => { cluster.apply([]); return cluster.rows(node); });
     const given = new Map<string, KubeObject>();
     const settings: Record<string, string> = {};
@@ -50,12 +53,13 @@ describe('golden', () => {
           for (const key of body.split('\n')) expect([key, given.delete(key)]).toEqual([key, true]);
           events = apply();
           return { head, body };
+        case 'cluster': return { head, body };
         case 'events': return { head, body: events.join('\n') };
         case 'rows': return { head, body: cluster.rows(argument ?? 'n1').join('\n') };
-        default: throw new Error(`${name}: === ${head}: expected apply, delete, set, events or rows NODE`);
+        default: throw new Error(`${name}: === ${head}: expected cluster FAMILY, apply, delete, set, events or rows NODE`);
       }
     });
-    const text = `${title}\n\n${written.map(({ head, body }) => `=== ${head}\n${body}\n`).join('\n')}`;
+    const text = `${title}\n\n${written.map(({ head, body }) => `=== ${head}\n${body === '' ? '' : `${body}\n`}`).join('\n')}`;
     if (UPDATE) writeFileSync(file, text);
     expect(text).toBe(readFileSync(file, 'utf8'));
     cluster.apply([]);

@@ -1,5 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
@@ -11,8 +12,15 @@ const LAB = 'e2ejudge';
 const ALLOWED = ['shop/front-end', 'shop/catalogue', '80'] as const;
 const DENIED = ['shop/front-end', 'shop/carts-db', '27017'] as const;
 
-const one = async (ends: readonly [string, string, string]): Promise<string> => (await json<ProbeReport>('probe', ...ends, '--name', LAB)).probes[0]!.got;
-const checked = async (ends: readonly [string, string, string]): Promise<string> => (await json<ProbeReport>('check', '-f', SHOP, ...ends)).probes[0]!.got;
+type Ends = readonly [string, string, string];
+const FAMILIES = [4, 6] as const;
+/** What both families say, told as one where they agree. */
+const inBoth = async (ask: (family: string) => Promise<ProbeReport>): Promise<string> => {
+  const got = await Promise.all(FAMILIES.map(async (family) => (await ask(String(family))).probes[0]!.got));
+  return [...new Set(got)].join(' but ');
+};
+const one = (ends: Ends): Promise<string> => inBoth((family) => json<ProbeReport>('probe', ...ends, '--family', family, '--name', LAB));
+const checked = (ends: Ends): Promise<string> => inBoth((family) => json<ProbeReport>('check', '-f', SHOP, ...ends, '--family', family));
 
 describe('the kernel judges', () => {
   let endpoints: readonly Endpoint[];
@@ -24,30 +32,36 @@ describe('the kernel judges', () => {
   }, 90_000);
   afterAll(async () => { await seine('lab', 'down', '--name', LAB); }, 60_000);
 
-  test('every probe of the shop, explained, and only the one mistake differs', async () => {
-    const report = await json<ProbeReport>('probe', '--probes', `${SHOP}/probes.json`, '--name', LAB);
+  test.each(FAMILIES)('every probe of the shop over IPv%i, explained, and only the one mistake differs', async (family) => {
+    const probes = `/tmp/seine-${LAB}.probes.json`;
+    writeFileSync(probes, JSON.stringify((JSON.parse(readFileSync(`${SHOP}/probes.json`, 'utf8')) as readonly object[]).map((probe) => ({ ...probe, family }))));
+    const report = await json<ProbeReport>('probe', '--probes', probes, '--name', LAB);
+    rmSync(probes);
     expect(report.total).toBeGreaterThanOrEqual(12);
     expect(report.unexplained).toBe(0);
     expect(new Set(report.probes.map(({ evidence }) => evidence.engine))).toEqual(new Set(['kernel']));
     expect(report.probes.filter(({ ok }) => !ok).map(({ from, to }) => `${from} ${to}`)).toEqual(['shop/carts shop/carts-db']);
   }, 60_000);
 
-  test('and somebody else counts the same packets', async () => {
+  test.each([
+    { family: 4, ip: 'IP', syns: 'ip and tcp[tcpflags] & tcp-syn != 0' },
+    { family: 6, ip: 'IP6', syns: 'ip6 and tcp and ip6[53] & 2 != 0' }, // no extension before the TCP header
+  ])('and somebody else counts the same packets of IPv$family', async ({ family, ip, syns }) => {
     const target = at('catalogue');
     const sniff = async (ends: readonly [string, string, string], netns: string, arrives: boolean): Promise<{ readonly lines: string; readonly source: string }> => {
-      const tcpdump = spawn('nsenter', [`--net=/run/netns/${netns}`, 'tcpdump', '--immediate-mode', '-lnni', 'any', 'tcp[tcpflags] & tcp-syn != 0'], { stdio: ['ignore', 'pipe', 'pipe'] });
+      const tcpdump = spawn('nsenter', [`--net=/run/netns/${netns}`, 'tcpdump', '--immediate-mode', '-lnni', 'any', syns], { stdio: ['ignore', 'pipe', 'pipe'] });
       const lines: string[] = [];
       tcpdump.stdout.on('data', (chunk: Buffer) => { lines.push(chunk.toString()); });
       await once(tcpdump.stderr, 'data');
-      const report = await json<ProbeReport>('probe', ...ends, '--name', LAB);
-      const source = report.probes[0]!.evidence.source.replace(/:(\d+)$/, '.$1');
+      const report = await json<ProbeReport>('probe', ...ends, '--family', String(family), '--name', LAB);
+      const source = report.probes[0]!.evidence.source.replace(/^\[?(.+?)\]?:(\d+)$/, '$1.$2');
       if (arrives) await eventually(() => lines.join('').includes(source), 5_000);
       tcpdump.kill('SIGINT');
       await once(tcpdump, 'exit');
       return { lines: lines.join(''), source };
     };
     const allowed = await sniff(['shop/front-end', target.pod, '80'], target.podNetns, true);
-    expect(allowed.lines.split('\n').filter((line) => line.includes(`In  IP ${allowed.source} >`) && line.includes('Flags [S]'))).toHaveLength(1);
+    expect(allowed.lines.split('\n').filter((line) => line.includes(`In  ${ip} ${allowed.source} >`) && line.includes('Flags [S]'))).toHaveLength(1);
     const denied = await sniff(DENIED, at('carts-db').podNetns, false);
     expect(denied.lines).not.toContain(denied.source);
   }, 60_000);

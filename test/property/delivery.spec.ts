@@ -7,7 +7,7 @@ import { describe, expect, test } from '@jest/globals';
 import { foldNode, replayNode, type NodeState } from '@seine/datapath-writer';
 import { decideAll, EVENT_CATALOGUE, type SeineEvent } from '@seine/events';
 import { identityDecider } from '@seine/identity-allocator';
-import { DEFAULT_BLOCK_LENGTH, DEFAULT_POD_CIDR, ipamDecider } from '@seine/ipam';
+import { DEFAULT_POD_CIDR, ipamDecider, parsePools } from '@seine/ipam';
 import { isRefused, toObject, type KubeObject } from '@seine/objects';
 import { policyDecider } from '@seine/policy-compiler';
 import { serviceDecider } from '@seine/service-compiler';
@@ -41,7 +41,7 @@ const rowsOf = (state: NodeState): readonly string[] => {
 
 const decisionsOf = (facts: readonly SeineEvent[]): readonly SeineEvent[] => {
   const by = <State>(decider: Parameters<typeof decideAll<State>>[0]): readonly SeineEvent[] => decideAll(decider, decider.initialState(), facts);
-  return [...by(identityDecider), ...by(ipamDecider(DEFAULT_POD_CIDR, DEFAULT_BLOCK_LENGTH)), ...by(policyDecider()), ...by(serviceDecider)];
+  return [...by(identityDecider), ...by(ipamDecider(parsePools(DEFAULT_POD_CIDR))), ...by(policyDecider()), ...by(serviceDecider)];
 };
 const folded = (events: readonly SeineEvent[]): NodeState => foldNode(events.map((event, index) => ({ seq: index + 1, events: [event] })));
 

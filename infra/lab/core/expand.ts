@@ -3,10 +3,11 @@
  * objects that an API server would hold out. Pure and deterministic: the same manifests give the same cluster.
  */
 import { POLICY_OBJECT_KINDS } from '@seine/events';
-import { digest, selects, type Labels, type Requirement } from '@seine/model';
+import { digest, familyOf, parseAddress, selects, type IpFamily, type Labels, type Requirement } from '@seine/model';
 import { isObject, member, WORKLOAD_KINDS, FACT_KINDS, UNSUPPORTED_KINDS, type KubeObject, type PlainObject } from '@seine/objects';
 
-export interface LabNode { readonly name: string; readonly address: string }
+/** Its addresses on the wire: one for each family that the cluster has. */
+export interface LabNode { readonly name: string; readonly addresses: readonly string[] }
 
 export interface Expanded {
   readonly objects: readonly KubeObject[];
@@ -15,7 +16,10 @@ export interface Expanded {
 }
 
 const ENFORCED_KINDS: ReadonlySet<string> = new Set(['CiliumCIDRGroup', ...POLICY_OBJECT_KINDS]);
-const SERVICE_RANGE = '10.96';
+/** Ranges of pods of the lab, and of clusters on paper: n-th blocks of them are the n-th node's. */
+export const POD_CIDRS = { 4: '10.244.0.0/16', 6: 'fd00:10:244::/56' } as const satisfies Record<IpFamily, string>;
+/** What Service addresses begin with. */
+const SERVICE_RANGES = { 4: '10.96', 6: 'fd00:10:96::' } as const satisfies Record<IpFamily, string>;
 const SUFFIX_LENGTH = 5;
 const SUFFIX_LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
 
@@ -62,24 +66,38 @@ const podsOf = (workload: KubeObject, nodes: readonly KubeObject[]): readonly Ku
   }
 };
 
-const nodeObject = ({ name, address }: LabNode): KubeObject => objectOf('Node', 'v1', '', name, {
+const nodeObject = ({ name, addresses }: LabNode): KubeObject => objectOf('Node', 'v1', '', name, {
   metadata: { labels: { 'kubernetes.io/hostname': name, 'kubernetes.io/os': 'linux', 'beta.kubernetes.io/os': 'linux', 'kubernetes.io/arch': 'amd64' } },
-  status: { addresses: [{ type: 'InternalIP', address }, { type: 'Hostname', address: name }] },
+  status: { addresses: [...addresses.map((address) => ({ type: 'InternalIP', address })), { type: 'Hostname', address: name }] },
 });
 
 const isHostNetwork = (pod: KubeObject): boolean => at(pod.raw, 'spec', 'hostNetwork') === true;
 export const nodeOf = (pod: KubeObject): string | undefined => { const name = at(pod.raw, 'spec', 'nodeName'); return typeof name === 'string' && name !== '' ? name : undefined; };
 const isFinished = (pod: KubeObject): boolean => ['Succeeded', 'Failed'].includes(String(at(pod.raw, 'status', 'phase')));
-/** A pod that has finished keeps an address in its status that may be another's by now. */
-export const podAddress = (pod: KubeObject): string | undefined => {
-  if (isFinished(pod)) return undefined;
-  const ip = at(pod.raw, 'status', 'podIP') ?? at(listOf(at(pod.raw, 'status', 'podIPs'))[0], 'ip');
-  return typeof ip === 'string' && ip !== '' ? ip : undefined;
+const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
+const ofFamily = (addresses: readonly string[], family: IpFamily | undefined): string | undefined => addresses.find((address) => family === undefined || familyOf(address) === family);
+
+/** In the object's order. A pod that has finished keeps an address in its status that may be another's by now. */
+export const podAddresses = (pod: KubeObject): readonly string[] => {
+  if (isFinished(pod)) return [];
+  const listed = listOf(at(pod.raw, 'status', 'podIPs')).map((item) => at(item, 'ip')).filter(isText);
+  return listed.length > 0 ? listed : [at(pod.raw, 'status', 'podIP')].filter(isText);
 };
-/** The address by which other nodes reach a node. */
-export const nodeAddress = (node: KubeObject): string | undefined => {
-  const address = at(listOf(at(node.raw, 'status', 'addresses')).find((item) => at(item, 'type') === 'InternalIP'), 'address');
-  return typeof address === 'string' ? address : undefined;
+/** The first, or the first of a family. */
+export const podAddress = (pod: KubeObject, family?: IpFamily): string | undefined => ofFamily(podAddresses(pod), family);
+export const withPodAddresses = (pod: KubeObject, addresses: readonly string[]): KubeObject => ({
+  ...pod, raw: { ...pod.raw, status: { ...plainAt(pod.raw, 'status'), podIP: addresses[0], podIPs: addresses.map((ip) => ({ ip })) } },
+});
+
+/** Those by which other nodes reach a node. */
+const nodeAddresses = (node: KubeObject): readonly string[] =>
+  listOf(at(node.raw, 'status', 'addresses')).filter((item) => at(item, 'type') === 'InternalIP').map((item) => at(item, 'address')).filter(isText);
+export const nodeAddress = (node: KubeObject, family?: IpFamily): string | undefined => ofFamily(nodeAddresses(node), family);
+
+/** The families of a cluster are those of its nodes; the first is the one that counts where nobody says. */
+export const familiesOf = (objects: readonly KubeObject[]): readonly IpFamily[] => {
+  const families = new Set(objects.filter(({ kind }) => kind === 'Node').flatMap(nodeAddresses).filter((address) => parseAddress(address) !== undefined).map(familyOf));
+  return families.size === 0 ? [4] : [...families];
 };
 
 /** nodeName, then nodeSelector, then whoever has fewest pods; a pod that fits nowhere stays pending. */
@@ -101,16 +119,29 @@ const schedule = (pods: readonly KubeObject[], nodes: readonly KubeObject[]): re
 /** What an API server takes for "choose one": absent, null, empty. */
 const isUnset = (value: unknown): boolean => value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0);
 
-const withServiceAddresses = (services: readonly KubeObject[]): readonly KubeObject[] => {
+const FAMILY: ReadonlyMap<unknown, IpFamily> = new Map([['IPv4', 4], ['IPv6', 6]]);
+
+/** The families that a Service asks for, as far as the cluster has them: one unless its policy says more. */
+const familiesAsked = (service: KubeObject, families: readonly IpFamily[]): readonly IpFamily[] => {
+  const named = listOf(at(service.raw, 'spec', 'ipFamilies')).flatMap((name) => FAMILY.get(name) ?? []);
+  const both = ['PreferDualStack', 'RequireDualStack'].includes(String(at(service.raw, 'spec', 'ipFamilyPolicy')));
+  const wanted = both ? [...new Set([...named, ...families])] : named.length > 0 ? named : families.slice(0, 1);
+  return wanted.filter((family) => families.includes(family));
+};
+
+const withServiceAddresses = (services: readonly KubeObject[], families: readonly IpFamily[]): readonly KubeObject[] => {
   const taken = new Set(services.flatMap((service) => [at(service.raw, 'spec', 'clusterIP'), ...listOf(at(service.raw, 'spec', 'clusterIPs'))]));
   return services.map((service) => {
     const spec = plainAt(service.raw, 'spec');
     if (!isUnset(member(spec, 'clusterIP')) || !isUnset(member(spec, 'clusterIPs')) || member(spec, 'type') === 'ExternalName') return service;
     let number = Number.parseInt(digest(`${service.namespace}/${service.name}`).slice(-4), 16) % 65_000;
-    const address = (): string => `${SERVICE_RANGE}.${(number >> 8) & 0xff}.${(number & 0xff) || 1}`;
-    while (taken.has(address())) number = (number + 1) % 65_000;
-    taken.add(address());
-    return { ...service, raw: { ...service.raw, spec: { ...spec, clusterIP: address() } } };
+    const addresses = (): readonly string[] => familiesAsked(service, families).map((family) =>
+      (family === 4 ? `${SERVICE_RANGES[4]}.${(number >> 8) & 0xff}.${(number & 0xff) || 1}` : `${SERVICE_RANGES[6]}${(number || 1).toString(16)}`));
+    while (addresses().some((address) => taken.has(address))) number = (number + 1) % 65_000;
+    for (const address of addresses()) taken.add(address);
+    const [first, ...others] = addresses();
+    if (first === undefined) return service;
+    return { ...service, raw: { ...service.raw, spec: { ...spec, clusterIP: first, ...(others.length === 0 ? {} : { clusterIPs: [first, ...others] }) } } };
   });
 };
 
@@ -122,12 +153,27 @@ export const containerPorts = (pod: KubeObject): readonly ContainerPort[] => lis
   return typeof port === 'number' ? [{ name: typeof name === 'string' ? name : undefined, port, protocol: typeof protocol === 'string' ? protocol : 'TCP' }] : [];
 }));
 
-/** One slice for each Service with a selector; a named target port is resolved on each pod, so pods that differ get slices of their own. */
-export const endpointSlices = (services: readonly KubeObject[], pods: readonly KubeObject[]): readonly KubeObject[] => services.flatMap((service) => {
+/** Those of a Service that are addresses: none of a headless one. */
+export const clusterIPs = (service: KubeObject): readonly string[] => {
+  const listed = listOf(at(service.raw, 'spec', 'clusterIPs'));
+  return (listed.length > 0 ? listed : [at(service.raw, 'spec', 'clusterIP')]).filter((ip): ip is string => typeof ip === 'string' && parseAddress(ip) !== undefined);
+};
+
+/** The families that a Service is served in: those of its ClusterIPs; a headless one is served in those that it asks for. */
+const servedFamilies = (service: KubeObject, families: readonly IpFamily[]): readonly IpFamily[] => {
+  const addresses = clusterIPs(service);
+  return addresses.length === 0 ? familiesAsked(service, families) : [...new Set(addresses.map(familyOf))];
+};
+
+/** One slice for each family of each Service with a selector; a named target port is resolved on each pod, so pods that differ get slices of their own. */
+export const endpointSlices = (services: readonly KubeObject[], pods: readonly KubeObject[], families: readonly IpFamily[]): readonly KubeObject[] =>
+  services.flatMap((service) => servedFamilies(service, families).flatMap((family) => slicesOf(service, pods, family)));
+
+const slicesOf = (service: KubeObject, pods: readonly KubeObject[], family: IpFamily): readonly KubeObject[] => {
   const selector = at(service.raw, 'spec', 'selector');
   if (!isObject(selector) || Object.keys(selector).length === 0) return [];
   const wanted: readonly Requirement[] = Object.entries(textLabels(selector)).map(([key, value]) => ({ key, operator: 'In', values: [value] }));
-  const backing = pods.filter((pod) => pod.namespace === service.namespace && podAddress(pod) !== undefined && !isFinished(pod) && selects([...wanted], textLabels(plainAt(pod.raw, 'metadata', 'labels'))));
+  const backing = pods.filter((pod) => pod.namespace === service.namespace && podAddress(pod, family) !== undefined && !isFinished(pod) && selects([...wanted], textLabels(plainAt(pod.raw, 'metadata', 'labels'))));
   const byPorts = new Map<string, { readonly ports: readonly PlainObject[]; readonly pods: KubeObject[] }>();
   for (const pod of backing) {
     const ports = listOf(at(service.raw, 'spec', 'ports')).flatMap((item): readonly PlainObject[] => {
@@ -141,11 +187,11 @@ export const endpointSlices = (services: readonly KubeObject[], pods: readonly K
     group.pods.push(pod);
     byPorts.set(key, group);
   }
-  return [...byPorts.values()].map(({ ports, pods: members }) => objectOf('EndpointSlice', 'discovery.k8s.io/v1', service.namespace, `${service.name}-${suffix(`${service.namespace}/${service.name}/${JSON.stringify(ports)}`)}`, {
-    metadata: { labels: { 'kubernetes.io/service-name': service.name } }, addressType: 'IPv4', ports,
-    endpoints: members.map((pod) => ({ addresses: [podAddress(pod)], conditions: { ready: true }, targetRef: { kind: 'Pod', name: pod.name }, ...(nodeOf(pod) === undefined ? {} : { nodeName: nodeOf(pod) }) })),
+  return [...byPorts.values()].map(({ ports, pods: members }) => objectOf('EndpointSlice', 'discovery.k8s.io/v1', service.namespace, `${service.name}-${suffix(`${service.namespace}/${service.name}/${family === 4 ? '' : 'IPv6'}${JSON.stringify(ports)}`)}`, {
+    metadata: { labels: { 'kubernetes.io/service-name': service.name } }, addressType: `IPv${family}`, ports,
+    endpoints: members.map((pod) => ({ addresses: [podAddress(pod, family)], conditions: { ready: true }, targetRef: { kind: 'Pod', name: pod.name }, ...(nodeOf(pod) === undefined ? {} : { nodeName: nodeOf(pod) }) })),
   }));
-});
+};
 
 /** The Service that a slice says it belongs to. */
 const serviceOf = (slice: KubeObject): string => `${slice.namespace}/${String(at(slice.raw, 'metadata', 'labels', 'kubernetes.io/service-name'))}`;
@@ -154,7 +200,7 @@ const serviceOf = (slice: KubeObject): string => `${slice.namespace}/${String(at
 export const withEndpointSlices = (objects: readonly KubeObject[]): readonly KubeObject[] => {
   const served = new Set(objects.filter(({ kind }) => kind === 'EndpointSlice').map(serviceOf));
   const unserved = objects.filter(({ kind, namespace, name }) => kind === 'Service' && !served.has(`${namespace}/${name}`));
-  return [...objects, ...endpointSlices(unserved, objects.filter(({ kind }) => kind === 'Pod'))];
+  return [...objects, ...endpointSlices(unserved, objects.filter(({ kind }) => kind === 'Pod'), familiesOf(objects))];
 };
 
 /** Everything but EndpointSlices, which need the pods' addresses. Manifests' own Nodes win over the lab's. */
@@ -172,7 +218,7 @@ export const expand = (given: readonly KubeObject[], labNodes: readonly LabNode[
   const runners = labNodes.length === 0 ? nodes : nodes.filter(({ name }) => labNames.has(name));
   const workloads = given.filter(({ kind }) => WORKLOAD_KINDS.has(kind));
   const pods = schedule([...of('Pod'), ...workloads.flatMap((workload) => podsOf(workload, runners))], runners);
-  const services = withServiceAddresses(of('Service'));
+  const services = withServiceAddresses(of('Service'), familiesOf(nodes));
   const named = new Set(of('Namespace').map(({ name }) => name));
   /* Whatever is enforced as it stands: policies of every kind, and what they refer to. */
   const enforced = given.filter(({ kind }) => ENFORCED_KINDS.has(kind));
@@ -186,29 +232,43 @@ export const expand = (given: readonly KubeObject[], labNodes: readonly LabNode[
   };
 };
 
-/** Where a node's pods are on paper: the n-th node has the n-th block, as ipam gives them out. */
+/** Where a node's pods are on paper: the n-th node has the n-th blocks, as ipam gives them out; a pod has an address of each family. */
 export const assignAddresses = (objects: readonly KubeObject[], labNodes: readonly LabNode[]): readonly KubeObject[] => {
-  const used = new Set(objects.filter(({ kind }) => kind === 'Pod').flatMap((pod) => podAddress(pod) ?? []));
+  const used = new Set(objects.filter(({ kind }) => kind === 'Pod').flatMap(podAddresses));
   const next = new Map<string, number>();
-  const order = new Map(objects.filter(({ kind }) => kind === 'Node').map(({ name }, index) => [name, index + 1]));
-  const hostAddress = new Map(labNodes.map(({ name, address }) => [name, address]));
+  const nodes = objects.filter(({ kind }) => kind === 'Node');
+  const order = new Map(nodes.map(({ name }, index) => [name, index + 1]));
+  const hostAddresses = new Map(labNodes.map(({ name, addresses }) => [name, addresses]));
+  const families = familiesOf(nodes);
   return objects.map((object) => {
-    if (object.kind !== 'Pod' || podAddress(object) !== undefined || isFinished(object)) return object;
     const node = nodeOf(object);
-    if (node === undefined) return object;
-    let address = isHostNetwork(object) ? hostAddress.get(node) : undefined;
-    while (address === undefined) {
+    if (object.kind !== 'Pod' || isFinished(object) || node === undefined) return object;
+    const has = podAddresses(object);
+    const lacking = families.filter((family) => !has.some((address) => familyOf(address) === family));
+    if (lacking.length === 0) return object;
+    let given = isHostNetwork(object) ? (has.length > 0 ? [] : hostAddresses.get(node)) : undefined;
+    while (given === undefined) {
       const offset = next.get(node) ?? 2;
       next.set(node, offset + 1);
-      const candidate = `10.244.${order.get(node) ?? 0}.${offset}`;
-      if (!used.has(candidate)) address = candidate;
+      const block = order.get(node) ?? 0;
+      const candidates = lacking.map((family) => (family === 4 ? `10.244.${block}.${offset}` : `fd00:10:244:${block.toString(16)}::${offset.toString(16)}`));
+      if (!candidates.some((candidate) => used.has(candidate))) given = candidates;
     }
-    used.add(address);
-    return { ...object, raw: { ...object.raw, status: { ...plainAt(object.raw, 'status'), podIP: address } } };
+    for (const address of given) used.add(address);
+    return given.length === 0 ? object : withPodAddresses(object, [...has, ...given]);
   });
 };
 
+/** Of the wire: nodes at 1, 2, …, the external host at 200. */
+const wireAddress = (family: IpFamily, host: number): string => (family === 4 ? `192.168.50.${host}` : `fd00:192:168:50::${host}`);
+const EXTERNAL_HOST = 200;
+export const EXTERNAL_ADDRESSES = { 4: wireAddress(4, EXTERNAL_HOST), 6: wireAddress(6, EXTERNAL_HOST) } as const satisfies Record<IpFamily, string>;
+/** What a lab may be, in the words of kind's `ipFamily`. */
+export const IP_FAMILIES = { ipv4: [4], ipv6: [6], dual: [4, 6] } as const satisfies Readonly<Record<string, readonly IpFamily[]>>;
+export type IpFamilyName = keyof typeof IP_FAMILIES;
+
 /** The lab's nodes n1..nN on their wire. */
-export const labNodes = (count: number): readonly LabNode[] => Array.from({ length: count }, (_, index) => ({ name: `n${index + 1}`, address: `192.168.50.${index + 1}` }));
+export const labNodes = (count: number, families: readonly IpFamily[] = IP_FAMILIES.dual): readonly LabNode[] =>
+  Array.from({ length: count }, (_, index) => ({ name: `n${index + 1}`, addresses: families.map((family) => wireAddress(family, index + 1)) }));
 
 export { isHostNetwork, isFinished };

@@ -1,10 +1,8 @@
 /** How people name the ends of a probe: `ns/pod`, `ns/deployment`, `svc:ns/name`, `node:n1`, `external`, an address. Pure. */
-import { parseAddress, SeineError } from '@seine/model';
+import { familyOf, formatAddress, parseAddress, SeineError, type IpFamily } from '@seine/model';
 import { isObject, member, workloadOf, type KubeObject } from '@seine/objects';
 
-import { nodeAddress, nodeOf, podAddress } from './expand.ts';
-
-export const EXTERNAL_ADDRESS = '192.168.50.200';
+import { clusterIPs, EXTERNAL_ADDRESSES, familiesOf, nodeAddress, nodeOf, podAddress } from './expand.ts';
 
 export type Party =
   | { readonly type: 'pod'; readonly name: string; readonly address: string; readonly node: string; readonly pod: KubeObject }
@@ -18,26 +16,50 @@ const at = (object: unknown, ...path: readonly string[]): unknown => path.reduce
 
 const ownerOf = (pod: KubeObject): string | undefined => { const metadata = at(pod.raw, 'metadata'); return isObject(metadata) ? workloadOf(metadata)?.name : undefined; };
 
-/** @throws SEINE_INPUT_INVALID naming what was expected */
-export const resolveParty = (text: string, objects: readonly KubeObject[]): Party => {
-  if (text === 'external') return { type: 'external', name: text, address: EXTERNAL_ADDRESS };
+/** Who is asked about: names, and the family in which they speak. */
+export interface ProbeEnds { readonly from: string; readonly to: string; readonly family?: IpFamily }
+
+/** An echo request of each family. */
+export const ECHO_TYPE = { 4: 8, 6: 128 } as const satisfies Record<IpFamily, number>;
+
+/** The family that a probe says, or that of an address in it, or the cluster's first. @throws SEINE_INPUT_INVALID where they differ */
+export const familyOfEnds = ({ from, to, family }: ProbeEnds, objects: readonly KubeObject[]): IpFamily => {
+  const addresses = [from, to].filter((text) => parseAddress(text) !== undefined);
+  const wanted = family ?? (addresses[0] === undefined ? familiesOf(objects)[0]! : familyOf(addresses[0])); // never empty
+  const other = addresses.find((address) => familyOf(address) !== wanted);
+  if (other !== undefined) throw unknown(other, `expected an IPv${wanted} address${family === undefined ? ', as the other end has' : ': the probe\'s family is ' + String(family)}`);
+  return wanted;
+};
+
+const lacks = (text: string, family: IpFamily): SeineError => unknown(text, `has no IPv${family} address: expected family ${family === 4 ? 6 : 4}, or a cluster with both`);
+
+/**
+ * @param family in which it is spoken to; an address has its own, anybody else that of the cluster which comes first
+ * @throws SEINE_INPUT_INVALID naming what was expected
+ */
+export const resolveParty = (text: string, objects: readonly KubeObject[], family: IpFamily = parseAddress(text) === undefined ? familiesOf(objects)[0]! : familyOf(text)): Party => {
+  if (text === 'external') return { type: 'external', name: text, address: EXTERNAL_ADDRESSES[family] };
   const pods = objects.filter(({ kind }) => kind === 'Pod');
   const asPod = (pod: KubeObject): Party => {
-    const address = podAddress(pod);
+    const address = podAddress(pod, family);
     const node = nodeOf(pod);
-    if (address === undefined || node === undefined) throw unknown(text, `pod ${pod.namespace}/${pod.name} has no address: it is not running`);
+    if (podAddress(pod) === undefined || node === undefined) throw unknown(text, `pod ${pod.namespace}/${pod.name} has no address: it is not running`);
+    if (address === undefined) throw lacks(text, family);
     return { type: 'pod', name: `${pod.namespace}/${pod.name}`, address, node, pod };
   };
-  if (parseAddress(text) !== undefined) {
-    const pod = pods.find((candidate) => podAddress(candidate) === text && at(candidate.raw, 'spec', 'hostNetwork') !== true);
+  const bytes = parseAddress(text);
+  if (bytes !== undefined) {
+    const address = formatAddress(bytes);
+    const pod = pods.find((candidate) => podAddress(candidate, family) === address && at(candidate.raw, 'spec', 'hostNetwork') !== true);
     if (pod !== undefined) return asPod(pod);
-    const node = objects.find((object) => object.kind === 'Node' && JSON.stringify(at(object.raw, 'status', 'addresses') ?? []).includes(`"${text}"`));
-    return node === undefined ? { type: 'external', name: text, address: text } : { type: 'node', name: `node:${node.name}`, address: text };
+    const node = objects.find((object) => object.kind === 'Node' && JSON.stringify(at(object.raw, 'status', 'addresses') ?? []).includes(`"${address}"`));
+    return node === undefined ? { type: 'external', name: text, address } : { type: 'node', name: `node:${node.name}`, address };
   }
   if (text.startsWith('node:')) {
     const node = objects.find(({ kind, name }) => kind === 'Node' && name === text.slice(5));
-    const address = node === undefined ? undefined : nodeAddress(node);
-    if (address === undefined) throw unknown(text, `expected one of ${objects.filter(({ kind }) => kind === 'Node').map(({ name }) => `node:${name}`).join(', ')}`);
+    if (node === undefined || nodeAddress(node) === undefined) throw unknown(text, `expected one of ${objects.filter(({ kind }) => kind === 'Node').map(({ name }) => `node:${name}`).join(', ')}`);
+    const address = nodeAddress(node, family);
+    if (address === undefined) throw lacks(text, family);
     return { type: 'node', name: text, address };
   }
   const service = text.startsWith('svc:');
@@ -45,9 +67,11 @@ export const resolveParty = (text: string, objects: readonly KubeObject[]): Part
   if (namespace === undefined || name === undefined || rest.length > 0) throw unknown(text, 'expected ns/pod, ns/deployment, svc:ns/name, node:NAME, external, or an address');
   if (service) {
     const found = objects.find((object) => object.kind === 'Service' && object.namespace === namespace && object.name === name);
-    const address = found === undefined ? undefined : at(found.raw, 'spec', 'clusterIP') ?? (at(found.raw, 'spec', 'clusterIPs') as readonly unknown[] | undefined)?.[0];
     if (found === undefined) throw unknown(text, `no Service ${namespace}/${name}`);
-    if (typeof address !== 'string' || address === 'None') throw unknown(text, 'expected a Service with a ClusterIP');
+    const addresses = clusterIPs(found);
+    if (addresses.length === 0) throw unknown(text, 'expected a Service with a ClusterIP');
+    const address = addresses.find((candidate) => familyOf(candidate) === family);
+    if (address === undefined) throw lacks(text, family);
     return { type: 'service', name: text, address, service: found };
   }
   const own = pods.filter((pod) => pod.namespace === namespace);

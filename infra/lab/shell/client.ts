@@ -6,11 +6,12 @@ import { join } from 'node:path';
 import { SeineError } from '@seine/model';
 import { connectUnix, SOCKET, type UnixClient } from '@seine/node';
 
+import type { IpFamilyName } from '../core/index.ts';
 import { makePlaces, nodeBinary, placesOf, PROJECT, type Places } from './places.ts';
 import { takeDown } from './takedown.ts';
 
-export interface UpOptions { readonly nodes?: number; readonly repair?: boolean; readonly offload?: boolean; readonly ctSize?: number; readonly atOnce?: number; /** JSON of settings of the cluster */ readonly settings?: string }
-const DEFAULTS: UpOptions = { nodes: 2, repair: true, offload: false };
+export interface UpOptions { readonly nodes?: number; readonly repair?: boolean; readonly offload?: boolean; readonly ctSize?: number; readonly atOnce?: number; readonly ipFamily?: IpFamilyName; /** JSON of settings of the cluster */ readonly settings?: string }
+const DEFAULTS: UpOptions = { nodes: 2, repair: true, offload: false, ipFamily: 'dual' };
 
 /** @throws SEINE_PEER_UNREACHABLE saying how to start one */
 export const connectLab = async (name: string): Promise<UnixClient> => {

@@ -7,10 +7,10 @@ import { digest, SeineError } from '@seine/model';
 import { SOCKET } from '@seine/node';
 import type { KubeObject } from '@seine/objects';
 
-import { containerPorts, isFinished, isHostNetwork, nodeOf, podAddress } from '../core/index.ts';
+import { containerPorts, isFinished, isHostNetwork, nodeOf, podAddresses } from '../core/index.ts';
 import { PROJECT, type Places } from './places.ts';
 
-export interface AttachedPod { readonly key: string; readonly uid: string; readonly node: string; readonly netns: string; readonly address: string; readonly spec: string; readonly containerId: string }
+export interface AttachedPod { readonly key: string; readonly uid: string; readonly node: string; readonly netns: string; readonly addresses: readonly string[]; readonly spec: string; readonly containerId: string }
 
 const CNI = join(PROJECT, 'services/loader/cni/build/seine-cni');
 const AT_ONCE = 8;
@@ -20,7 +20,7 @@ const TRY_AGAIN = 11;
 
 const podKey = ({ namespace, name }: KubeObject): string => `${namespace}/${name}`;
 /** What a change of means a new pod. */
-export const podShape = (pod: KubeObject): string => JSON.stringify([nodeOf(pod), containerPorts(pod), podAddress(pod) ?? null, pod.uid]);
+export const podShape = (pod: KubeObject): string => JSON.stringify([nodeOf(pod), containerPorts(pod), podAddresses(pod), pod.uid]);
 
 /** It lives in its node's namespace: there is nothing to attach, only something to serve. */
 const wantsNode = (pod: KubeObject): boolean => pod.kind === 'Pod' && nodeOf(pod) !== undefined && isHostNetwork(pod) && !isFinished(pod);
@@ -45,7 +45,7 @@ const cni = (places: Places, command: 'ADD' | 'DEL', { node, netns, containerId,
   });
 
 export interface PodServers {
-  readonly open: (node: string, order: { /** undefined: the node's own */ readonly netns?: string; readonly address: string; readonly name: string; readonly ports: readonly { readonly port: number; readonly protocol: string }[] }) => Promise<readonly string[]>;
+  readonly open: (node: string, order: { /** undefined: the node's own */ readonly netns?: string; readonly addresses: readonly string[]; readonly name: string; readonly ports: readonly { readonly port: number; readonly protocol: string }[] }) => Promise<readonly string[]>;
   readonly close: (node: string, name: string) => Promise<void>;
 }
 
@@ -60,18 +60,18 @@ export const createKubelet = (places: Places, servers: PodServers, warn: (text: 
     const node = nodeOf(pod)!;
     const netns = places.podNetns(pod.namespace, pod.name);
     const containerId = digest(`${key} ${podShape(pod)}`);
-    const wanted = podAddress(pod);
+    const wanted = podAddresses(pod);
     if (!netnsExists(netns)) createNetns(netns);
-    const args = `IgnoreUnknown=1;K8S_POD_NAMESPACE=${pod.namespace};K8S_POD_NAME=${pod.name};K8S_POD_INFRA_CONTAINER_ID=${containerId};K8S_POD_UID=${pod.uid}${wanted === undefined ? '' : `;IP=${wanted}`}`;
+    const args = `IgnoreUnknown=1;K8S_POD_NAMESPACE=${pod.namespace};K8S_POD_NAME=${pod.name};K8S_POD_INFRA_CONTAINER_ID=${containerId};K8S_POD_UID=${pod.uid}${wanted.length === 0 ? '' : `;IP=${wanted.join()}`}`;
     for (let attempt = 1; ; attempt += 1) {
       try {
         const startedMs = performance.now();
         const result = JSON.parse(await cni(places, 'ADD', { node, netns, containerId, args })) as { readonly ips: readonly { readonly address: string }[] };
         addMs.push(performance.now() - startedMs);
         if (addMs.length > MOST_TIMES) addMs.shift();
-        const address = result.ips[0]!.address.split('/')[0]!;
-        attached.set(key, { key, uid: pod.uid, node, netns, address, spec: podShape(pod), containerId });
-        for (const skipped of await servers.open(node, { netns, address, name: key, ports: containerPorts(pod) })) warn(skipped);
+        const addresses = result.ips.map(({ address }) => address.slice(0, address.indexOf('/')));
+        attached.set(key, { key, uid: pod.uid, node, netns, addresses, spec: podShape(pod), containerId });
+        for (const skipped of await servers.open(node, { netns, addresses, name: key, ports: containerPorts(pod) })) warn(skipped);
         return;
       } catch (error) {
         if (attempt >= TRIES || (error as SeineError).details?.['code'] !== TRY_AGAIN) throw error;
@@ -120,7 +120,7 @@ export const createKubelet = (places: Places, servers: PodServers, warn: (text: 
       const gone = [...onHost].filter(([key, { spec }]) => { const pod = wanted.get(key); return pod === undefined || podShape(pod) !== spec; });
       const closed = await each(gone, async ([key, { node }]) => { await servers.close(node, key); onHost.delete(key); });
       return [...closed, ...await each([...wanted].filter(([key]) => !onHost.has(key)), async ([key, pod]) => {
-        for (const skipped of await servers.open(nodeOf(pod)!, { address: podAddress(pod)!, name: key, ports: containerPorts(pod) })) warn(skipped);
+        for (const skipped of await servers.open(nodeOf(pod)!, { addresses: podAddresses(pod), name: key, ports: containerPorts(pod) })) warn(skipped);
         onHost.set(key, { node: nodeOf(pod)!, spec: podShape(pod) });
       })];
     },
@@ -128,9 +128,9 @@ export const createKubelet = (places: Places, servers: PodServers, warn: (text: 
     reopen: async (node: string, pods: readonly KubeObject[]): Promise<void> => {
       for (const pod of pods) {
         const key = podKey(pod);
-        if (onHost.get(key)?.node === node) await servers.open(node, { address: podAddress(pod)!, name: key, ports: containerPorts(pod) });
+        if (onHost.get(key)?.node === node) await servers.open(node, { addresses: podAddresses(pod), name: key, ports: containerPorts(pod) });
         const entry = attached.get(key);
-        if (entry?.node === node) await servers.open(node, { netns: entry.netns, address: entry.address, name: entry.key, ports: containerPorts(pod) });
+        if (entry?.node === node) await servers.open(node, { netns: entry.netns, addresses: entry.addresses, name: entry.key, ports: containerPorts(pod) });
       }
     },
   };

@@ -2,11 +2,11 @@
  * Real packets for each probe: allow = it arrived in the destination's namespace, counted by a packet socket whether or not anybody
  * listens; deny = nothing arrived and a drop sample of this very flow; neither within a second = unexplained.
  */
-import { parseRuleName, PROTOCOL, SeineError } from '@seine/model';
+import { familyOf, formatEnd, parseRuleName, PROTOCOL, SeineError, type IpFamily } from '@seine/model';
 import type { Flow, PersistentUnix, PolicyRef, RuleRef } from '@seine/node';
 import type { KubeObject } from '@seine/objects';
 
-import { EXTERNAL_ADDRESS, isHostNetwork, nodeOf, podAddress, resolveParty, type Party } from '../core/index.ts';
+import { EXTERNAL_ADDRESSES, familyOfEnds, isHostNetwork, nodeOf, podAddresses, resolveParty, type Party } from '../core/index.ts';
 import type { Outcome, Sent } from '../pod-host.ts';
 import type { LabLog } from './log.ts';
 
@@ -16,7 +16,7 @@ export interface Probe {
   readonly icmp?: { readonly type: number; readonly code: number; readonly overMtu?: number };
   /** TCP: asks for this once connected. */
   readonly http?: { readonly method: string; readonly path: string };
-  readonly want?: 'allow' | 'deny'; readonly family?: number;
+  readonly want?: 'allow' | 'deny'; readonly family?: IpFamily;
 }
 export interface ProbeResult extends Probe {
   readonly got: 'allow' | 'deny' | 'error';
@@ -55,6 +55,8 @@ export interface ProberPorts {
 const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms); });
 
 const protocolNumber = (name: string): number => PROTOCOL[name as keyof typeof PROTOCOL] ?? 0;
+/** A probe's ICMP is that of its family. */
+const protocolOf = (name: string, address: string): number => protocolNumber(name === 'ICMP' && familyOf(address) === 6 ? 'ICMPV6' : name);
 
 /** The rule and peer that decided a flow, with the place where they were written. */
 const ruleRef = ({ rule, peer, peerField }: Flow, objects: readonly KubeObject[], log: LabLog): RuleRef | null => {
@@ -91,12 +93,11 @@ export const createProber = (ports: ProberPorts) => {
         const label = (slice: KubeObject): unknown => (slice.raw['metadata'] as { readonly labels?: Record<string, unknown> } | undefined)?.labels?.['kubernetes.io/service-name'];
         const slices = objects.filter((object) => object.kind === 'EndpointSlice' && object.namespace === party.service.namespace && label(object) === party.service.name);
         const addresses = slices.flatMap((slice) => (slice.raw['endpoints'] as readonly { readonly addresses: readonly string[] }[]).flatMap((endpoint) => endpoint.addresses));
-        const own = new Set(objects.filter(({ kind }) => kind === 'Pod').map(podAddress));
+        const own = new Set(objects.filter(({ kind }) => kind === 'Pod').flatMap(podAddresses));
         const outside = addresses.filter((address) => !own.has(address)).map((address) => [undefined, null, address] as const);
         const pods = objects.filter((object) => object.kind === 'Pod').flatMap((pod) => {
-          const address = podAddress(pod);
           const netns = ports.netnsOf(`${pod.namespace}/${pod.name}`);
-          return address !== undefined && addresses.includes(address) && (netns !== undefined || isHostNetwork(pod)) ? [[nodeOf(pod), netns ?? null, address] as const] : [];
+          return netns === undefined && !isHostNetwork(pod) ? [] : podAddresses(pod).filter((address) => addresses.includes(address)).map((address) => [nodeOf(pod), netns ?? null, address] as const);
         });
         return [...pods, ...outside];
       }
@@ -121,7 +122,8 @@ export const createProber = (ports: ProberPorts) => {
     const objects = ports.objects();
     const prepared = probes.map((probe) => {
       try {
-        return { probe, from: running(resolveParty(probe.from, objects)), to: running(resolveParty(probe.to, objects)) };
+        const family = familyOfEnds(probe, objects);
+        return { probe, from: running(resolveParty(probe.from, objects, family)), to: running(resolveParty(probe.to, objects, family)) };
       } catch (error) {
         return { probe, error: error as SeineError };
       }
@@ -159,10 +161,10 @@ export const createProber = (ports: ProberPorts) => {
       const port = probe.port ?? 0;
       const node = to.type === 'pod' ? to.node : from.type === 'pod' ? from.node : to.type === 'node' ? to.name.slice(5) : host ?? '';
       const sent = await ports.hostOf(host).call<Sent>('send', {
-        ...(from.type === 'pod' ? { netns: ports.netnsOf(from.name) } : {}), source: from.address, foreign: from.type === 'external' && from.address !== EXTERNAL_ADDRESS,
+        ...(from.type === 'pod' ? { netns: ports.netnsOf(from.name) } : {}), source: from.address, foreign: from.type === 'external' && from.address !== EXTERNAL_ADDRESSES[familyOf(from.address)],
         destination: to.address, port, protocol, ...(probe.icmp === undefined ? {} : { icmp: probe.icmp }), ...(probe.http === undefined ? {} : { http: probe.http }),
       });
-      const key = `${protocolNumber(protocol)}/${from.address}${protocol === 'ICMP' ? '#' : ':'}${sent.sourcePort}`;
+      const key = `${protocolOf(protocol, from.address)}/${from.address}${protocol === 'ICMP' ? '#' : ':'}${sent.sourcePort}`;
       const ends = arrivalPlaces(to, objects).map(([place, netns, address]) => `${place} ${netns} ${key}>${address}`);
       const arrivedAt = (): number => ends.reduce((sum, end) => sum + (arrivals.get(end) ?? 0), 0);
       const startedMs = performance.now();
@@ -204,8 +206,8 @@ export const createProber = (ports: ProberPorts) => {
         unexplained: got === 'deny' && drops.length === 0,
         ...(refused === null ? {} : { message: `the socket said ${refused}` }),
         evidence: {
-          engine: 'kernel', sent: 1, arrived, replied: outcome.replied, drops: drops.length, source: `${from.address}:${sent.sourcePort}`,
-          destination: destination === undefined ? `${to.address}:${port}` : `${destination.address}:${destination.port}`, node, seq: ports.seqOf(node),
+          engine: 'kernel', sent: 1, arrived, replied: outcome.replied, drops: drops.length, source: formatEnd(from.address, sent.sourcePort),
+          destination: destination === undefined ? formatEnd(to.address, port) : formatEnd(destination.address, destination.port), node, seq: ports.seqOf(node),
           ...(outcome.status === null ? {} : { status: outcome.status }), ...(sent.bytes === null ? {} : { bytes: sent.bytes }),
         },
       };

@@ -6,14 +6,17 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 
 import {
-  addressAdd, bridgeAdd, closeFd, createCgroup, createNetns, deleteNetns, inNetnsAt, linkMaster, linkUp, netnsPath, openFd, openNetlink, routeReplace, vethAdd, type Netlink,
+  addressAdd, bridgeAdd, closeFd, createCgroup, createNetns, deleteNetns, inNetnsAt, linkMaster, linkUp, netnsPath, openFd, openNetlink, routeReplace, vethAdd, type Netlink, type Request,
 } from '@seine/kernel';
+import { familyOf, type IpFamily } from '@seine/model';
 
-import { EXTERNAL_ADDRESS, type LabNode } from '../core/index.ts';
+import { EXTERNAL_ADDRESSES, type LabNode } from '../core/index.ts';
 import type { Places } from './places.ts';
 
-export const HUB_ADDRESS = '192.168.50.250';
-const WIRE_LENGTH = 24;
+export const HUB_ADDRESSES = { 4: '192.168.50.250', 6: 'fd00:192:168:50::250' } as const satisfies Record<IpFamily, string>;
+/** The prefix of the wire, in each family. */
+const WIRE = { 4: { destination: '192.168.50.0', length: 24 }, 6: { destination: 'fd00:192:168:50::', length: 64 } } as const satisfies Record<IpFamily, unknown>;
+const EVERYTHING = { 4: '0.0.0.0', 6: '::' } as const satisfies Record<IpFamily, string>;
 const LOOPBACK = 1;
 const ETHTOOL = '/usr/sbin/ethtool';
 
@@ -28,37 +31,43 @@ const offloadsOff = (netns: string, device: string): void => {
   }
 };
 
-const attachToWire = (hub: Netlink, netns: string, port: string, address: string): Netlink => {
+const onWire = (index: number, address: string): readonly Request[] => {
+  const wire = WIRE[familyOf(address)];
+  return [addressAdd({ index, address, length: wire.length }), ...(familyOf(address) === 4 ? [routeReplace({ ...wire, index })] : [])]; // IPv6's comes with the address
+};
+
+const attachToWire = (hub: Netlink, netns: string, port: string, addresses: readonly string[]): Netlink => {
   const fd = openFd(netnsPath(netns));
   hub.transact([vethAdd({ near: { name: port }, far: { name: 'eth0', netnsFd: fd } })]);
   closeFd(fd);
   hub.transact([linkMaster(hub.linkIndex(port)!, hub.linkIndex('wire')!), linkUp(hub.linkIndex(port)!)]);
   const inside = inNetnsAt(netns, openNetlink);
   const index = inside.linkIndex('eth0')!;
-  inside.transact([linkUp(LOOPBACK), linkUp(index), addressAdd({ index, address, length: WIRE_LENGTH }), routeReplace({ destination: '192.168.50.0', length: WIRE_LENGTH, index })]);
+  inside.transact([linkUp(LOOPBACK), linkUp(index), ...addresses.flatMap((address) => onWire(index, address))]);
   return inside;
 };
 
 export const buildWires = (places: Places, nodes: readonly LabNode[], offload: boolean): void => {
+  const families = [...new Set(nodes.flatMap(({ addresses }) => addresses).map(familyOf))];
   createNetns(places.hub);
   const hub = inNetnsAt(places.hub, openNetlink);
   hub.transact([bridgeAdd('wire')]);
   const wire = hub.linkIndex('wire')!;
-  hub.transact([linkUp(LOOPBACK), linkUp(wire), addressAdd({ index: wire, address: HUB_ADDRESS, length: WIRE_LENGTH }), routeReplace({ destination: '192.168.50.0', length: WIRE_LENGTH, index: wire })]);
+  hub.transact([linkUp(LOOPBACK), linkUp(wire), ...families.flatMap((family) => onWire(wire, HUB_ADDRESSES[family]))]);
 
   createNetns(places.external);
-  const external = attachToWire(hub, places.external, 'w-ext', EXTERNAL_ADDRESS);
+  const external = attachToWire(hub, places.external, 'w-ext', families.map((family) => EXTERNAL_ADDRESSES[family]));
   inNetnsAt(places.external, () => {
     for (const device of ['all', 'eth0']) sysctl(`ipv4/conf/${device}/rp_filter`, '0');
     sysctl('ipv4/conf/all/accept_local', '1');
   });
-  external.transact([routeReplace({ destination: '0.0.0.0', length: 0, index: LOOPBACK, type: 'local' })]);
+  external.transact(families.map((family) => routeReplace({ destination: EVERYTHING[family], length: 0, index: LOOPBACK, type: 'local' })));
   external.close();
 
-  for (const { name, address } of nodes) {
+  for (const { name, addresses } of nodes) {
     createNetns(places.nodeNetns(name));
-    const node = attachToWire(hub, places.nodeNetns(name), `w-${name}`, address);
-    node.transact([routeReplace({ gateway: EXTERNAL_ADDRESS })]);
+    const node = attachToWire(hub, places.nodeNetns(name), `w-${name}`, addresses);
+    node.transact(addresses.map((address) => routeReplace({ gateway: EXTERNAL_ADDRESSES[familyOf(address)] })));
     node.close();
     createCgroup(places.nodeCgroup(name));
   }

@@ -1,6 +1,6 @@
 /** `seine check`: what the verdicts *would* be. No kernel, no lab, no root. */
-import { labNodes, type LabNode } from '@seine/lab';
-import { SeineError } from '@seine/model';
+import { IP_FAMILIES, labNodes, type LabNode } from '@seine/lab';
+import { formatEnd, SeineError } from '@seine/model';
 import type { KubeObject, RefusedObject } from '@seine/objects';
 
 import { readManifests } from '../manifests.ts';
@@ -8,10 +8,10 @@ import { probeTable } from '../print/probes.ts';
 import { structured } from '../print/structured.ts';
 import { probeOfWords, readCases, readProbes, rejections, type Probe, type Rejection } from '../probes.ts';
 import { whole, type Whole } from '../whole.ts';
-import { badInput, EXIT, readArgs, readInteger, readOutput, readSettings, type Verb } from './verb.ts';
+import { badInput, EXIT, readArgs, readFamily, readIpFamily, readInteger, readOutput, readSettings, type Verb } from './verb.ts';
 
 const OPTIONS = {
-  file: { type: 'string', short: 'f', multiple: true }, recursive: { type: 'boolean', short: 'R' }, probes: { type: 'string' }, batch: { type: 'string' }, nodes: { type: 'string' }, set: { type: 'string', multiple: true }, output: { type: 'string', short: 'o' },
+  file: { type: 'string', short: 'f', multiple: true }, recursive: { type: 'boolean', short: 'R' }, probes: { type: 'string' }, batch: { type: 'string' }, nodes: { type: 'string' }, set: { type: 'string', multiple: true }, family: { type: 'string' }, 'ip-family': { type: 'string' }, output: { type: 'string', short: 'o' },
 } as const;
 
 const judge = (probe: Probe, cluster: Whole) => {
@@ -22,7 +22,7 @@ const judge = (probe: Probe, cluster: Whole) => {
       ...probe, got: verdict.got, ok: probe.want === undefined || probe.want === verdict.got, direction: verdict.direction, reason: verdict.reason,
       /* On paper there is no log whose sequence would mean something. */
       rule: verdict.rule === null ? null : { ...verdict.rule, seq: null }, isolatedBy: verdict.isolatedBy, audit: verdict.audit, connected: null,
-      evidence: { ...evidence, source: `${verdict.from.address}:0`, destination: `${verdict.destination}:${probe.protocol === 'ICMP' ? 0 : verdict.destinationPort}`, node: verdict.node, seq: cluster.events.length },
+      evidence: { ...evidence, source: formatEnd(verdict.from.address, 0), destination: formatEnd(verdict.destination, probe.protocol === 'ICMP' ? 0 : verdict.destinationPort), node: verdict.node, seq: cluster.events.length },
     };
   } catch (error) {
     if (!(error instanceof SeineError)) throw error;
@@ -49,18 +49,19 @@ export const check: Verb = {
   name: 'check',
   summary: 'what would the verdicts be: manifests and probes, no kernel',
   usage: `
-seine check -f FILE|DIR|-… [-R] FROM TO [PORT[/PROTOCOL]] [-o json]
+seine check -f FILE|DIR|-… [-R] FROM TO [PORT[/PROTOCOL]] [--family 4|6] [-o json]
 seine check -f FILE|DIR|-… [-R] --probes FILE.json [-o json]
 seine check -f FILE|DIR|-… [-R]               only says what is refused
 seine check --batch FILE.jsonl                one case a line → one result a line
 
+--ip-family dual|ipv4|ipv6   what the cluster's nodes and pods have, where the manifests bring no nodes (dual)
 --set NAME=VALUE      a setting of the cluster: policy-enforcement-mode=default|always|never, policy-cidr-match-mode=nodes,pods
 
 The same parser, compiler and rows as the running system, and the kernel's look-up in TypeScript.
 Exit: 0 all as wanted, 1 a probe differs, 2 bad input or something refused.`,
   run: async (args, io) => {
     const { values, positionals } = readArgs(args, OPTIONS);
-    const nodes = labNodes(readInteger('--nodes', values.nodes ?? '2', { min: 1, max: 1000 }));
+    const nodes = labNodes(readInteger('--nodes', values.nodes ?? '2', { min: 1, max: 1000 }), IP_FAMILIES[readIpFamily(values['ip-family'] ?? 'dual')]);
     const settings = readSettings(values.set);
     if (values.batch !== undefined) {
       let different = 0;
@@ -75,7 +76,7 @@ Exit: 0 all as wanted, 1 a probe differs, 2 bad input or something refused.`,
     const output = readOutput(values.output, ['table', 'json', 'jsonl', 'yaml']);
     if (values.file === undefined) throw badInput('-f: nothing: expected manifests to judge');
     const given = readManifests(values.file, values.recursive === true);
-    const probes = values.probes !== undefined ? readProbes(values.probes) : positionals.length > 0 ? [probeOfWords(positionals)] : [];
+    const probes = values.probes !== undefined ? readProbes(values.probes) : positionals.length > 0 ? [probeOfWords(positionals, readFamily(values.family))] : [];
     const cluster = whole(given.objects, nodes, [], settings);
     const refusals = rejected(cluster, given.refused);
     for (const warning of given.warnings) io.stderr(`warning: ${warning}\n`);

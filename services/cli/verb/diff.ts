@@ -6,10 +6,10 @@ import { decisionText, namesText } from '../print/matrix.ts';
 import { structured } from '../print/structured.ts';
 import { table } from '../print/table.ts';
 import { knownAt, SOURCE_OPTIONS, stateOfLog, stateOfManifests, stateWithPolicies, tellRefused, withHistory, type Source, type Sourced } from '../source.ts';
-import { badInput, EXIT, readArgs, readOutput, type Io, type Verb } from './verb.ts';
+import { badInput, EXIT, readArgs, readFamily, readOutput, type Io, type Verb } from './verb.ts';
 
 const OPTIONS = {
-  ...SOURCE_OPTIONS, from: { type: 'string' }, to: { type: 'string' }, namespace: { type: 'string', short: 'n' }, quiet: { type: 'boolean', short: 'q' }, output: { type: 'string', short: 'o' },
+  ...SOURCE_OPTIONS, from: { type: 'string' }, to: { type: 'string' }, namespace: { type: 'string', short: 'n' }, family: { type: 'string' }, quiet: { type: 'boolean', short: 'q' }, output: { type: 'string', short: 'o' },
 } as const;
 
 interface Sides { readonly before: Sourced; readonly after: Sourced }
@@ -58,7 +58,7 @@ export const diff: Verb = {
   name: 'diff',
   summary: 'which cells of the matrix a change flips, for pull requests',
   usage: `
-seine diff -f OLD -f NEW [-R] [-n NAMESPACE] [--set NAME=VALUE] [--quiet] [-o table|wide|json|jsonl|yaml]
+seine diff -f OLD -f NEW [-R] [-n NAMESPACE] [--family 4|6] [--set NAME=VALUE] [--quiet] [-o table|wide|json|jsonl|yaml]
 seine diff -f NEW [-R] [--at MOMENT] [--name LAB | --log FILE] …      NEW's policies laid over the cluster as it is (or was)
 seine diff --from MOMENT [--to MOMENT] [--name LAB | --log FILE] …    what changed between two moments
 
@@ -76,7 +76,7 @@ Exit: 0 nothing flips, 1 a cell flips, 2 bad input, or nothing flips but somethi
     const output = readOutput(values.output);
     const { before, after }: Sides = await sidesOf(values, io);
     tellRefused(io, after);
-    const found = diffOf(before.state, after.state, values.namespace);
+    const found = diffOf(before.state, after.state, { namespace: values.namespace, family: readFamily(values.family) });
     if (values.quiet !== true) io.stdout(structured(output, { ...found, refused: after.refused, uncertain: after.uncertain }, found.flips) ?? diffText(found, values.namespace ?? null, output === 'wide'));
     if (found.flips.length > 0) return EXIT.no;
     return after.refused.length > 0 ? EXIT.badInput : EXIT.yes;

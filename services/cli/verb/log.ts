@@ -61,7 +61,7 @@ const verifyLog: Verb['run'] = async (args, io) => {
   await history.close();
   const verdict = verifyChain(commits);
   /* A damaged log has no past to decide again. */
-  const rederived = values.rederive === true && verdict.ok ? await rederive(commits.map((stored) => toCommit(stored))) : [];
+  const rederived = values.rederive === true && verdict.ok ? rederive(commits.map((stored) => toCommit(stored))) : [];
   const text = verdict.ok ? `${commits.length} commits: each names its predecessor's hash, none is missing\n` : `damaged: ${JSON.stringify(verdict)}\n`;
   io.stdout(output === 'json' ? `${JSON.stringify({ ...verdict, commits: commits.length, ...(values.rederive === true ? { rederived } : {}) }, undefined, 2)}\n` : `${text}${rederived.map(rederivedText).join('')}`);
   return verdict.ok && rederived.every(({ ok }) => ok) ? EXIT.yes : EXIT.no;

@@ -6,7 +6,7 @@ import type { PolicyRef, RuleRef, UnixClient } from '@seine/node';
 import { probeTable } from '../print/probes.ts';
 import { structured } from '../print/structured.ts';
 import { probeOfWords, readCases, readProbes, rejections, type Case, type Probe, type Rejection } from '../probes.ts';
-import { badInput, EXIT, readArgs, readInteger, readOutput, type Verb } from './verb.ts';
+import { badInput, EXIT, readArgs, readFamily, readInteger, readOutput, type Verb } from './verb.ts';
 import type { Converged } from './lab.ts';
 
 export interface ProbeResult {
@@ -18,7 +18,7 @@ export interface ProbeResult {
 export interface ProbeReport { readonly probes: readonly ProbeResult[]; readonly total: number; readonly ok: number; readonly mismatched: number; readonly unexplained: number; readonly ms: number }
 
 const OPTIONS = {
-  probes: { type: 'string' }, batch: { type: 'string' }, name: { type: 'string' }, nodes: { type: 'string' }, output: { type: 'string', short: 'o' },
+  probes: { type: 'string' }, batch: { type: 'string' }, name: { type: 'string' }, nodes: { type: 'string' }, family: { type: 'string' }, output: { type: 'string', short: 'o' },
 } as const;
 
 /** Most nodes that a batch's own lab gets by itself: each is three processes. */
@@ -74,11 +74,11 @@ export const probe: Verb = {
   name: 'probe',
   summary: 'what the verdicts are: real packets in a lab',
   usage: `
-seine probe FROM TO [PORT[/PROTOCOL]] [--name LAB] [-o json]
+seine probe FROM TO [PORT[/PROTOCOL]] [--family 4|6] [--name LAB] [-o json]
 seine probe --probes FILE.json [--name LAB] [-o json]
 seine probe --batch FILE.jsonl [--name LAB] [--nodes N]
 
-FROM, TO: ns/pod, ns/deployment (its first pod), svc:ns/name, node:NAME, external, or an address. Without a port: an ICMP echo.
+FROM, TO: ns/pod, ns/deployment (its first pod), svc:ns/name, node:NAME, external, or an address. Without a port: an ICMP echo. --family: the first of the lab's unless an address says it.
 allow: the packet arrived, counted by a packet socket in the destination's namespace. deny: nothing arrived; with a drop sample it is explained.
 --batch: one case a line {"name","objects":[…],"probes":[…]} → one result a line; the lab is reused, and taken down if it was not there.
 Exit: 0 all as wanted, 1 a probe differs, 2 bad input, 3 no lab.`,
@@ -87,7 +87,7 @@ Exit: 0 all as wanted, 1 a probe differs, 2 bad input, 3 no lab.`,
     if (values.batch !== undefined) return batch(values.batch, values.name, values.nodes === undefined ? undefined : readInteger('--nodes', values.nodes, { min: 1, max: 20 }), (line) => { io.stdout(`${JSON.stringify(line)}\n`); });
     const output = readOutput(values.output, ['table', 'json', 'jsonl', 'yaml']);
     if (values.probes === undefined && positionals.length === 0) throw badInput('nothing to probe: expected FROM TO PORT, --probes FILE or --batch FILE');
-    const probes = values.probes === undefined ? [probeOfWords(positionals)] : readProbes(values.probes);
+    const probes = values.probes === undefined ? [probeOfWords(positionals, readFamily(values.family))] : readProbes(values.probes);
     const client = await connectLab(values.name ?? 'lab');
     const report = await client.call<ProbeReport>('probe', { probes });
     client.close();

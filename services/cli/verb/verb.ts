@@ -1,7 +1,8 @@
 /** What a verb of `seine` is, and how all verbs read their arguments. */
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 
-import { SeineError } from '@seine/model';
+import { IP_FAMILIES, type IpFamilyName } from '@seine/lab';
+import { SeineError, type IpFamily } from '@seine/model';
 import { isSettingName, SETTING_NAMES, SETTINGS, type Settings } from '@seine/objects';
 
 export interface Io {
@@ -62,6 +63,18 @@ export const readInteger = (option: string, value: string, { min, max }: { reado
   const number = /^[0-9]+$/.test(value) ? Number(value) : Number.NaN;
   if (!(number >= min && number <= max)) throw badInput(`${option} ${value}: expected a whole number from ${min} to ${max}`);
   return number;
+};
+
+/** `--family 6`: the one in which both ends of a probe speak. */
+export const readFamily = (value: string | undefined): IpFamily | undefined => {
+  if (value !== undefined && value !== '4' && value !== '6') throw badInput(`--family ${value}: expected 4 or 6`);
+  return value === undefined ? undefined : value === '4' ? 4 : 6;
+};
+
+/** `--ip-family dual`: those of the lab, or of the cluster on paper. */
+export const readIpFamily = (value: string): IpFamilyName => {
+  if (!Object.hasOwn(IP_FAMILIES, value)) throw badInput(`--ip-family ${value}: expected one of ${Object.keys(IP_FAMILIES).join(', ')}`);
+  return value as IpFamilyName; // a name of IP_FAMILIES
 };
 
 /** `--set policy-enforcement-mode=always` */

@@ -16,10 +16,10 @@ import { createTrace, type Trace } from '../trace.ts';
 import { endsOf } from '../verdict.ts';
 import { whole } from '../whole.ts';
 import { explainWhy, type WhyReport } from '../why.ts';
-import { badInput, EXIT, readArgs, readOutput, type Verb } from './verb.ts';
+import { badInput, EXIT, readArgs, readFamily, readOutput, type Verb } from './verb.ts';
 
 const OPTIONS = {
-  name: { type: 'string' }, file: { type: 'string', short: 'f', multiple: true }, recursive: { type: 'boolean', short: 'R' }, at: { type: 'string' }, log: { type: 'string' }, expect: { type: 'string' }, output: { type: 'string', short: 'o' },
+  name: { type: 'string' }, file: { type: 'string', short: 'f', multiple: true }, recursive: { type: 'boolean', short: 'R' }, at: { type: 'string' }, log: { type: 'string' }, expect: { type: 'string' }, family: { type: 'string' }, output: { type: 'string', short: 'o' },
 } as const;
 
 const SEEN_MINUTES = 5;
@@ -31,7 +31,7 @@ const seenInLab = async (lab: string, { verdict, direction, from, to, port, prot
   const filter = { verdict: FLOW_OF[verdict], ...(from.node === null ? {} : { fromPod: from.name }), ...(to.node === null ? {} : { toPod: to.name }) };
   const flows = (await Promise.all((await labNodesOf(lab)).map(({ name }) => askObserver<{ readonly flows: readonly Flow[] }>(lab, name, 'flows', { since, filter })))).flatMap((answer) => answer.flows);
   /* A Service's port is not the backend's: every flow of the two counts then. */
-  const wanted = flows.filter((flow) => flow.protocol === protocol && (port === null || to.asked.startsWith('svc:') || flow.destination.port === port) && (direction === null || flow.direction === direction) && (from.node !== null || flow.source.address === from.address))
+  const wanted = flows.filter((flow) => (flow.protocol === protocol || (protocol === 'ICMP' && flow.protocol === 'ICMPV6')) && (port === null || to.asked.startsWith('svc:') || flow.destination.port === port) && (direction === null || flow.direction === direction) && (from.node !== null || flow.source.address === from.address))
     .sort((a, b) => Date.parse(a.time) - Date.parse(b.time));
   const last = wanted.at(-1);
   return { verdict: FLOW_OF[verdict], count: wanted.length, minutes: SEEN_MINUTES, last: last === undefined ? null : { time: last.time, node: last.node } };
@@ -66,7 +66,7 @@ export const why: Verb = {
   name: 'why',
   summary: 'why a packet is allowed or denied, now or at a moment',
   usage: `
-seine why FROM TO [PORT[/PROTOCOL]] [--at MOMENT] [--name LAB | --log FILE | -f FILE|DIR… [-R]] [--expect allow|deny] [-o json|yaml]
+seine why FROM TO [PORT[/PROTOCOL]] [--family 4|6] [--at MOMENT] [--name LAB | --log FILE | -f FILE|DIR… [-R]] [--expect allow|deny] [-o json|yaml]
 
 The source is the lab, an exported log (--log), or manifests alone (-f). MOMENT: '#142', 03:12, 2026-11-21T03:12, -7d.
 FROM, TO: ns/pod, ns/deployment (its first pod), svc:ns/name, node:NAME, external, or an address. Without a port: an ICMP echo.
@@ -81,7 +81,7 @@ Exit: 0 answered, whatever the verdict; with --expect 1 if it is the other; 2 un
     const { values, positionals } = readArgs(args, OPTIONS);
     const output = readOutput(values.output, ['table', 'json', 'yaml']);
     if (values.expect !== undefined && values.expect !== 'allow' && values.expect !== 'deny') throw badInput(`--expect ${values.expect}: expected allow or deny`);
-    const probe = probeOfWords(positionals);
+    const probe = probeOfWords(positionals, readFamily(values.family));
     let report: WhyReport;
     if (values.file !== undefined) {
       if (values.at !== undefined) throw badInput('--at with -f: expected a lab or --log FILE: manifests have no past');

@@ -1,5 +1,5 @@
 /** CNI requests: parsed whole or refused with field, value and expectation. Pure. */
-import { parseAddress, SeineError } from '@seine/model';
+import { familyOf, formatAddress, parseAddress, SeineError, type IpFamily } from '@seine/model';
 import type { CniRequest } from '@seine/node';
 
 /** Error codes of the CNI specification. */
@@ -15,8 +15,8 @@ export interface CniCall {
   /** `<namespace>/<name>`; '' where a DEL does not say. */
   readonly pod: string;
   readonly uid: string;
-  /** The address that the caller wants, or undefined. */
-  readonly address: string | undefined;
+  /** Those that the caller wants: at most one of each family. */
+  readonly addresses: readonly string[];
 }
 
 /** A refusal: `details.cni` is the CNI code. */
@@ -34,6 +34,17 @@ const parseArgs = (text: string): ReadonlyMap<string, string> =>
     return [part.slice(0, equals), part.slice(equals + 1)] as const;
   }));
 
+/** `IP`: an address, or one of each family separated by a comma. */
+const parseAddresses = (text: string | undefined): readonly string[] => {
+  const addresses = (text === undefined ? [] : text.split(',')).map((part) => {
+    const bytes = parseAddress(part);
+    if (bytes === undefined || familyOf(formatAddress(bytes)) !== familyOf(part)) throw cniError(CNI_ERROR.badEnvironment, `CNI_ARGS IP: ${JSON.stringify(part)}: expected an IP address`);
+    return formatAddress(bytes);
+  });
+  if (new Set(addresses.map(familyOf)).size < addresses.length) throw cniError(CNI_ERROR.badEnvironment, `CNI_ARGS IP: ${JSON.stringify(text)}: expected at most one address of each family`);
+  return addresses;
+};
+
 /** @throws SEINE_CNI_REFUSED */
 export const parseCni = ({ env, stdin }: CniRequest): CniCall => {
   const variable = (name: string): string => env[name] ?? '';
@@ -49,7 +60,7 @@ export const parseCni = ({ env, stdin }: CniRequest): CniCall => {
   const { cniVersion } = config as { readonly cniVersion?: unknown };
   const version = CNI_VERSIONS.find((known) => known === cniVersion);
   if (version === undefined) throw cniError(CNI_ERROR.incompatibleVersion, `cniVersion: ${JSON.stringify(cniVersion) ?? 'nothing'}: expected one of ${CNI_VERSIONS.join(', ')}`);
-  const base = { command, version, containerId: '', netns: '', podInterface: '', pod: '', uid: '', address: undefined };
+  const base = { command, version, containerId: '', netns: '', podInterface: '', pod: '', uid: '', addresses: [] };
   if (command === 'STATUS') return base;
   const containerId = variable('CNI_CONTAINERID');
   if (!CONTAINER_ID.test(containerId)) throw cniError(CNI_ERROR.badEnvironment, `CNI_CONTAINERID: ${JSON.stringify(containerId)}: expected letters, digits, "_", ".", "-", at most 256`);
@@ -64,17 +75,21 @@ export const parseCni = ({ env, stdin }: CniRequest): CniCall => {
     if (value.length > 253 || !POD_NAME.test(value)) throw cniError(CNI_ERROR.badEnvironment, `CNI_ARGS ${key}: ${JSON.stringify(value)}: expected a DNS name`);
   }
   if (uid === '') throw cniError(CNI_ERROR.badEnvironment, 'CNI_ARGS K8S_POD_UID: nothing: expected the uid of the pod');
-  const address = args.get('IP');
-  if (address !== undefined && (parseAddress(address) === undefined || address.includes(':'))) throw cniError(CNI_ERROR.badEnvironment, `CNI_ARGS IP: ${JSON.stringify(address)}: expected an IPv4 address`);
-  return { ...base, containerId, podInterface, netns, pod: `${namespace}/${name}`, uid, address };
+  return { ...base, containerId, podInterface, netns, pod: `${namespace}/${name}`, uid, addresses: parseAddresses(args.get('IP')) };
 };
 
-export interface CniAttachment { readonly version: string; readonly hostInterface: string; readonly hostMac: string; readonly podInterface: string; readonly podMac: string; readonly netns: string; readonly address: string; readonly mtu: number }
+export interface CniAttachment {
+  readonly version: string; readonly hostInterface: string; readonly hostMac: string; readonly podInterface: string; readonly podMac: string; readonly netns: string; readonly addresses: readonly string[];
+  readonly mtu: number;
+}
 
-export const cniResult = ({ version, hostInterface, hostMac, podInterface, podMac, netns, address, mtu }: CniAttachment): unknown => ({
+/** What the loader's plumbing gives a pod (services/loader/shell/plumb.ts): whole addresses, a gateway that the link's program answers for. */
+const BEHIND = { 4: { length: 32, gateway: '169.254.1.1', everything: '0.0.0.0/0' }, 6: { length: 128, gateway: 'fe80::1', everything: '::/0' } } as const satisfies Record<IpFamily, unknown>;
+
+export const cniResult = ({ version, hostInterface, hostMac, podInterface, podMac, netns, addresses, mtu }: CniAttachment): unknown => ({
   cniVersion: version,
   interfaces: [{ name: hostInterface, mac: hostMac, mtu }, { name: podInterface, mac: podMac, mtu, sandbox: netns }],
-  ips: [{ address: `${address}/32`, gateway: '169.254.1.1', interface: 1 }],
-  routes: [{ dst: '0.0.0.0/0', gw: '169.254.1.1' }],
+  ips: addresses.map((address) => ({ address: `${address}/${BEHIND[familyOf(address)].length}`, gateway: BEHIND[familyOf(address)].gateway, interface: 1 })),
+  routes: addresses.map((address) => ({ dst: BEHIND[familyOf(address)].everything, gw: BEHIND[familyOf(address)].gateway })),
   dns: {},
 });

@@ -6,7 +6,7 @@ import type { LocalEndpoint } from '@seine/node';
 
 import { emptyTables, replayTableChange, restoreTables, storeTables, takeTableChanges, type StoredTables, type TableChange, type Tables } from '../core/index.ts';
 
-export interface LocalTable { readonly endpoints: readonly LocalEndpoint[]; readonly lastAddress: string | undefined }
+export interface LocalTable { readonly endpoints: readonly LocalEndpoint[]; /** The addresses given last, one of each family. */ readonly lastAddresses: readonly string[] }
 
 const readJson = <T>(path: string): T | undefined => {
   try {
@@ -58,7 +58,8 @@ export const openStore = (directory: string) => {
     journalBytes = 0;
   };
   return {
-    readTable: (): LocalTable => readJson<LocalTable>(path('endpoints.json')) ?? { endpoints: [], lastAddress: undefined },
+    /** A table of a former build may lack what came later. */
+    readTable: (): LocalTable => ({ endpoints: [], lastAddresses: [], ...readJson<Partial<LocalTable>>(path('endpoints.json')) }),
     writeTable: (table: LocalTable): void => { replace('endpoints.json', table); },
     readTables: (): Tables => {
       const stored = readJson<StoredTables>(path('numbers.json'));

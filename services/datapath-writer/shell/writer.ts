@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
 import { appliedSubject, type Bus } from '@seine/bus';
-import { isSeineError, SeineError } from '@seine/model';
+import { familyOf, isSeineError, SeineError } from '@seine/model';
 import {
   NO_INTERFACE, type Applied, type Attachment, type CanonicalEntry, type CniRequest, type DumpReport, type FlowQuestion, type Handler, type Hello, type LocalEndpoint, type NodeStatus, type NodeVerify,
   type PersistentUnix, type Plumbed, type PlumbOrder,
@@ -16,7 +16,7 @@ import {
 import { withSpan, type Logger, type MetricDefinitions, type Metrics } from '@seine/role';
 
 import {
-  attributor, canonicalEntries, CNI_ERROR, cniError, cniResult, differences, emptyNodeState, evolveNode, HOST_MAC, hostInterfaceName, nextAddress, originOf,
+  attributor, canonicalEntries, CNI_ERROR, cniError, cniResult, differences, emptyNodeState, evolveNode, HOST_MAC, hostInterfaceName, nextAddresses, originOf,
   parseCni, podMac, rawEntries, stepText, type CniCall, type LocalNames,
 } from '../core/index.ts';
 import { createRealizer } from './realizer.ts';
@@ -66,7 +66,7 @@ export const createWriter = (ports: WriterPorts) => {
   const tables = store.readTables();
   const table = store.readTable();
   const local = new Map(table.endpoints.map((endpoint) => [endpoint.containerId, endpoint]));
-  let lastAddress = table.lastAddress;
+  let { lastAddresses } = table;
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 
   let complete = 0;
@@ -168,7 +168,7 @@ export const createWriter = (ports: WriterPorts) => {
   };
   const reportSoon = (): void => { report().catch((error: unknown) => { log.debug('report not sent yet', { error: String(error) }); }); };
 
-  const saveTable = (): void => { store.writeTable({ endpoints: endpoints(), lastAddress }); };
+  const saveTable = (): void => { store.writeTable({ endpoints: endpoints(), lastAddresses }); };
 
   /** Resolves when `holds` does; @throws what `late` makes after `patienceMs` */
   const waitFor = (holds: () => boolean, patienceMs: number, late: () => SeineError): Promise<void> => new Promise((resolve, reject) => {
@@ -195,26 +195,29 @@ export const createWriter = (ports: WriterPorts) => {
   };
 
   const reservedAddresses = new Set<string>();
-  const takeAddress = (call: CniCall): string => {
+  /** One of each family that the node has blocks of. */
+  const takeAddresses = (call: CniCall): readonly string[] => {
     const used = new Set([...endpoints().flatMap(({ addresses }) => addresses), ...reservedAddresses]);
-    if (call.address !== undefined) {
-      const owner = endpoints().find(({ addresses }) => addresses.includes(call.address!));
-      if (owner !== undefined || used.has(call.address)) throw cniError(CNI_ERROR.tryAgain, `CNI_ARGS IP: ${call.address}: expected an address that ${owner?.pod ?? 'another pod'} does not have`);
-      return call.address;
-    }
     const blocks = state.podCidrs.get(node) ?? [];
-    const address = nextAddress(blocks, used, lastAddress);
-    if (address === undefined) throw cniError(CNI_ERROR.tryAgain, blocks.length === 0 ? `node ${node} has no block of pod addresses yet` : `every address of ${blocks.join(', ')} is in use`);
-    lastAddress = address;
-    return address;
+    for (const address of call.addresses) {
+      const owner = endpoints().find(({ addresses }) => addresses.includes(address));
+      if (owner !== undefined || used.has(address)) throw cniError(CNI_ERROR.tryAgain, `CNI_ARGS IP: ${address}: expected an address that ${owner?.pod ?? 'another pod'} does not have`);
+      if (blocks.length > 0 && !blocks.some((block) => familyOf(block) === familyOf(address))) throw cniError(CNI_ERROR.badEnvironment, `CNI_ARGS IP: ${address}: expected an address of a family that node ${node} has: its blocks are ${blocks.join(', ')}`);
+    }
+    if (blocks.length === 0) throw cniError(CNI_ERROR.tryAgain, `node ${node} has no block of pod addresses yet`);
+    const addresses = nextAddresses({ blocks, used, last: lastAddresses, asked: call.addresses }).flatMap((address) => address ?? []);
+    const full = blocks.filter((block) => !addresses.some((address) => familyOf(address) === familyOf(block)));
+    if (full.length > 0) throw cniError(CNI_ERROR.tryAgain, `every address of ${full.join(', ')} is in use`);
+    lastAddresses = addresses.filter((address) => !call.addresses.includes(address)).concat(lastAddresses.filter((last) => call.addresses.some((address) => familyOf(address) === familyOf(last))));
+    return addresses;
   };
 
   const plumbOrder = ({ netns, podInterface, hostInterface, addresses }: Pick<LocalEndpoint, 'netns' | 'podInterface' | 'hostInterface' | 'addresses'>): PlumbOrder =>
-    ({ netns, podInterface, hostInterface, address: addresses[0]!, podMac: podMac(addresses), mtu: ports.mtu });
+    ({ netns, podInterface, hostInterface, addresses, podMac: podMac(addresses), mtu: ports.mtu });
 
   const resultOf = (endpoint: LocalEndpoint, version: string): unknown => cniResult({
     version, hostInterface: endpoint.hostInterface, hostMac: HOST_MAC, podInterface: endpoint.podInterface, podMac: podMac(endpoint.addresses), netns: endpoint.netns,
-    address: endpoint.addresses[0]!, mtu: ports.mtu,
+    addresses: endpoint.addresses, mtu: ports.mtu,
   });
 
   /** What fails half-way stays in the table, so that the next DEL goes on. */
@@ -240,21 +243,21 @@ export const createWriter = (ports: WriterPorts) => {
     if (!inSync) throw cniError(CNI_ERROR.tryAgain, `node ${node} has not read the log yet`);
     /* A pod has one sandbox at a time: a new one ends the one before, whose DEL may still be to come. */
     for (const endpoint of endpoints()) if (endpoint.pod === call.pod) await remove(endpoint);
-    const address = takeAddress(call);
-    reservedAddresses.add(address);
+    const addresses = takeAddresses(call);
+    for (const address of addresses) reservedAddresses.add(address);
     const hostInterface = hostInterfaceName(call.pod, call.uid);
     const startMs = performance.now();
     const spent: Record<string, number> = {};
     const spend = (what: string): void => { spent[what] = Math.round((performance.now() - startMs) * 10) / 10; };
     try {
-      const { ifindex } = await loader.call<Plumbed>('plumb', plumbOrder({ netns: call.netns, podInterface: call.podInterface, hostInterface, addresses: [address] }));
+      const { ifindex } = await loader.call<Plumbed>('plumb', plumbOrder({ netns: call.netns, podInterface: call.podInterface, hostInterface, addresses }));
       spend('wiredMs');
       try {
         await waitFor(() => state.podIdentities.get(call.pod)?.uid === call.uid, ports.identityPatienceMs,
           () => cniError(CNI_ERROR.tryAgain, `pod ${call.pod} (${call.uid}) has no identity after ${ports.identityPatienceMs / 1000} s: is it scheduled, and does the identity-allocator run?`));
         spend('identifiedMs');
         const endpoint: LocalEndpoint = {
-          pod: call.pod, uid: call.uid, containerId: call.containerId, netns: call.netns, podInterface: call.podInterface, hostInterface, ifindex, endpointId: freeEndpointId(), addresses: [address],
+          pod: call.pod, uid: call.uid, containerId: call.containerId, netns: call.netns, podInterface: call.podInterface, hostInterface, ifindex, endpointId: freeEndpointId(), addresses,
         };
         local.set(call.containerId, endpoint);
         try {
@@ -267,14 +270,14 @@ export const createWriter = (ports: WriterPorts) => {
         }
         reportSoon();
         spend('doneMs');
-        log.info('attached', { pod: call.pod, address, ...spent });
+        log.info('attached', { pod: call.pod, addresses, ...spent });
         return resultOf(endpoint, call.version);
       } catch (error) {
         await loader.call('unplumb', { hostInterface });
         throw error;
       }
     } finally {
-      reservedAddresses.delete(address);
+      for (const address of addresses) reservedAddresses.delete(address);
     }
   };
 

@@ -1,1 +1,2 @@
 export * from './ipam.decider.ts';
+export * from './pool.ts';

@@ -1,6 +1,8 @@
-/** Nodes → blocks of pod addresses. A node keeps its block until its Node object and its last endpoint are gone. Pure. */
+/** Nodes → blocks of pod addresses, one from each range. A node keeps its blocks until its Node object and its last endpoint are gone. Pure. */
 import type { Decider, SeineEvent } from '@seine/events';
-import { formatPrefix, parsePrefix, SeineError, type Prefix } from '@seine/model';
+import { familyOf, formatPrefix, type Prefix } from '@seine/model';
+
+import type { Pool } from './pool.ts';
 
 export interface IpamState {
   /** Pods attached per node. */
@@ -14,46 +16,58 @@ export interface IpamState {
   readonly departed: Set<string>;
 }
 
-/** @param pool the cluster's pod range, `10.244.0.0/16`; @param blockLength of each node's block in the family's own bits, 24 */
-export const ipamDecider = (pool: string, blockLength: number): Decider<IpamState> => {
-  const parsed = parsePrefix(pool);
-  const offset = pool.includes(':') ? 0 : 96;
-  if (parsed === undefined || blockLength + offset < parsed.length || blockLength + offset > 128) {
-    throw new SeineError('SEINE_POOL_INVALID', `pod range ${pool} with blocks of /${blockLength}: expected a CIDR and a block length inside it`);
+const blockAt = ({ range, blockLength }: Pool, index: number): Prefix => {
+  const address = Uint8Array.from(range.address);
+  const shift = 128 - blockLength;
+  let carry = index * 2 ** (shift % 8);
+  for (let byte = 15 - (shift >> 3); byte >= 0 && carry > 0; byte -= 1) {
+    const sum = address[byte]! + (carry & 0xff);
+    address[byte] = sum & 0xff;
+    carry = Math.floor(carry / 256) + (sum >> 8);
   }
-  const count = 2 ** (blockLength + offset - parsed.length);
+  return { address, length: blockLength };
+};
 
-  const blockAt = (index: number): Prefix => {
-    const address = Uint8Array.from(parsed.address);
-    const shift = 128 - (blockLength + offset);
-    let carry = index * 2 ** (shift % 8);
-    for (let byte = 15 - (shift >> 3); byte >= 0 && carry > 0; byte -= 1) {
-      const sum = address[byte]! + (carry & 0xff);
-      address[byte] = sum & 0xff;
-      carry = Math.floor(carry / 256) + (sum >> 8);
-    }
-    return { address, length: blockLength + offset };
-  };
-
-  /** @param released blocks that this very decision gives back */
-  const firstFree = (state: Readonly<IpamState>, released: Set<string>): string | undefined => {
+/** @param pools the cluster's ranges, one for each family (parsePools) */
+export const ipamDecider = (pools: readonly Pool[]): Decider<IpamState> => {
+  const firstFree = (pool: Pool, isFree: (block: string) => boolean): string | undefined => {
+    const count = 2 ** (pool.blockLength - pool.range.length);
     /* The first block is left to the infrastructure: node n1 reads as .1. */
     for (let index = 1; index < count; index += 1) {
-      const block = formatPrefix(blockAt(index));
-      if (released.delete(block) || !state.taken.has(block)) return block;
+      const block = formatPrefix(blockAt(pool, index));
+      if (isFree(block)) return block;
     }
     return undefined;
   };
 
+  /** A node's blocks: those that it has, and one from each range that it lacks. undefined: some range is full. */
+  const blocksFor = (had: readonly string[], isFree: (block: string) => boolean): readonly string[] | undefined => {
+    const blocks = pools.map((pool) => had.find((block) => familyOf(block) === pool.family) ?? firstFree(pool, isFree));
+    const others = had.filter((block) => !blocks.includes(block)); // of a range that is none any more: pods have addresses there
+    return blocks.every((block) => block !== undefined) ? [...blocks, ...others] : undefined;
+  };
+
+  const assigned = (input: SeineEvent, node: string, cidrs: readonly string[]): SeineEvent => ({
+    type: 'podcidr.assigned.v1', key: node, time: input.time, ...(input.traceparent === undefined ? {} : { traceparent: input.traceparent }), data: { node, cidrs: [...cidrs] },
+  });
+
   /** Blocks of nodes that are gone with their last endpoint come back, and go to nodes that wait. */
   const release = (input: SeineEvent, state: Readonly<IpamState>): readonly SeineEvent[] => {
-    const head = { time: input.time, ...(input.traceparent === undefined ? {} : { traceparent: input.traceparent }) };
     const done = [...state.departed].filter((node) => (state.endpoints.get(node)?.size ?? 0) === 0);
-    const released = new Set(done.flatMap((node) => state.blocks.get(node) ?? []));
-    const served = [...state.waiting].slice(0, released.size).map((node): SeineEvent =>
-      ({ type: 'podcidr.assigned.v1', key: node, ...head, data: { node, cidrs: [firstFree(state, released)!] } })); // holds: as many as were released
-    return [...done.map((node): SeineEvent => ({ type: 'podcidr.released.v1', key: node, ...head, data: { node } })), ...served];
+    const free = new Set(done.flatMap((node) => state.blocks.get(node) ?? []));
+    if (free.size === 0) return done.map((node) => released(input, node));
+    const given = new Set<string>();
+    const served: SeineEvent[] = [];
+    for (const node of state.waiting) {
+      const cidrs = blocksFor([], (block) => !given.has(block) && (free.has(block) || !state.taken.has(block)));
+      if (cidrs === undefined) break;
+      for (const block of cidrs) given.add(block);
+      served.push(assigned(input, node, cidrs));
+    }
+    return [...done.map((node) => released(input, node)), ...served];
   };
+  const released = (input: SeineEvent, node: string): SeineEvent =>
+    ({ type: 'podcidr.released.v1', key: node, time: input.time, ...(input.traceparent === undefined ? {} : { traceparent: input.traceparent }), data: { node } });
 
   return {
     initialState: () => ({ endpoints: new Map(), nodeOfPod: new Map(), blocks: new Map(), taken: new Set(), waiting: new Set(), departed: new Set() }),
@@ -79,6 +93,7 @@ export const ipamDecider = (pool: string, blockLength: number): Decider<IpamStat
         }
         case 'endpoint.vanished.v1': draft.endpoints.get(event.data.node)?.delete(event.key); draft.nodeOfPod.delete(event.key); return;
         case 'podcidr.assigned.v1': {
+          for (const block of draft.blocks.get(event.key) ?? []) draft.taken.delete(block);
           draft.blocks.set(event.key, event.data.cidrs);
           for (const block of event.data.cidrs) draft.taken.add(block);
           draft.waiting.delete(event.key);
@@ -96,10 +111,9 @@ export const ipamDecider = (pool: string, blockLength: number): Decider<IpamStat
     decide: (input, state) => {
       switch (input.type) {
         case 'node.observed.v1': {
-          if (state.blocks.has(input.key)) return [];
-          const block = firstFree(state, new Set());
-          const trace = input.traceparent === undefined ? {} : { traceparent: input.traceparent };
-          return block === undefined ? [] : [{ type: 'podcidr.assigned.v1', key: input.key, time: input.time, ...trace, data: { node: input.key, cidrs: [block] } }];
+          const had = state.blocks.get(input.key) ?? [];
+          const cidrs = blocksFor(had, (block) => !state.taken.has(block));
+          return cidrs === undefined || cidrs.length === had.length ? [] : [assigned(input, input.key, cidrs)];
         }
         case 'node.vanished.v1':
         case 'endpoint.observed.v1': // a pod that moved has left its former node
@@ -109,6 +123,3 @@ export const ipamDecider = (pool: string, blockLength: number): Decider<IpamStat
     },
   };
 };
-
-export const DEFAULT_POD_CIDR = '10.244.0.0/16';
-export const DEFAULT_BLOCK_LENGTH = 24;

@@ -5,14 +5,14 @@
  */
 import { mapKernel, openNetlink, openNetlinkEvents, openRingBuffer, runMapIterator } from '@seine/kernel';
 import { decodeAll, FOLDED_MAPS, MAPS, SAMPLE, type MapName, type StructLayout } from '@seine/layout';
-import { SeineError } from '@seine/model';
+import { familyOf, SeineError } from '@seine/model';
 import type { ApplyOrder, Connection, Handler, Hello, MapEntry, NodeRoute, PlumbOrder } from '@seine/node';
 import type { Logger, MetricDefinitions, Metrics } from '@seine/role';
 
 import { applyOrder } from './apply.ts';
 import { createAttachments } from './attachments.ts';
 import type { NodeObjects } from './objects.ts';
-import { plumb, prepareNode, setRoutes, unplumb } from './plumb.ts';
+import { plumb, prepareIpv6, prepareNode, setRoutes, unplumb } from './plumb.ts';
 import { openTcx, WITHOUT_TCX, type Interface } from './tcx.ts';
 import { setUplinks } from './uplinks.ts';
 
@@ -55,6 +55,13 @@ export const createLoader = ({ objects, pinRoot, uplinks, tcx: wanted, log, metr
   const tcx = wanted ? openTcx({ objects, pinRoot, ours, log }) : WITHOUT_TCX;
   const attachments = createAttachments({ netlink, objects, uplinks, tcx });
   let routes: readonly NodeRoute[] = [];
+  let forwardsIpv6 = false;
+  /** @param texts addresses or CIDRs that the node is to forward */
+  const forwardAll = (texts: readonly string[]): void => {
+    if (forwardsIpv6 || !texts.some((text) => familyOf(text) === 6)) return;
+    prepareIpv6(uplinks);
+    forwardsIpv6 = true;
+  };
   let observer: Connection | undefined;
   let watcher: Connection | undefined;
   /** Orders that write are one after the other. */
@@ -93,6 +100,7 @@ export const createLoader = ({ objects, pinRoot, uplinks, tcx: wanted, log, metr
       });
       case 'plumb': return inTurn(() => {
         const order = body as PlumbOrder;
+        forwardAll(order.addresses);
         const plumbed = plumb(netlink, objects, order);
         const wired: Interface = { name: order.hostInterface, index: plumbed.ifindex, place: 'pod' };
         ours.set(wired.name, wired);
@@ -108,6 +116,7 @@ export const createLoader = ({ objects, pinRoot, uplinks, tcx: wanted, log, metr
       }
       case 'routes': return inTurn(() => {
         const wanted = (body as { readonly routes: readonly NodeRoute[] }).routes;
+        forwardAll(wanted.map(({ cidr }) => cidr));
         const failed = setRoutes(netlink, wanted, routes);
         routes = wanted.filter(({ cidr }) => !failed.some((text) => text.startsWith(`${cidr} `)));
         return { failed };

@@ -24,14 +24,23 @@ describe('an object that is no fact says why', () => {
       'spec.nodeName: "../n1": expected a DNS subdomain', 'status.podIP: "10.244.1.300": expected an IP address',
       'spec.containers[0].ports[0].containerPort: 0: expected a number from 1 to 65535', 'spec.containers[0].ports[0].protocol: "tcp": expected one of TCP, UDP, SCTP',
     ] },
-    { name: 'a pod of IPv6', raw: pod({}, { podIP: 'fd00::1' }), then: ['status.podIP: "fd00::1": expected an IPv4 address: IPv6 is not supported yet'] },
+    { name: 'an IPv4 address that is written as one of IPv6', raw: pod({}, { podIP: '::ffff:10.244.1.2' }), then: ['status.podIP: "::ffff:10.244.1.2": expected an IPv4 address in its own form: 10.244.1.2'] },
+    { name: 'an address with a zone', raw: pod({}, { podIP: 'fe80::1%eth0' }), then: ['status.podIP: "fe80::1%eth0": expected an IP address'] },
+    { name: 'a pod with two addresses of one family', raw: pod({}, { podIPs: [{ ip: 'fd00::1' }, { ip: '10.244.1.2' }, { ip: 'fd00::2' }] }), then: ['status.podIPs[2].ip: "fd00::2": expected no second IPv6 address'] },
+    { name: 'two ClusterIPs of one family', raw: service({ clusterIPs: ['10.96.0.1', '10.96.0.2'], ports: [{ port: 80 }] }), then: ['spec.clusterIPs[1]: "10.96.0.2": expected no second IPv4 address'] },
+    { name: 'a ClusterIP of another family than it asks for', raw: service({ clusterIPs: ['10.96.0.1'], ipFamilies: ['IPv6'], ports: [{ port: 80 }] }), then: ['spec.clusterIPs[0]: "10.96.0.1": expected an IPv6 address, as spec.ipFamilies[0] says'] },
+    { name: 'a family that the cluster lacks', raw: service({ clusterIPs: ['10.96.0.1'], ipFamilies: ['IPv4', 'IPv6'], ports: [{ port: 80 }] }), then: ['spec.ipFamilies[1]: "IPv6": expected a family that the cluster has addresses of'] },
+    { name: 'both families where the cluster has one', raw: service({ clusterIPs: ['10.96.0.1'], ipFamilyPolicy: 'RequireDualStack', ports: [{ port: 80 }] }), then: ['spec.ipFamilyPolicy: "RequireDualStack": expected SingleStack or PreferDualStack: the cluster has addresses of one family'] },
+    { name: 'a family that is none', raw: service({ clusterIP: '10.96.0.1', ipFamilies: ['IPv5'], ports: [{ port: 80 }] }), then: ['spec.ipFamilies[0]: "IPv5": expected one of IPv4, IPv6'] },
     { name: 'several ports without names', raw: service({ clusterIP: '10.96.0.1', ports: [{ port: 80 }, { name: 'b', port: 81 }] }), then: ['spec.ports[0].name: nothing: expected a name: there are several ports'] },
     { name: 'two ports of one name', raw: service({ ports: [{ name: 'b', port: 80 }, { name: 'b', port: 81 }] }), then: ['spec.ports[1].name: "b": expected a name that no other port has'] },
     { name: 'one port twice', raw: service({ ports: [{ name: 'a', port: 80 }, { name: 'b', port: 80 }] }), then: ['spec.ports[1]: "80/TCP": expected a port and protocol that no other entry has'] },
     { name: 'a ClusterIP that is none', raw: service({ clusterIP: '10.96.0', ports: [{ port: 80 }] }), then: ['spec.clusterIPs[0]: "10.96.0": expected an IP address'] },
-    { name: 'a slice of another family', raw: slice('10.244.1.2', 'IPv6'), then: ['addressType: "IPv6": expected IPv4: IPv6 and FQDN are not supported yet'] },
-    ...['0.0.0.0', '127.0.0.1', '169.254.169.254', '224.0.0.1'].map((address) => ({
-      name: `an endpoint at ${address}`, raw: slice(address), then: [`endpoints[0].addresses[0]: "${address}": expected an address of one other machine: not unspecified, loopback, link-local or multicast`],
+    { name: 'a slice of IPv6 with an address of IPv4', raw: slice('10.244.1.2', 'IPv6'), then: ['endpoints[0].addresses[0]: "10.244.1.2": expected an IPv6 address, as addressType says'] },
+    { name: 'a slice of IPv4 with an address of IPv6', raw: slice('fd00::2'), then: ['endpoints[0].addresses[0]: "fd00::2": expected an IPv4 address, as addressType says'] },
+    { name: 'a slice of names', raw: slice('example.com', 'FQDN'), then: ['addressType: "FQDN": expected IPv4 or IPv6: FQDN is not supported', 'endpoints[0].addresses[0]: "example.com": expected an IP address'] },
+    ...['0.0.0.0', '127.0.0.1', '169.254.169.254', '224.0.0.1', '::', '::1', 'fe80::1', 'ff02::1'].map((address) => ({
+      name: `an endpoint at ${address}`, raw: slice(address, address.includes(':') ? 'IPv6' : 'IPv4'), then: [`endpoints[0].addresses[0]: "${address}": expected an address of one other machine: not unspecified, loopback, link-local or multicast`],
     })),
     { name: 'a policy without a spec', raw: { apiVersion: 'cilium.io/v2', kind: 'CiliumNetworkPolicy', metadata: { name: 'a' } }, then: [
       'spec: nothing: expected a spec, or at least one item of specs',
@@ -65,6 +74,11 @@ describe('an object that is a fact', () => {
     expect(made(service({ clusterIP: 'None', externalIPs: ['192.0.2.1'], ports: [{ port: 80, targetPort: 'http' }] }))).toMatchObject({
       fact: { type: 'service.observed.v1', key: 'shop/a', data: { clusterIPs: [], externalIPs: ['192.0.2.1'], ports: [{ name: '', port: 80, protocol: 'TCP', targetPort: 'http' }] } },
     });
+  });
+  test('has addresses of both families, in one spelling', () => {
+    expect(made(pod({}, { podIP: '10.244.1.2', podIPs: [{ ip: '10.244.1.2' }, { ip: 'FD00:0:0::000a' }] }))).toMatchObject({ fact: { data: { addresses: ['10.244.1.2', 'fd00::a'] } } });
+    expect(made(service({ clusterIP: '10.96.0.1', clusterIPs: ['10.96.0.1', 'fd00:96::1'], ipFamilies: ['IPv4', 'IPv6'], ipFamilyPolicy: 'RequireDualStack', ports: [{ port: 80 }] }))).toMatchObject({ fact: { data: { clusterIPs: ['10.96.0.1', 'fd00:96::1'] } } });
+    expect(made(slice('fd00::2', 'IPv6'))).toMatchObject({ fact: { data: { addressType: 'IPv6', endpoints: [{ addresses: ['fd00::2'] }] } } });
   });
   test('is unscheduled without a node, and finished when it has succeeded', () => {
     expect(made(pod({ nodeName: '' }, { phase: 'Succeeded' }))).toMatchObject({ fact: { data: { phase: 'finished', serviceAccount: 'default', addresses: [] } } });

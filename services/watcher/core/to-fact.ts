@@ -2,7 +2,7 @@
 import {
   EVENT_BYTES_MAX, eventSizeBytes, type CidrGroupData, type EndpointSliceData, type FactEvent, type NamespaceData, type NodeData, type ObjectRef, type PodData, type PolicyObjectData, type PolicyObjectKind, type Refusal, type ServiceData,
 } from '@seine/events';
-import { formatPrefix, parseAddress, parsePrefix, prefixContains } from '@seine/model';
+import { familyOf, formatAddress, formatPrefix, parseAddress, parsePrefix, prefixContains, type IpFamily } from '@seine/model';
 import {
   faults, isDnsLabel, isDnsSubdomain, isObject, isPortName, listAt, member, objectAt, objectKey, parsePolicyObject, readLabels, UNSUPPORTED_KINDS, workloadOf,
   type Faults, type KubeObject, type PlainObject,
@@ -30,19 +30,26 @@ const portAt = (found: Faults, field: string, value: unknown): number => {
   return 1;
 };
 
-/** IPv4 only: pods with IPv6 addresses are refused here until that works. */
+/** @returns the one spelling that everything inside has: RFC 5952's */
 const addressAt = (found: Faults, field: string, value: unknown): string | undefined => {
-  if (typeof value === 'string' && parseAddress(value) !== undefined) {
-    if (!value.includes(':')) return value;
-    found.refuse(field, value, 'an IPv4 address: IPv6 is not supported yet');
-    return undefined;
-  }
-  found.refuse(field, value, 'an IP address');
+  const bytes = typeof value === 'string' ? parseAddress(value) : undefined;
+  if (bytes === undefined) { found.refuse(field, value, 'an IP address'); return undefined; }
+  const address = formatAddress(bytes);
+  if (familyOf(address) === familyOf(value as string)) return address; // text, as it was parsed
+  found.refuse(field, value, `an IPv4 address in its own form: ${address}`);
   return undefined;
 };
 
+/** At most one for each family, as an API server has it. */
+const onePerFamily = (found: Faults, field: (index: number) => string, addresses: readonly string[]): readonly string[] => {
+  addresses.forEach((address, index) => {
+    if (addresses.findIndex((other) => familyOf(other) === familyOf(address)) !== index) found.refuse(field(index), address, `no second IPv${familyOf(address)} address`);
+  });
+  return addresses;
+};
+
 /** Addresses that mean this machine, this link, a group or nobody: an endpoint there would let one tenant reach into another's node. */
-const SPECIAL = ['0.0.0.0/32', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/4'].map((text) => parsePrefix(text)!); // constants
+const SPECIAL = ['0.0.0.0/32', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/4', '::/128', '::1/128', 'fe80::/10', 'ff00::/8'].map((text) => parsePrefix(text)!); // constants
 
 const endpointAddressAt = (found: Faults, field: string, value: unknown): string | undefined => {
   const address = addressAt(found, field, value);
@@ -128,7 +135,7 @@ const podData = (found: Faults, object: KubeObject): PodData => {
     labels: readLabels(found, 'metadata.labels', member(metadataOf(object), 'labels')),
     serviceAccount: text(found, 'spec.serviceAccountName', member(spec, 'serviceAccountName')) ?? 'default',
     hostNetwork: member(spec, 'hostNetwork') === true,
-    addresses, phase: phase ?? 'running',
+    addresses: onePerFamily(found, (index) => `status.podIPs[${index}].ip`, addresses), phase: phase ?? 'running',
     ports: containerPorts(found, listAt(found, 'spec.containers', member(spec, 'containers'))),
     ...(workload === undefined ? {} : { workload }), ...changedByOf(object),
   };
@@ -187,6 +194,21 @@ const serviceOptions = (found: Faults, object: KubeObject, spec: PlainObject): P
   };
 };
 
+const FAMILY_NAMES = ['IPv4', 'IPv6'] as const;
+const FAMILY = { IPv4: 4, IPv6: 6 } as const satisfies Record<(typeof FAMILY_NAMES)[number], IpFamily>;
+
+/** What the object asks for, against what its cluster gave it. */
+const checkFamilies = (found: Faults, spec: PlainObject, clusterIPs: readonly string[]): void => {
+  (listAt(found, 'spec.ipFamilies', member(spec, 'ipFamilies')) ?? []).forEach((value, index) => {
+    const name = oneOf(found, `spec.ipFamilies[${index}]`, value, FAMILY_NAMES);
+    const address = clusterIPs[index];
+    if (address === undefined) found.refuse(`spec.ipFamilies[${index}]`, value, 'a family that the cluster has addresses of');
+    else if (familyOf(address) !== FAMILY[name]) found.refuse(`spec.clusterIPs[${index}]`, address, `an ${name} address, as spec.ipFamilies[${index}] says`);
+  });
+  const policy = oneOf(found, 'spec.ipFamilyPolicy', member(spec, 'ipFamilyPolicy'), ['SingleStack', 'PreferDualStack', 'RequireDualStack']);
+  if (policy === 'RequireDualStack' && clusterIPs.length < 2) found.refuse('spec.ipFamilyPolicy', policy, 'SingleStack or PreferDualStack: the cluster has addresses of one family');
+};
+
 const serviceData = (found: Faults, object: KubeObject): ServiceData => {
   if (!isDnsLabel(object.name)) found.refuse('metadata.name', object.name, 'a DNS label: at most 63 of [a-z0-9-]');
   const spec = objectAt(found, 'spec', member(object.raw, 'spec'));
@@ -194,7 +216,8 @@ const serviceData = (found: Faults, object: KubeObject): ServiceData => {
   if (!['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'].includes(type)) found.refuse('spec.type', type, 'one of ClusterIP, NodePort, LoadBalancer, ExternalName');
   const single = member(spec, 'clusterIP') ?? undefined;
   const listed = listAt(found, 'spec.clusterIPs', member(spec, 'clusterIPs')) ?? (single === undefined ? [] : [single]);
-  const clusterIPs = listed.filter((ip) => ip !== 'None' && ip !== '').flatMap((ip, index) => endpointAddressAt(found, `spec.clusterIPs[${index}]`, ip) ?? []);
+  const clusterIPs = onePerFamily(found, (index) => `spec.clusterIPs[${index}]`, listed.filter((ip) => ip !== 'None' && ip !== '').flatMap((ip, index) => endpointAddressAt(found, `spec.clusterIPs[${index}]`, ip) ?? []));
+  if (!listed.includes('None') && type !== 'ExternalName') checkFamilies(found, spec, clusterIPs);
   const selector = member(spec, 'selector') ?? undefined;
   const ports = (listAt(found, 'spec.ports', member(spec, 'ports')) ?? []).map((item, index) => {
     const place = `spec.ports[${index}]`;
@@ -235,8 +258,14 @@ const namesAt = (found: Faults, field: string, value: unknown): readonly string[
   (listAt(found, field, value) ?? []).flatMap((item, index) => text(found, `${field}[${index}].name`, member(objectAt(found, `${field}[${index}]`, item), 'name')) ?? []);
 
 const endpointSliceData = (found: Faults, object: KubeObject): EndpointSliceData => {
-  const family = member(object.raw, 'addressType');
-  if (family !== 'IPv4') found.refuse('addressType', family, 'IPv4: IPv6 and FQDN are not supported yet');
+  const addressType = FAMILY_NAMES.find((name) => name === member(object.raw, 'addressType'));
+  if (addressType === undefined) found.refuse('addressType', member(object.raw, 'addressType'), 'IPv4 or IPv6: FQDN is not supported');
+  const ofType = (field: string, value: unknown): readonly string[] => {
+    const address = endpointAddressAt(found, field, value);
+    if (address === undefined || addressType === undefined || familyOf(address) === FAMILY[addressType]) return address === undefined ? [] : [address];
+    found.refuse(field, value, `an ${addressType} address, as addressType says`);
+    return [];
+  };
   const service = readLabels(found, 'metadata.labels', member(metadataOf(object), 'labels'))['kubernetes.io/service-name'];
   const endpoints = (listAt(found, 'endpoints', member(object.raw, 'endpoints')) ?? []).map((item, index) => {
     const place = `endpoints[${index}]`;
@@ -249,7 +278,7 @@ const endpointSliceData = (found: Faults, object: KubeObject): EndpointSliceData
     const hints = objectAt(found, `${place}.hints`, member(endpoint, 'hints'));
     const [forZones, forNodes] = [namesAt(found, `${place}.hints.forZones`, member(hints, 'forZones')), namesAt(found, `${place}.hints.forNodes`, member(hints, 'forNodes'))];
     return {
-      addresses: (listAt(found, `${place}.addresses`, member(endpoint, 'addresses')) ?? []).flatMap((ip, at) => endpointAddressAt(found, `${place}.addresses[${at}]`, ip) ?? []),
+      addresses: (listAt(found, `${place}.addresses`, member(endpoint, 'addresses')) ?? []).flatMap((ip, at) => ofType(`${place}.addresses[${at}]`, ip)),
       ready, serving: (member(conditions, 'serving') ?? ready) !== false, terminating: member(conditions, 'terminating') === true,
       ...(nodeName === undefined ? {} : { nodeName }), ...(pod === undefined ? {} : { pod: `${object.namespace}/${pod}` }),
       ...(forZones.length === 0 ? {} : { forZones }), ...(forNodes.length === 0 ? {} : { forNodes }),
@@ -260,7 +289,7 @@ const endpointSliceData = (found: Faults, object: KubeObject): EndpointSliceData
     if ((member(port, 'port') ?? undefined) === undefined) return [];
     return [{ name: text(found, `ports[${index}].name`, member(port, 'name')) ?? '', port: portAt(found, `ports[${index}].port`, member(port, 'port')), protocol: protocolAt(found, `ports[${index}].protocol`, member(port, 'protocol')) }];
   });
-  return { uid: object.uid, service: service ?? '', addressType: 'IPv4', endpoints, ports };
+  return { uid: object.uid, service: service ?? '', addressType: addressType ?? 'IPv4', endpoints, ports };
 };
 
 /** Room for what an event carries besides its data: envelope, trace, places. */
