@@ -1,4 +1,4 @@
-export interface Asked { readonly from: string; readonly to: string; readonly protocol: string; readonly port?: number; readonly icmp?: { readonly type: number; readonly code: number } }
+export interface Asked { readonly from: string; readonly to: string; readonly family?: 4 | 6; readonly protocol: string; readonly port?: number; readonly icmp?: { readonly type: number; readonly code: number } }
 export const insideCidr: (address: string, cidr: string) => boolean;
 export const selectorMeets: (selector: unknown, labels: Readonly<Record<string, string>>) => boolean;
 export const naive: (objects: readonly unknown[], probe: Asked, more?: { readonly defect?: string; readonly settings?: Readonly<Record<string, string>> }) => 'allow' | 'deny' | undefined;

@@ -9,6 +9,7 @@ import { Datapath, openInterfaces, type Interfaces } from '../../bpf/test/datapa
 import { openProbe, type Question } from '../../bpf/test/probe.ts';
 import { randomOf } from '../oracle/mutate.mjs';
 import { clusters } from './clusters.ts';
+import { inBothFamilies } from './families.ts';
 import { caseOf } from './generate.ts';
 import { clusterOf } from './judge.ts';
 import { openKernel, type Kernel } from './kernel.ts';
@@ -66,6 +67,12 @@ describe('policies of every kind in real maps', () => {
     const cases = Array.from({ length: 250 }, (_, index) => caseOf(8, index));
     const found = cases.map((made) => kernel.ask(clusterOf(made), made));
     expect(found.reduce((sum, { answers }) => sum + answers, 0)).toBeGreaterThan(1800);
+    expect(found.flatMap(({ disagreements }) => disagreements)).toEqual([]);
+  });
+
+  test('and says the same between addresses of IPv6, for 100 of both families', () => {
+    const found = Array.from({ length: 100 }, (_, index) => inBothFamilies(caseOf(9, index))).map(({ made, twins }) => kernel.ask(clusterOf(made), { ...made, probes: twins }));
+    expect(found.reduce((sum, { answers }) => sum + answers, 0)).toBeGreaterThan(500);
     expect(found.flatMap(({ disagreements }) => disagreements)).toEqual([]);
   });
 });
