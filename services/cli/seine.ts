@@ -61,12 +61,15 @@ const main = async (): Promise<void> => {
   process.on('SIGINT', () => { stop.abort(); });
   process.on('SIGTERM', () => { stop.abort(); });
   process.stdout.on('error', () => { process.exit(EXIT.yes); }); // `seine observe | head`: the reader has gone
-  process.exitCode = await runSeine(process.argv.slice(2), {
+  const code = await runSeine(process.argv.slice(2), {
     stdout: (text) => { process.stdout.write(text); },
     stderr: (text) => { process.stderr.write(text); },
     terminal: process.stdout.isTTY === true,
     signal: stop.signal,
   });
+  /* A verb that was refused may have left a connection open: it ends here all the same, once everything is written. */
+  await Promise.all([process.stdout, process.stderr].map((stream) => new Promise((resolve) => { stream.write('', resolve); })));
+  process.exit(code);
 };
 
 if (import.meta.main) await main();

@@ -43,6 +43,10 @@ describe('the kernel judges', () => {
     expect(report.probes.filter(({ ok }) => !ok).map(({ from, to }) => `${from} ${to}`)).toEqual(['shop/carts shop/carts-db']);
   }, 60_000);
 
+  test('a verb that is refused over an open connection ends', async () => {
+    expect(await seine('lab', 'exec', 'nobody/x', '--name', LAB, '--', 'true')).toMatchObject({ code: 2, err: expect.stringContaining('nobody/x') });
+  }, 10_000);
+
   test.each([
     { family: 4, ip: 'IP', syns: 'ip and tcp[tcpflags] & tcp-syn != 0' },
     { family: 6, ip: 'IP6', syns: 'ip6 and tcp and ip6[53] & 2 != 0' }, // no extension before the TCP header
