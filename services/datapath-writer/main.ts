@@ -23,21 +23,22 @@ await runRole({
   start: async (role) => {
     const { runDir, stateDir, node, cluster, mtu, repair, cniSocket, logLevel } = role.config;
     const container = new Container({ defaultScope: 'Singleton' });
-    container.bind<Bus>(BUS).toConstantValue(await role.connectBus());
+    container.bind<() => Promise<Bus>>(BUS).toConstantValue(role.connectBus);
     let touched = (): void => {};
     container.bind<PersistentUnix>(LOADER).toResolvedValue(() => persistentUnix(join(runDir, SOCKET.loader), role.signal, () => { touched(); }, (loader) => { void loader.call('watch').catch(() => {}); }));
     container.bind<Store>(STORE).toResolvedValue(() => openStore(stateDir));
-    container.bind<Writer>(WRITER).toResolvedValue((bus: Bus, loader: PersistentUnix, store: Store) =>
-      createWriter({ node, cluster, bus, loader, store, mtu, repair, identityPatienceMs: IDENTITY_PATIENCE_MS, traceRows: logLevel === 'debug', log: role.log, metrics: role.metrics(WRITER_METRICS) }), [BUS, LOADER, STORE]);
+    container.bind<Writer>(WRITER).toResolvedValue((connectBus: () => Promise<Bus>, loader: PersistentUnix, store: Store) =>
+      createWriter({ node, cluster, connectBus, loader, store, mtu, repair, identityPatienceMs: IDENTITY_PATIENCE_MS, traceRows: logLevel === 'debug', log: role.log, metrics: role.metrics(WRITER_METRICS) }), [BUS, LOADER, STORE]);
     const writer = container.get<Writer>(WRITER);
     touched = writer.touched;
     await writer.adoptInterfaces();
+    role.onStop('fold', writer.keepFold);
     role.background('log', writer.followLog);
     role.background('beat', writer.beat);
     for (const path of [join(runDir, SOCKET.writer), cniSocket === '' ? join(runDir, SOCKET.cni) : cniSocket]) {
       const server = await serveUnix(path, writer.handle);
       role.onStop(path, server.close);
     }
-    await writer.waitInSync();
+    await writer.waitReady();
   },
 });

@@ -20,4 +20,5 @@ export * from './raw.ts';
 export * from './replay.ts';
 export * from './routes.ts';
 export * from './service.rows.ts';
+export * from './stored-fold.ts';
 export * from './verify.ts';

@@ -8,8 +8,13 @@ import type { AnyRow, MapEntry, Step } from '@seine/node';
 
 import type { DesiredRow } from './desired.ts';
 
-/** Rows of one map by key text. */
-export type RowsByKey = ReadonlyMap<string, MapEntry>;
+/** Rows of one map by key text; a map is one. */
+export interface RowsByKey extends Iterable<readonly [string, MapEntry]> {
+  readonly size: number;
+  readonly get: (key: string) => MapEntry | undefined;
+  readonly has: (key: string) => boolean;
+  readonly values: () => Iterable<MapEntry>;
+}
 export type Rows = ReadonlyMap<MapName, RowsByKey>;
 
 export const keyText = (key: AnyRow): string => Object.values(key).join(' ');
@@ -89,7 +94,7 @@ const inheritPeers = (peers: Iterable<MapEntry>, child: number, parent: number, 
 
 /** What a map held before its changes. */
 const before = (desired: RowsByKey | undefined, changes: readonly Change[]): RowsByKey => {
-  const rows = new Map(desired);
+  const rows = new Map(desired ?? []);
   for (const { key, former } of changes) {
     if (former === undefined) rows.delete(key);
     else rows.set(key, former);

@@ -1,11 +1,11 @@
 /** Brings the node's maps to what its state says: only what changed, in order; all of it compared where nobody knows what the maps hold. */
-import { FOLDED_MAPS } from '@seine/layout';
+import { FOLDED_MAPS, type MapName } from '@seine/layout';
 import type { SeineEvent } from '@seine/events';
 import type { LocalEndpoint, MapEntry, NodeRoute, PersistentUnix } from '@seine/node';
 import { dropReasonName } from '@seine/model';
 import type { Logger } from '@seine/role';
 
-import { createNodeJoin, nodeRoutes, orderChanges, orderSteps, peerEcho, rowsByMap, type DesiredRow, type FullSubject, type NodeJoin, type NodeState, type Ordered, type Rows, type Tables } from '../core/index.ts';
+import { changesBetween, createNodeJoin, nodeRoutes, orderChanges, orderSteps, peerEcho, rowsByMap, type Change, type DesiredRow, type FullSubject, type NodeJoin, type NodeState, type Ordered, type Rows, type Tables } from '../core/index.ts';
 import type { Store } from './store.ts';
 
 export interface RealizerPorts {
@@ -65,6 +65,9 @@ export const createRealizer = ({ node, loader, store, log }: RealizerPorts, stat
     }
   };
 
+  /** What a pod of this node needs beside its address, and what nobody else's flows can meet. */
+  const isOfNewSubject = (map: MapName): boolean => map === 'sn_shape_01' || map === 'sn_row_01' || map === 'sn_peer_01' || map === 'sn_subject_01';
+
   return {
     dumpKernel,
     note: (event: SeineEvent): void => { join?.note(event); },
@@ -83,6 +86,19 @@ export const createRealizer = ({ node, loader, store, log }: RealizerPorts, stat
       known = true;
       desired.settle();
       await applyRoutes();
+    },
+    /**
+     * While the state may be older than what the maps hold: only adds, and only what this node's own pods need. Nothing that stands is changed
+     * or taken away, no number is freed; the next whole pass asks what the maps hold.
+     */
+    addMissing: async (local: readonly LocalEndpoint[], apply: (ordered: Ordered) => Promise<void>): Promise<void> => {
+      const desired = desire(local);
+      store.writeTables(tables);
+      known = false;
+      const own = new Set(local.flatMap(({ addresses }) => addresses));
+      const missing = [...changesBetween(await dumpKernel(), desired.rows)].map(([map, changes]): readonly [MapName, readonly Change[]] => [map, changes.filter(({ key, former }) =>
+        former === undefined && (isOfNewSubject(map) || ((map === 'sn_ipcache_01' || map === 'sn_endpoint_01') && own.has(key))))]);
+      await apply(orderChanges(new Map(missing), desired.rows, peerEcho));
     },
   };
 };

@@ -1,34 +1,34 @@
 /** What the writer keeps beside its maps: whole files, replaced by rename, so that a kill at any time leaves the old or the new. */
+import { createHash } from 'node:crypto';
 import { appendFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import type { LocalEndpoint } from '@seine/node';
 
-import { emptyTables, replayTableChange, restoreTables, storeTables, takeTableChanges, type StoredTables, type TableChange, type Tables } from '../core/index.ts';
+import { emptyTables, replayTableChange, restoreFold, restoreTables, storeFold, storeTables, takeTableChanges, type FoldPosition, type NodeState, type StoredFold, type StoredTables, type TableChange, type Tables } from '../core/index.ts';
 
 export interface LocalTable { readonly endpoints: readonly LocalEndpoint[]; /** The addresses given last, one of each family. */ readonly lastAddresses: readonly string[] }
 
-const readJson = <T>(path: string): T | undefined => {
+const readText = (path: string): string | undefined => {
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as T; // written by this process only
+    return readFileSync(path, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
 };
+const readJson = <T>(path: string): T | undefined => {
+  const text = readText(path);
+  return text === undefined ? undefined : JSON.parse(text) as T; // written by this process only
+};
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 const JOURNAL_BYTES_MAX = 8 * 1024 * 1024;
 
 /** One change a line, appended; a line that a kill cut short was never acted on. */
 const openJournal = (path: string) => ({
   read: (): readonly TableChange[] => {
-    let text: string;
-    try {
-      text = readFileSync(path, 'utf8');
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-      throw error;
-    }
+    const text = readText(path) ?? '';
     return text.slice(0, text.lastIndexOf('\n') + 1).split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as TableChange])); // written by this process only
   },
   /** @returns how much it grew, in bytes */
@@ -42,12 +42,12 @@ const openJournal = (path: string) => ({
 
 export const openStore = (directory: string) => {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const replace = (name: string, value: unknown): void => {
-    const path = join(directory, name);
-    writeFileSync(`${path}.new`, JSON.stringify(value), { mode: 0o600 });
-    renameSync(`${path}.new`, path);
-  };
   const path = (name: string): string => join(directory, name);
+  const replaceText = (name: string, text: string): void => {
+    writeFileSync(path(`${name}.new`), text, { mode: 0o600 });
+    renameSync(path(`${name}.new`), path(name));
+  };
+  const replace = (name: string, value: unknown): void => { replaceText(name, JSON.stringify(value)); };
   const journal = openJournal(path('numbers.log'));
   let journalBytes = 0;
   /** The tables whole; what the journal says after it is in them already, and saying it again changes nothing. */
@@ -67,6 +67,18 @@ export const openStore = (directory: string) => {
       for (const change of journal.read()) replayTableChange(tables, change);
       writeSnapshot(tables);
       return tables;
+    },
+    /** The fold, the hash of its text before it; undefined where there is none, or none that this build and node can trust. */
+    readFold: (node: string): { readonly state: NodeState; readonly position: FoldPosition } | undefined => {
+      const text = readText(path('fold.json'));
+      if (text === undefined) return undefined;
+      const end = text.indexOf('\n');
+      const body = text.slice(end + 1);
+      return sha256(body) === text.slice(0, end) ? restoreFold(node, JSON.parse(body) as StoredFold) : undefined; // as it was written: the hash says so
+    },
+    writeFold: (node: string, state: Readonly<NodeState>, position: FoldPosition): void => {
+      const body = JSON.stringify(storeFold(node, state, position));
+      replaceText('fold.json', `${sha256(body)}\n${body}`);
     },
     /** Before the kernel refers to a number it is on disk: what changed is appended, seldom all is written. */
     writeTables: (tables: Tables): void => {

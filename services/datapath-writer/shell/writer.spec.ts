@@ -1,11 +1,12 @@
 /** CNI requests and the log against a loader that only remembers: what is ordered, in which order, and what is undone. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 
-import type { Bus, Followed } from '@seine/bus';
+import { createFakeLog, hashOf, systemClock, type Bus, type FakeLog, type Followed } from '@seine/bus';
+import { EVENT_CATALOGUE, NO_PREVIOUS, serialiseCommit, type Lane } from '@seine/events';
 import { FOLDED_MAPS } from '@seine/layout';
 import { SeineError } from '@seine/model';
 import { NO_INTERFACE, type ApplyOrder, type DumpReport, type LocalEndpoint, type MapEntry, type NodeVerify, type PersistentUnix } from '@seine/node';
@@ -74,12 +75,12 @@ const tellingBus = () => {
       if (batch.some(({ type }) => type === 'distrusted')) return;
     }
   };
-  return { port: { follow, publish: silent, report: async (_: string, report: unknown) => { reports.push(report); } } as unknown as Bus, tell, reports };
+  return { port: { logId: 'told', follow, publish: silent, report: async (_: string, report: unknown) => { reports.push(report); } } as unknown as Bus, tell, reports };
 };
 
 const SCHEDULED = WORLD.filter(({ type }) => type !== 'endpoint.observed.v1' && type !== 'address.bound.v1');
 const commitsOf = (events: typeof WORLD, from = 1): readonly Followed[] => [
-  ...events.map((event, index) => ({ type: 'commit', commit: { seq: from + index, events: [event] } }) as unknown as Followed),
+  ...events.map((event, index) => ({ type: 'commit', commit: { seq: from + index, lane: 'fact', laneSeq: from + index, hash: '', events: [event] } }) as unknown as Followed),
   { type: 'complete', seq: from + events.length - 1 },
 ];
 
@@ -95,9 +96,9 @@ beforeEach(() => {
 });
 afterEach(() => { stop.abort(); rmSync(directory, { recursive: true }); });
 
-const start = async (identityPatienceMs = 5_000) => {
+const start = async (identityPatienceMs = 5_000, connectBus: () => Promise<Bus> = async () => bus.port) => {
   const writer = createWriter({
-    node: 'n1', cluster: 'c', bus: bus.port, loader: loader.port, store: openStore(directory), log: LOG, metrics: createRegistry('test').define(WRITER_METRICS), mtu: 1500, repair: true, identityPatienceMs, traceRows: false,
+    node: 'n1', cluster: 'c', connectBus, loader: loader.port, store: openStore(directory), log: LOG, metrics: createRegistry('test').define(WRITER_METRICS), mtu: 1500, repair: true, identityPatienceMs, traceRows: false,
   });
   await writer.adoptInterfaces();
   const ended = writer.followLog(stop.signal);
@@ -115,7 +116,7 @@ const start = async (identityPatienceMs = 5_000) => {
 const started = async (patienceMs?: number) => {
   const running = await start(patienceMs);
   bus.tell([...commitsOf(SCHEDULED), { type: 'inSync', seq: SCHEDULED.length }]);
-  await running.writer.waitInSync();
+  await running.writer.waitReady();
   return running;
 };
 const endpointAddresses = (): readonly unknown[] => [...loader.maps.get('sn_endpoint_01')!.values()].map(({ key }) => key['address']);
@@ -263,7 +264,7 @@ test('a restart with many Services writes no row again', async () => {
   stop = new AbortController();
   const running = await start();
   bus.tell([...commitsOf([...SCHEDULED, ...many]), { type: 'inSync', seq: SCHEDULED.length + many.length }]);
-  await running.writer.waitInSync();
+  await running.writer.waitReady();
   expect(loader.written()).toBe(before);
   expect((await running.ask<NodeVerify>('verify')).differences).toEqual([]);
 });
@@ -305,4 +306,101 @@ test('a dump shows what a replay of the log would, once the log knows the endpoi
   const { seq, entries } = await ask<DumpReport>('dump');
   expect(seq).toBe(51);
   expect(entries.filter(({ map }) => map === 'sn_endpoint_01').map(({ key }) => key)).toEqual(['address=10.244.1.10', 'address=10.244.1.20']);
+});
+
+describe('a fold on disk', () => {
+  const laneOf = (type: string): Lane => EVENT_CATALOGUE.find((each) => each.type === type)!.lane as Lane; // none of these is of every lane
+  let buses: Bus[] = [];
+  const connected = (log: FakeLog, name: string): Bus => { const opened = log.connect(name); buses.push(opened); return opened; };
+  afterEach(async () => { for (const opened of buses) await opened.close(); buses = []; });
+  /** Stores each event as a commit of its lane, as the roles would. */
+  const commit = (log: FakeLog, name: string, events: typeof WORLD): void => {
+    for (const event of events) {
+      const lane = laneOf(event.type);
+      const before = log.stored().filter((stored) => stored.lane === lane);
+      log.inject(lane, serialiseCommit({ log: name, lane, laneSeq: before.length + 1, epoch: 1, prev: before.length === 0 ? NO_PREVIOUS : hashOf(before.at(-1)!.bytes), seen: 0, writer: 'roles' }, [event]));
+    }
+  };
+  const logOf = (name: string, events: typeof WORLD): FakeLog => {
+    const log = createFakeLog({ clock: systemClock, log: name });
+    commit(log, name, events);
+    return log;
+  };
+  /** Ends the present writer as a kill would: nothing is kept that is not kept yet. */
+  const kill = (): void => { stop.abort(); stop = new AbortController(); };
+  /** A writer on this log, and how many commits it was given. */
+  const startOn = async (log: FakeLog) => {
+    let given = 0;
+    const connect = async (): Promise<Bus> => {
+      const bare = connected(log, 'writer');
+      const follow: Bus['follow'] = async function* counted(options) { for await (const batch of bare.follow(options)) { given += batch.filter(({ type }) => type === 'commit').length; yield batch; } };
+      return { ...bare, follow };
+    };
+    const running = await start(20, connect);
+    return { ...running, given: () => given };
+  };
+
+  test('lets a killed writer read the tail only, and write nothing again', async () => {
+    const log = logOf('one', SCHEDULED);
+    const first = await startOn(log);
+    await first.writer.waitReady();
+    await first.cni('ADD', 'web');
+    first.writer.keepFold();
+    const { digestKernel } = await first.ask<NodeVerify>('verify');
+    kill();
+    const before = loader.written();
+    const tail = WORLD.slice(-2);
+    commit(log, 'one', tail);
+    const second = await startOn(log);
+    await second.writer.waitReady();
+    expect([first.given(), second.given()]).toEqual([SCHEDULED.length, tail.length]);
+    const verified = await second.ask<NodeVerify>('verify');
+    expect([loader.written(), verified.differences, verified.digestKernel]).toEqual([before, [], digestKernel]);
+  });
+
+  test('attaches pods while the bus is away, and takes nothing away', async () => {
+    const log = logOf('one', SCHEDULED);
+    const first = await startOn(log);
+    await first.writer.waitReady();
+    await first.cni('ADD', 'web');
+    first.writer.keepFold();
+    kill();
+    const stray = { key: { address: '10.9.9.9' }, value: { ...[...loader.maps.get('sn_ipcache_01')!.values()][0]!.value } };
+    loader.maps.get('sn_ipcache_01')!.set('10.9.9.9', stray);
+    const second = await start(20, () => new Promise(() => {}));
+    expect(await second.cni('STATUS', 'db')).toMatchObject({ code: 0 });
+    expect((await second.cni('ADD', 'db')).code).toBe(0);
+    expect(endpointAddresses()).toHaveLength(2);
+    expect([...loader.maps.get('sn_subject_01')!.values()].filter(({ key }) => key['identity'] === 301)).toHaveLength(2);
+    expect(loader.maps.get('sn_ipcache_01')!.get('10.9.9.9')).toBe(stray);
+    expect((await second.ask<{ readonly inSync: boolean }>('status')).inSync).toBe(false);
+  });
+
+  test('of another log freezes what others decide; pods are attached by it', async () => {
+    const log = logOf('one', SCHEDULED);
+    const first = await startOn(log);
+    await first.writer.waitReady();
+    first.writer.keepFold();
+    kill();
+    const other = logOf('another', SCHEDULED);
+    const second = await startOn(other);
+    await eventually(async () => !(await second.ask<{ readonly trusted: boolean }>('status')).trusted);
+    expect(second.given()).toBe(0);
+    expect((await second.cni('ADD', 'web')).code).toBe(0);
+  });
+
+  test.each([
+    ['cut short', (text: string) => text.slice(0, -10)], ['changed', (text: string) => text.replace('10.244.1.0', '10.244.9.0')], ['of another build', (text: string) => text.replace(/"format":"[^"]*"/, '"format":"other"')],
+  ])('that was %s is none: the log is read from its beginning', async (_, damage) => {
+    const log = logOf('one', SCHEDULED);
+    const first = await startOn(log);
+    await first.writer.waitReady();
+    first.writer.keepFold();
+    kill();
+    const path = join(directory, 'fold.json');
+    writeFileSync(path, damage(readFileSync(path, 'utf8')));
+    const second = await startOn(log);
+    await second.writer.waitReady();
+    expect(second.given()).toBe(first.given());
+  });
 });

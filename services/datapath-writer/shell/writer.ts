@@ -7,7 +7,8 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
-import { appliedSubject, type Bus } from '@seine/bus';
+import { appliedSubject, type Bus, type LanePosition, type Position } from '@seine/bus';
+import type { Lane } from '@seine/events';
 import { familyOf, isSeineError, SeineError } from '@seine/model';
 import {
   NO_INTERFACE, type Applied, type Attachment, type CanonicalEntry, type CniRequest, type DumpReport, type FlowQuestion, type Handler, type Hello, type LocalEndpoint, type NodeStatus, type NodeVerify,
@@ -17,7 +18,7 @@ import { withSpan, type Logger, type MetricDefinitions, type Metrics } from '@se
 
 import {
   attributor, canonicalEntries, CNI_ERROR, cniError, cniResult, differences, emptyNodeState, evolveNode, HOST_MAC, hostInterfaceName, nextAddresses, originOf,
-  parseCni, podMac, rawEntries, stepText, type CniCall, type LocalNames,
+  parseCni, podMac, rawEntries, stepText, type CniCall, type LocalNames, type Ordered,
 } from '../core/index.ts';
 import { createRealizer } from './realizer.ts';
 import type { Store } from './store.ts';
@@ -35,9 +36,15 @@ export const IDENTITY_PATIENCE_MS = 5_000;
 const RETRY_MS = 200;
 /** How long a dump waits for what this node did to be in the log: only then a replay can know it. */
 const SETTLE_PATIENCE_MS = 3_000;
+/** How long the log is waited for at start; with a fold on disk pods are answered from it soon. */
+const LOG_PATIENCE_MS = 120_000;
+const FOLD_PATIENCE_MS = 5_000;
+/** The fold is kept at most so often, and takes at most one part in so many of the time. */
+const FOLD_EVERY_MS = 5_000;
+const FOLD_SHARE = 50;
 const REPORT_EVERY_MS = 1_000;
 const DRIFT_EVERY_MS = 2_000;
-const LANES = ['fact', 'identity', 'ipam', 'policy', 'service'] as const;
+const LANES = ['fact', 'identity', 'ipam', 'policy', 'service'] as const satisfies readonly Lane[];
 
 const digestOf = (entries: readonly CanonicalEntry[]): string => {
   const hash = createHash('sha256');
@@ -48,7 +55,8 @@ const digestOf = (entries: readonly CanonicalEntry[]): string => {
 export interface WriterPorts {
   readonly node: string;
   readonly cluster: string;
-  readonly bus: Bus;
+  /** Rejects SEINE_BUS_UNAVAILABLE, SEINE_LOG_MISSING while there is none. */
+  readonly connectBus: () => Promise<Bus>;
   readonly loader: PersistentUnix;
   readonly store: Store;
   readonly log: Logger;
@@ -61,15 +69,21 @@ export interface WriterPorts {
 }
 
 export const createWriter = (ports: WriterPorts) => {
-  const { node, bus, loader, store, log, metrics } = ports;
-  const state = emptyNodeState();
+  const { node, loader, store, log, metrics } = ports;
+  /** What was folded before this process; where the log goes on from. */
+  const kept = store.readFold(node);
+  const state = kept?.state ?? emptyNodeState();
+  const lanes: Partial<Record<Lane, LanePosition>> = { ...kept?.position.lanes };
+  let bus: Bus | undefined;
   const tables = store.readTables();
   const table = store.readTable();
   const local = new Map(table.endpoints.map((endpoint) => [endpoint.containerId, endpoint]));
   let { lastAddresses } = table;
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 
-  let complete = 0;
+  let complete = kept?.position.seq ?? 0;
+  let keptSeq = complete;
+  let keepAfterMs = 0;
   let inSync = false;
   let trusted = true;
   let appliedSeq = 0;
@@ -99,11 +113,11 @@ export const createWriter = (ports: WriterPorts) => {
     return { tables, interfaceName: (ifindex) => byIndex.get(ifindex) };
   };
 
-  /** One pass: fold → rows → steps → kernel. */
+  /** One pass: fold → rows → steps → kernel. A fold that is not in sync adds what new pods need, and no more. */
   const bringAbout = async (): Promise<void> => {
     const startMs = performance.now();
     const seq = complete;
-    await realizer.bringAbout(local.values(), async ({ steps, writes }) => {
+    const apply = async ({ steps, writes }: Ordered): Promise<void> => {
       if (steps.length === 0 && seq === appliedSeq) return;
       await withSpan('apply', { traceparent, attributes: { node, seq, writes } }, async (parent) => {
         await loader.call<Applied>('apply', { seq, steps, traceparent: parent });
@@ -117,14 +131,15 @@ export const createWriter = (ports: WriterPorts) => {
       }
       traceparent = undefined;
       appliedSeq = seq;
-      bus.publish(appliedSubject(ports.cluster, node), { node, seq, rows: writes, timeMs: Date.now() });
-    });
+      bus?.publish(appliedSubject(ports.cluster, node), { node, seq, rows: writes, timeMs: Date.now() });
+    };
+    if (inSync) await realizer.bringAbout(local.values(), apply);
+    else await realizer.addMissing(endpoints(), apply);
     metrics.endpoints.set(local.size);
     wake();
   };
 
   const reconcile = async (): Promise<void> => {
-    if (!inSync) return; // a log that is not trusted says nothing more: what changes then is local
     changes += 1;
     changing = true;
     try {
@@ -138,8 +153,10 @@ export const createWriter = (ports: WriterPorts) => {
   /** Resolves when a pass that began after the call is done; calls that come together share one. */
   const reconciled = (): Promise<void> => (pending ??= inTurn(async () => {
     pending = undefined;
-    await reconcile();
+    if (inSync) await reconcile(); // never delete before; a log that is not trusted says nothing more: what changes then is local
   }));
+  /** Resolves when this node's pods have what they need, from the log or from the fold. */
+  const enforced = (): Promise<void> => (inSync ? reconciled() : inTurn(reconcile));
   const retry = (signal: AbortSignal) => (error: unknown): void => {
     if (signal.aborted) return;
     log.warn('rows could not be written; trying again', { error: (error as Error).message });
@@ -163,6 +180,7 @@ export const createWriter = (ports: WriterPorts) => {
     };
     const text = JSON.stringify(body);
     if (text === reported && logShowsTable()) return;
+    if (bus === undefined) throw new SeineError('SEINE_BUS_UNAVAILABLE', 'not connected yet');
     await bus.report(node, body);
     reported = text;
   };
@@ -193,6 +211,9 @@ export const createWriter = (ports: WriterPorts) => {
     lines.set(name, settled);
     return done;
   };
+
+  /** Is there a state to attach pods by: the log's, or the last that was kept? */
+  const knows = (): boolean => inSync || kept !== undefined;
 
   const reservedAddresses = new Set<string>();
   /** One of each family that the node has blocks of. */
@@ -240,7 +261,7 @@ export const createWriter = (ports: WriterPorts) => {
       if (former.pod === call.pod && former.uid === call.uid) return resultOf(former, call.version);
       throw cniError(CNI_ERROR.badEnvironment, `CNI_CONTAINERID: ${call.containerId}: expected a container that is not attached; it is ${former.pod}`);
     }
-    if (!inSync) throw cniError(CNI_ERROR.tryAgain, `node ${node} has not read the log yet`);
+    if (!knows()) throw cniError(CNI_ERROR.tryAgain, `node ${node} has not read the log yet`);
     /* A pod has one sandbox at a time: a new one ends the one before, whose DEL may still be to come. */
     for (const endpoint of endpoints()) if (endpoint.pod === call.pod) await remove(endpoint);
     const addresses = takeAddresses(call);
@@ -261,7 +282,7 @@ export const createWriter = (ports: WriterPorts) => {
         };
         local.set(call.containerId, endpoint);
         try {
-          await reconciled();
+          await enforced();
           spend('enforcedMs');
           saveTable();
         } catch (error) {
@@ -301,7 +322,7 @@ export const createWriter = (ports: WriterPorts) => {
           if (!local.has(call.containerId)) throw cniError(CNI_ERROR.unknownContainer, `CNI_CONTAINERID: ${call.containerId}: expected an attached container`);
           return answer(0, undefined);
         case 'STATUS':
-          if (!inSync) throw cniError(CNI_ERROR.notAvailable, `node ${node} has not read the log yet`);
+          if (!knows()) throw cniError(CNI_ERROR.notAvailable, `node ${node} has not read the log yet`);
           return answer(0, undefined);
       }
     } catch (error) {
@@ -389,13 +410,36 @@ export const createWriter = (ports: WriterPorts) => {
     }
   };
 
+  /** Keeps trying while there is a fold to live by. */
+  const connect = async (signal: AbortSignal): Promise<Bus> => {
+    for (;;) {
+      try {
+        return await ports.connectBus();
+      } catch (error) {
+        if (signal.aborted || kept === undefined || !(isSeineError(error, 'SEINE_BUS_UNAVAILABLE') || isSeineError(error, 'SEINE_LOG_MISSING'))) throw error;
+        log.warn('the bus is away: pods are attached by what is known', { seq: complete, error: error.message });
+      }
+    }
+  };
+
+  /** What is folded, beside the tables: written whole, so that a kill at any time leaves the old or the new. */
+  const keepFold = (): void => {
+    if (bus === undefined || !trusted || complete === keptSeq) return;
+    const startMs = performance.now();
+    store.writeFold(node, state, { log: bus.logId, seq: complete, lanes: lanes as Position['lanes'] & Readonly<Record<string, LanePosition>> }); // each lane that is there has its position
+    keptSeq = complete;
+    keepAfterMs = startMs + Math.max(FOLD_EVERY_MS, FOLD_SHARE * (performance.now() - startMs));
+  };
+
   const followLog = async (signal: AbortSignal): Promise<void> => {
-    for await (const batch of bus.follow({ lanes: LANES, from: 0, signal })) {
+    bus = await connect(signal);
+    for await (const batch of bus.follow({ lanes: LANES, from: kept?.position ?? 0, signal })) {
       let changed = false;
       for (const item of batch) {
         switch (item.type) {
           case 'commit':
             for (const event of item.commit.events) { evolveNode(state, event, item.commit.seq); realizer.note(event); }
+            lanes[item.commit.lane] = { seq: item.commit.seq, laneSeq: item.commit.laneSeq, hash: item.commit.hash };
             attribute = undefined;
             traceparent = item.commit.events.at(-1)?.traceparent ?? traceparent;
             changed = true;
@@ -405,7 +449,7 @@ export const createWriter = (ports: WriterPorts) => {
           case 'stale': log.warn('no tick of a lane: nothing changes until it comes back', { lane: item.lane }); break;
           case 'distrusted':
             trusted = false;
-            log.error('the log is not trusted: frozen, forwarding goes on', { reason: item.reason });
+            log.error('the log is not trusted: frozen, forwarding goes on', { reason: item.reason, ...(inSync ? {} : { remedy: 'if this log is the right one, remove fold.json in the state directory and restart' }) });
             break;
         }
       }
@@ -427,6 +471,7 @@ export const createWriter = (ports: WriterPorts) => {
         wakeBeat = () => { clearTimeout(timer); resolve(); };
       });
       reportSoon();
+      if (performance.now() >= keepAfterMs) keepFold();
       const due = Date.now() - last >= DRIFT_EVERY_MS;
       if (!ports.repair || signal.aborted || !(touched || due)) continue;
       touched = false;
@@ -453,6 +498,15 @@ export const createWriter = (ports: WriterPorts) => {
   return { handle, followLog, beat, adoptInterfaces,
     /** Somebody touched an interface of this node: what is attached is looked at now. */
     touched: (): void => { touched = true; wakeBeat(); },
-    waitInSync: (): Promise<void> => waitFor(() => inSync && realizer.rows() !== undefined, 60_000, () => new SeineError('SEINE_LOG_UNREADABLE', 'the log was not read within 60 s')),
+    keepFold,
+    /** In sync; or, with a fold, ready to attach pods by it. @throws SEINE_LOG_UNREADABLE */
+    waitReady: async (): Promise<void> => {
+      try {
+        await waitFor(() => inSync && realizer.rows() !== undefined, kept === undefined ? LOG_PATIENCE_MS : FOLD_PATIENCE_MS, () => new SeineError('SEINE_LOG_UNREADABLE', `the log was not read within ${LOG_PATIENCE_MS / 1000} s`));
+      } catch (error) {
+        if (kept === undefined) throw error;
+        log.warn('not in sync yet: pods are attached by what is known', { seq: complete });
+      }
+    },
   };
 };

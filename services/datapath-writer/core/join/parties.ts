@@ -23,6 +23,7 @@ import type { Holds } from './holds.ts';
 import { mentionsOf } from './mentions.ts';
 import { createPrefixTable, type MentionedPrefix } from './prefix-table.ts';
 import type { RowStore } from './row-store.ts';
+import type { Selection } from './selections.ts';
 import { createVariants } from './variants.ts';
 
 /** A kind of peer, kept for as long as some address or prefix has it. */
@@ -34,6 +35,8 @@ export interface Kind extends PeerKind {
   nodeLabels: Labels | undefined;
   /** How many addresses and prefixes have it. */
   uses: number;
+  /** Those in use that mean it. */
+  readonly selections: Set<Selection>;
 }
 
 /** One address: whose it is, as rows say it. */
@@ -132,11 +135,11 @@ export const createParties = (self: string, state: Readonly<NodeState>, holds: H
     return view;
   };
 
-  const useKind = (wanted: Omit<Kind, 'key' | 'uses'>): Kind => {
+  const useKind = (wanted: Omit<Kind, 'key' | 'uses' | 'selections'>): Kind => {
     const key = `${wanted.identity}/${wanted.variant}/${wanted.cidrClass}`;
     const known = kinds.get(key);
     if (known === undefined) {
-      const kind: Kind = { key, uses: 1, ...wanted };
+      const kind: Kind = { key, uses: 1, selections: new Set(), ...wanted };
       kinds.set(key, kind);
       const ofIdentity = kindsOfIdentity.get(kind.identity);
       if (ofIdentity === undefined) kindsOfIdentity.set(kind.identity, new Set([kind]));

@@ -15,7 +15,7 @@ const rowOfSize = (count: number, rule: string): RowContent => {
 };
 const DENIED = plainRow({ verdict: 'default-deny', rule: undefined });
 
-const entryOf = (index: number, row: RowContent): readonly [string, PeerEntry] => [`${1000 + index}/0/0`, { identity: 1000 + index, cidrClass: 0, variant: 0, row }];
+const entryOf = (index: number, row: RowContent): readonly [string, PeerEntry] => [`${1000 + index} 0`, { identity: 1000 + index, classVariant: 0, row }];
 
 /** Places rule sets; each is the ingress of the identity of that number. */
 const place = (capacity: Capacity = { peers: 100, rows: 100 }) => {
@@ -27,7 +27,7 @@ const place = (capacity: Capacity = { peers: 100, rows: 100 }) => {
     const peers = new Map(rows.map((row, index) => entryOf(index, row)));
     const contents = [...new Set([DENIED, ...rows])];
     for (const content of contents) placement.ledger.came(content);
-    return { ...openRuleSet('ingress'), name: `ingress ${name}`, enforced: true, defaultRow: DENIED, peers, contents: () => contents, release: () => { for (const content of contents) placement.ledger.went(content); }, ...change };
+    return { ...openRuleSet('ingress'), name: `ingress ${name}`, enforced: true, defaultRow: DENIED, peers, contents: () => contents, hasContent: (row) => contents.includes(row), release: () => { for (const content of contents) placement.ledger.went(content); }, ...change };
   };
   const want = (identity: number, set: RuleSet | undefined): void => {
     placement.want({ identity, variant: 0, direction: 'ingress' }, set);

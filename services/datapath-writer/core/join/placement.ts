@@ -4,11 +4,13 @@
  */
 import { MAPS } from '@seine/layout';
 import { compareCodeUnits } from '@seine/model';
+import type { MapEntry } from '@seine/node';
 
 import { keyText } from '../order.ts';
-import { contentRows, peerKeyRow, rowNumber, subjectKeyRow, subjectRow, type DirectionName, type RowContent, type SubjectName } from '../policy/index.ts';
+import { contentRows, rowNumber, subjectKeyRow, subjectRow, type DirectionName, type RowContent, type SubjectName } from '../policy/index.ts';
 import type { Holds } from './holds.ts';
 import { peerEcho } from './peer-echo.ts';
+import type { PeerBlock } from './peer-store.ts';
 import type { RowStore } from './row-store.ts';
 import { fullRuleSet, type ContentLedger, type PeerEntry, type RuleSet } from './rule-set.ts';
 
@@ -26,8 +28,8 @@ export interface FullSubject extends SubjectName {
 }
 
 interface PlacedContent { readonly row: number; readonly number: number; readonly ruleNumbers: readonly number[]; uses: number }
-/** A rule set in the maps. */
-interface Placed { readonly set: RuleSet; readonly revision: number; readonly defaultRow: number; users: number }
+/** A rule set in the maps; its contents' rows, each held once for all its peers. */
+interface Placed { readonly set: RuleSet; readonly revision: number; readonly rows: Map<RowContent, number>; users: number }
 /** Someone who shall have a rule set. */
 interface Want { readonly subject: SubjectName; readonly set: RuleSet }
 
@@ -83,21 +85,27 @@ export const createPlacement = (holds: Holds, store: RowStore, capacity: Capacit
     holds.drop('row', known.number);
   };
 
-  const placePeer = (revision: number, peer: PeerEntry): void => {
-    const key = peerKeyRow({ revision, ...peer });
-    store.putEntry('sn_peer_01', `${revision} ${key.identity} ${key.classVariant}`, { key, value: { row: placeContent(peer.row), echo: peerEcho(key) } });
+  const rowOfPlaced = ({ rows }: Placed, content: RowContent): number => {
+    const known = rows.get(content);
+    if (known !== undefined) return known;
+    const row = placeContent(content);
+    rows.set(content, row);
+    return row;
   };
-  const removePeer = (revision: number, peer: PeerEntry): void => {
-    const { identity, classVariant } = peerKeyRow({ revision, ...peer });
-    store.remove('sn_peer_01', `${revision} ${identity} ${classVariant}`);
+  const peerEntry = (known: Placed, { identity, classVariant, row }: PeerEntry): MapEntry => {
+    const key = { revision: known.revision, identity, classVariant };
+    return { key, value: { row: rowOfPlaced(known, row), echo: peerEcho(key) } };
   };
 
   const placeSet = (set: RuleSet): Placed => {
     const known = placed.get(set);
     if (known !== undefined) { known.users += 1; return known; }
-    const made: Placed = { set, revision: holds.hold('revision', set.name), defaultRow: placeContent(set.defaultRow), users: 1 };
+    const made: Placed = { set, revision: holds.hold('revision', set.name), rows: new Map(), users: 1 };
     placed.set(set, made);
-    for (const peer of set.peers.values()) placePeer(made.revision, peer);
+    rowOfPlaced(made, set.defaultRow);
+    const block: PeerBlock = new Map();
+    for (const [key, peer] of set.peers) block.set(key, peerEntry(made, peer));
+    store.peers.putBlock(made.revision, block);
     return made;
   };
   const removeSet = (set: RuleSet): void => {
@@ -105,8 +113,8 @@ export const createPlacement = (holds: Holds, store: RowStore, capacity: Capacit
     known.users -= 1;
     if (known.users > 0) return;
     placed.delete(set);
-    for (const peer of set.peers.values()) { removePeer(known.revision, peer); removeContent(peer.row); }
-    removeContent(set.defaultRow);
+    store.peers.removeBlock(known.revision);
+    for (const content of known.rows.keys()) removeContent(content);
     holds.drop('revision', known.revision);
   };
 
@@ -117,9 +125,9 @@ export const createPlacement = (holds: Holds, store: RowStore, capacity: Capacit
       shown.delete(key);
       store.remove('sn_subject_01', keyText(subjectKeyRow(subject)));
     } else {
-      const { revision, defaultRow } = placeSet(set);
+      const { revision, rows } = placeSet(set);
       shown.set(key, set);
-      store.put(subjectRow(subject, set, { revision, defaultRow }));
+      store.put(subjectRow(subject, set, { revision, defaultRow: rows.get(set.defaultRow)! }));
     }
     if (former !== undefined) removeSet(former);
   };
@@ -170,9 +178,12 @@ export const createPlacement = (holds: Holds, store: RowStore, capacity: Capacit
       if (known === undefined) return;
       for (const [key, before] of former) {
         const now = set.peers.get(key);
-        if (now !== undefined) placePeer(known.revision, now);
-        else if (before !== undefined) removePeer(known.revision, before);
-        if (before !== undefined) removeContent(before.row);
+        if (now !== undefined) store.peers.put(known.revision, key, peerEntry(known, now));
+        else if (before !== undefined) store.peers.remove(known.revision, key);
+      }
+      for (const before of former.values()) {
+        if (before === undefined || set.hasContent(before.row) || !known.rows.delete(before.row)) continue;
+        removeContent(before.row);
       }
     },
     /** @param changed keys `identity/variant direction` whose want changed; all are looked at where room is short */

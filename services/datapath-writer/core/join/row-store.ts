@@ -4,12 +4,14 @@ import type { MapEntry } from '@seine/node';
 
 import type { DesiredRow } from '../desired.ts';
 import { entryOf, keyText, valueText, type Change, type Changes, type RowsByKey } from '../order.ts';
+import { createPeerStore, type PeerStore } from './peer-store.ts';
 
 export interface RowStore {
   readonly rows: ReadonlyMap<MapName, RowsByKey>;
+  /** Peers come and go by whole revisions: they are kept so. */
+  readonly peers: PeerStore;
+  /** Of any other map. */
   readonly put: (row: DesiredRow) => void;
-  /** As `put`, for callers that have the key's text already; members are in the layout's order. */
-  readonly putEntry: (map: FoldedMapName, key: string, entry: MapEntry) => void;
   readonly remove: (map: FoldedMapName, key: string) => void;
   /** Since the last `settle`. */
   readonly changes: () => Changes;
@@ -18,40 +20,38 @@ export interface RowStore {
 }
 
 export const createRowStore = (): RowStore => {
-  const rows = new Map<FoldedMapName, Map<string, MapEntry>>(FOLDED_MAPS.map((map) => [map, new Map()]));
-  const formers = new Map<FoldedMapName, Map<string, MapEntry | undefined>>(FOLDED_MAPS.map((map) => [map, new Map()]));
-
-  const note = (map: FoldedMapName, key: string, former: MapEntry | undefined): void => {
+  const peers = createPeerStore();
+  const plain = new Map<MapName, Map<string, MapEntry>>(FOLDED_MAPS.filter((map) => map !== 'sn_peer_01').map((map) => [map, new Map()]));
+  const formers = new Map<MapName, Map<string, MapEntry | undefined>>([...plain.keys()].map((map) => [map, new Map()]));
+  const note = (map: MapName, key: string, former: MapEntry | undefined): void => {
     const noted = formers.get(map)!;
     if (!noted.has(key)) noted.set(key, former);
   };
-  const putEntry: RowStore['putEntry'] = (map, key, entry) => {
-    const held = rows.get(map)!;
-    const former = held.get(key);
-    if (former !== undefined && valueText(former.value) === valueText(entry.value)) return;
-    note(map, key, former);
-    held.set(key, entry);
-  };
   return {
-    rows,
-    putEntry,
+    peers,
+    rows: new Map<MapName, RowsByKey>([...plain, ['sn_peer_01', peers.rows]]),
     put: (row) => {
       const entry = entryOf(row);
-      putEntry(row.map, keyText(entry.key), entry);
+      const key = keyText(entry.key);
+      const held = plain.get(row.map)!;
+      const former = held.get(key);
+      if (former !== undefined && valueText(former.value) === valueText(entry.value)) return;
+      note(row.map, key, former);
+      held.set(key, entry);
     },
     remove: (map, key) => {
-      const held = rows.get(map)!;
+      const held = plain.get(map)!;
       const former = held.get(key);
       if (former === undefined) return;
       note(map, key, former);
       held.delete(key);
     },
     changes: () => {
-      const changes = new Map<MapName, Change[]>();
+      const changes = new Map<MapName, readonly Change[]>([['sn_peer_01', peers.changes()]]);
       for (const [map, noted] of formers) {
         const found: Change[] = [];
         for (const [key, former] of noted) {
-          const now = rows.get(map)!.get(key);
+          const now = plain.get(map)!.get(key);
           if (former === now || (former !== undefined && now !== undefined && valueText(former.value) === valueText(now.value))) continue;
           found.push({ key, former, now });
         }
@@ -59,6 +59,9 @@ export const createRowStore = (): RowStore => {
       }
       return changes;
     },
-    settle: () => { for (const noted of formers.values()) noted.clear(); },
+    settle: () => {
+      peers.settle();
+      for (const noted of formers.values()) noted.clear();
+    },
   };
 };

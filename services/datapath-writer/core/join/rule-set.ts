@@ -12,7 +12,7 @@ import type { Kind, Parties } from './parties.ts';
 import type { Selection, Selections } from './selections.ts';
 
 /** What a rule set says of a peer, where that is not what it says of anybody. */
-export interface PeerEntry { readonly identity: number; readonly cidrClass: number; readonly variant: number; readonly row: RowContent }
+export interface PeerEntry { readonly identity: number; /** class << 16 | variant, as far as the rules tell them apart */ readonly classVariant: number; readonly row: RowContent }
 
 export interface RuleSet {
   /** Names the rules and nothing of who is there. */
@@ -23,9 +23,12 @@ export interface RuleSet {
   readonly needsVariant: boolean;
   readonly peerDeny: boolean;
   readonly defaultRow: RowContent;
+  /** By `identity classVariant`. */
   readonly peers: ReadonlyMap<string, PeerEntry>;
-  /** Contents of its rows, each once: the default first. */
+  /** Contents of its rows, each once. */
   readonly contents: () => Iterable<RowContent>;
+  /** Does some peer, or the default, have a row of this content? */
+  readonly hasContent: (row: RowContent) => boolean;
   /** Rules tell apart what every pod binds, so every pod that binds anything is a peer. */
   readonly watchesBindings: boolean;
   readonly selections: Iterable<Selection>;
@@ -64,7 +67,7 @@ export const ruleSetName = (policies: readonly CompiledPolicy[], direction: Dire
   return `${direction} ${speaking.map(({ text }) => text).join(' ')}${bound}`;
 };
 
-const NOTHING = { enforced: false, needsClass: false, needsVariant: false, peerDeny: false, peers: new Map<string, PeerEntry>(), contents: () => [], watchesBindings: false, selections: [], judge: () => undefined, release: () => {} } as const;
+const NOTHING = { enforced: false, needsClass: false, needsVariant: false, peerDeny: false, peers: new Map<string, PeerEntry>(), contents: () => [], hasContent: () => true, watchesBindings: false, selections: [], judge: () => undefined, release: () => {} } as const;
 
 /** Nothing isolates, nothing is denied. */
 export const openRuleSet = (direction: DirectionName): RuleSet => ({ ...NOTHING, name: `${direction} open`, direction, defaultRow: plainRow({ verdict: 'allow', rule: undefined }) });
@@ -104,7 +107,7 @@ export const createRuleSet = (name: string, policies: readonly CompiledPolicy[],
   }
 
   const matching = (kind: Kind): readonly number[] => {
-    const ofKind = selections.of(kind);
+    const ofKind = kind.selections;
     const [few, many] = ofKind.size < rulesOf.size ? [ofKind, rulesOf] : [rulesOf.keys(), ofKind];
     let orders: readonly number[] = [];
     let merged = false;
@@ -144,13 +147,14 @@ export const createRuleSet = (name: string, policies: readonly CompiledPolicy[],
     uses.set(row, now);
   };
   count(defaultRow, 1);
-  const keyOf = (kind: Kind): string => `${kind.identity}/${needsClass ? kind.cidrClass : 0}/${needsVariant ? kind.variant : 0}`;
+  const classVariantOf = (kind: Kind): number => (((needsClass ? kind.cidrClass : 0) << 16) | (needsVariant ? kind.variant : 0)) >>> 0;
+  const keyOf = (kind: Kind): string => `${kind.identity} ${classVariantOf(kind)}`;
   const say = (key: string, kind: Kind, row: RowContent | undefined): { readonly key: string; readonly former: PeerEntry | undefined } | undefined => {
     const former = peers.get(key);
     if (former?.row === row) return undefined;
     if (row === undefined) peers.delete(key);
     else {
-      peers.set(key, { identity: kind.identity, cidrClass: needsClass ? kind.cidrClass : 0, variant: needsVariant ? kind.variant : 0, row });
+      peers.set(key, { identity: kind.identity, classVariant: classVariantOf(kind), row });
       count(row, 1);
     }
     if (former !== undefined) count(former.row, -1);
@@ -164,18 +168,18 @@ export const createRuleSet = (name: string, policies: readonly CompiledPolicy[],
     return say(key, kind, speaker === undefined ? undefined : rowFor(speaker));
   };
 
-  const everybody = new Set<Kind>();
-  for (const selection of rulesOf.keys()) for (const kind of selection.members) everybody.add(kind);
-  if (watchesBindings) for (const kind of parties.kinds()) if (kind.variant !== 0) everybody.add(kind);
-  if (direction === 'ingress') for (const kind of parties.kindsOf(RESERVED_IDENTITY.host)) everybody.add(kind);
-  for (const kind of everybody) {
-    const row = rowFor(kind);
-    if (row !== undefined) say(keyOf(kind), kind, row);
-  }
+  const judgeFirst = (kind: Kind): void => {
+    const key = keyOf(kind);
+    const row = peers.has(key) ? undefined : rowFor(kind);
+    if (row !== undefined) say(key, kind, row);
+  };
+  for (const selection of rulesOf.keys()) for (const kind of selection.members) judgeFirst(kind);
+  if (watchesBindings) for (const kind of parties.kinds()) if (kind.variant !== 0) judgeFirst(kind);
+  if (direction === 'ingress') for (const kind of parties.kindsOf(RESERVED_IDENTITY.host)) judgeFirst(kind);
 
   return {
     name, direction, enforced: true, needsClass, needsVariant, watchesBindings, peerDeny: rules.some(selectsPeersToDeny), defaultRow, peers, judge,
-    contents: () => uses.keys(),
+    contents: () => uses.keys(), hasContent: (row) => uses.has(row),
     selections: [...rulesOf.keys()],
     release: () => {
       for (const selection of acquired) selections.release(selection);

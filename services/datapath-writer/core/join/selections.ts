@@ -21,11 +21,8 @@ export interface Selections {
    * @param touched called with every selection that meant such a kind before, or means it now
    */
   readonly update: (kinds: Iterable<Kind>, touched: (selection: Selection, kind: Kind) => void) => void;
-  /** The selections in use that mean a kind. */
-  readonly of: (kind: Kind) => ReadonlySet<Selection>;
 }
 
-const NONE: ReadonlySet<Selection> = new Set();
 const texts = new WeakMap<Peer, string>();
 const textOf = (peer: Peer): string => {
   const known = texts.get(peer) ?? JSON.stringify(peer);
@@ -37,21 +34,15 @@ export const createSelections = (): Selections => {
   const byText = new Map<string, Selection>();
   const selectors = createSelectorFile<Selection>();
   const parties = createPartyFile<Kind>();
-  const ofKind = new Map<Kind, Set<Selection>>();
   const join = (selection: Selection, kind: Kind): void => {
     selection.members.add(kind);
-    const selections = ofKind.get(kind);
-    if (selections === undefined) ofKind.set(kind, new Set([selection]));
-    else selections.add(selection);
+    kind.selections.add(selection);
   };
   const part = (selection: Selection, kind: Kind): void => {
     selection.members.delete(kind);
-    const selections = ofKind.get(kind)!;
-    selections.delete(selection);
-    if (selections.size === 0) ofKind.delete(kind);
+    kind.selections.delete(selection);
   };
   return {
-    of: (kind) => ofKind.get(kind) ?? NONE,
     acquire: (peer) => {
       const text = textOf(peer);
       const known = byText.get(text);
@@ -72,7 +63,7 @@ export const createSelections = (): Selections => {
     },
     update: (kinds, touched) => {
       for (const kind of kinds) {
-        for (const selection of ofKind.get(kind) ?? []) {
+        for (const selection of kind.selections) {
           part(selection, kind);
           touched(selection, kind);
         }

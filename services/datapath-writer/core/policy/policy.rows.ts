@@ -25,10 +25,6 @@ export const subjectRow = (name: SubjectName, flags: PolicyFlags, { revision, de
   return { map: 'sn_subject_01', key, value: { revision, echo: echoOf(MAPS.sn_subject_01.key, key), defaultRow, flags: flagsOf(flags) } };
 };
 
-export interface PeerName { readonly revision: number; readonly identity: number; readonly cidrClass: number; readonly variant: number }
-
-export const peerKeyRow = ({ revision, identity, cidrClass, variant }: PeerName) => ({ revision, identity, classVariant: ((cidrClass << 16) | variant) >>> 0 });
-
 /** A row's number in the kernel: its content's with the shape on top. */
 export const rowNumber = (content: RowContent, number: number): number => ((shapeOf(content) << ROW_SHAPE_SHIFT) | number) >>> 0;
 
