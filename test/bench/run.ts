@@ -14,6 +14,8 @@ const BENCHES: Readonly<Record<string, () => Promise<{ readonly measure: () => P
   program: () => import('./program.ts'),
   'cni-add': () => import('./cni-add.ts'),
   memory: () => import('./memory.ts'),
+  policy: () => import('./policy.ts'),
+  'policy-growth': () => import('./policy-growth.ts'),
 };
 
 const names = process.argv.slice(2);
