@@ -295,6 +295,33 @@ describe('answers from a recorded cluster of 512 pods', () => {
   }
   const why = async (file: string, words: string): Promise<Why> => JSON.parse((await seine('why', '-f', fileOf(file), ...words.split(' '), '-o', 'json')).stdout) as Why; // our own output
 
+  interface Cell { readonly from: string; readonly to: string; readonly port: number; readonly protocol: string; readonly verdict: string; readonly rule: { readonly kind: string; readonly name: string } | null; readonly isolatedBy: readonly { readonly name: string }[] }
+  test('the matrix of a namespace says of every cell what check says of its probe, and why says by which rule', async () => {
+    const run = await seine('matrix', '-n', 'shop', '-f', fileOf('cilium'), '-o', 'json');
+    expect(run).toMatchObject({ code: 0, stderr: '' });
+    const { cells } = JSON.parse(run.stdout) as { readonly cells: readonly Cell[] }; // our own output
+    const among = cells.filter(({ from, to }) => !from.startsWith('external') && !to.startsWith('external') && from !== to);
+    expect(among.length).toBeGreaterThan(300);
+    writeFileSync(join(snapshots, 'cells.json'), JSON.stringify(among.map(({ from, to, port, protocol, verdict }) => ({ from, to, port, protocol, want: verdict }))));
+    const judged = JSON.parse((await seine('check', '-f', fileOf('cilium'), '--probes', join(snapshots, 'cells.json'), '-o', 'json')).stdout) as { readonly total: number; readonly probes: readonly (Answer & { readonly ok: boolean })[] }; // our own output
+    expect(judged.probes.flatMap(({ ok, got }, index) => (ok ? [] : [{ ...among[index], got }]))).toEqual([]);
+    /* One cell for each rule that decides anything. */
+    const byRule = new Map(among.flatMap((cell) => (cell.rule === null ? [] : [[`${cell.rule.kind} ${cell.rule.name}`, cell] as const])));
+    expect([...byRule.keys()].sort()).toEqual(['CiliumNetworkPolicy payment', 'NetworkPolicy front-end-access', 'NetworkPolicy orders-db-access']);
+    for (const { from, to, port, protocol, verdict, rule } of byRule.values()) expect(await why('cilium', `${from} ${to} ${port}/${protocol}`)).toMatchObject({ verdict, decidedBy: { kind: rule!.kind, name: rule!.name } });
+    expect(among.find(({ from, to }) => from === 'shop/carts' && to === 'shop/carts-db')).toMatchObject({ verdict: 'deny', isolatedBy: [{ name: 'carts-db-access' }] });
+  });
+
+  test('the diff of two snapshots says what a policy that was changed between them opens', async () => {
+    const api = await served({ resources: recordedCluster('cilium') });
+    api.apply('networkpolicies', { metadata: { name: 'carts-db-access', namespace: 'shop' }, spec: { podSelector: { matchLabels: { name: 'carts-db' } }, policyTypes: ['Ingress'], ingress: [{ from: [{ podSelector: { matchLabels: { name: 'carts' } } }], ports: [{ port: 'mongo', protocol: 'TCP' }] }] } });
+    expect(await take(kubeconfig(api.url))).toMatchObject({ code: 0 });
+    const run = await seine('diff', '-f', fileOf('cilium'), '-f', at('cluster.yaml'), '-o', 'json');
+    expect(run).toMatchObject({ code: 1, stderr: '' });
+    expect((JSON.parse(run.stdout) as { readonly flips: readonly object[] }).flips).toEqual([expect.objectContaining({ from: ['shop/carts'], to: ['shop/carts-db'], port: 27017 })]); // our own output
+    expect(await seine('diff', '-f', fileOf('cilium'), '-f', fileOf('cilium'), '--quiet')).toMatchObject({ code: 0, stdout: '' });
+  });
+
   test('an address that a finished pod once had is that of whom it belongs to now', async () => {
     const answer = await why('cilium', '10.244.0.10 shop/orders-db 27017');
     expect(answer).toMatchObject({ verdict: 'deny', uncertain: [] });
