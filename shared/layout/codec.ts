@@ -2,7 +2,7 @@
  * Rows ↔ bytes, by the generated layouts. Little-endian machines (x86-64, arm64). Pure.
  * Addresses are text in a row (`10.244.1.7`), MACs `aa:bb:…`, other byte arrays lower-case hex, 64-bit numbers bigint, all else numbers in host order.
  */
-import { formatAddress, parseAddress, SeineError } from '@seine/model';
+import { formatAddressAt, parseAddress, SeineError } from '@seine/model';
 
 export interface FieldLayout {
   readonly name: string;
@@ -70,7 +70,7 @@ const writerOf = (layout: StructLayout, field: FieldLayout): Writer => {
 const readerOf = ({ offset, size, kind, order }: FieldLayout): Reader => {
   const little = order === 'host';
   switch (kind) {
-    case 'address': return (bytes, _view, base) => formatAddress(bytes.subarray(base + offset, base + offset + 16));
+    case 'address': return (bytes, _view, base) => formatAddressAt(bytes, base + offset);
     case 'mac': return (bytes, _view, base) => Array.from(bytes.subarray(base + offset, base + offset + 6), (byte) => HEX[byte]).join(':');
     case 'bytes': return (bytes, _view, base) => Array.from(bytes.subarray(base + offset, base + offset + size), (byte) => HEX[byte]).join('');
     case 'int':
@@ -109,13 +109,18 @@ export const encodeAll = <const L extends StructLayout>(layout: L, rows: readonl
 
 export const encode = <const L extends StructLayout>(layout: L, row: Row<L>): Uint8Array => encodeAll(layout, [row]);
 
-/** @param offset in bytes */
-export const decode = <const L extends StructLayout>(layout: L, bytes: Uint8Array, offset = 0): Row<L> => {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+const decodeFrom = <const L extends StructLayout>({ readers }: Compiled, bytes: Uint8Array, view: DataView, offset: number): Row<L> => {
   const row: Record<string, number | bigint | string> = {};
-  for (const [name, read] of compile(layout).readers) row[name] = read(bytes, view, offset);
+  for (const [name, read] of readers) row[name] = read(bytes, view, offset);
   return row as Row<L>; // holds: each field of the layout was read by its kind
 };
+const viewOver = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
-export const decodeAll = <const L extends StructLayout>(layout: L, bytes: Uint8Array, count: number): readonly Row<L>[] =>
-  Array.from({ length: count }, (_, index) => decode(layout, bytes, index * layout.size));
+/** @param offset in bytes */
+export const decode = <const L extends StructLayout>(layout: L, bytes: Uint8Array, offset = 0): Row<L> => decodeFrom<L>(compile(layout), bytes, viewOver(bytes), offset);
+
+export const decodeAll = <const L extends StructLayout>(layout: L, bytes: Uint8Array, count: number): readonly Row<L>[] => {
+  const made = compile(layout);
+  const view = viewOver(bytes);
+  return Array.from({ length: count }, (_, index) => decodeFrom<L>(made, bytes, view, index * layout.size));
+};

@@ -57,7 +57,11 @@ export const parseAddress = (text: string): Uint8Array | undefined => {
   return v4 === undefined ? undefined : Uint8Array.from([...V4_PREFIX, ...v4]);
 };
 
-export const isV4 = (address: Uint8Array): boolean => V4_PREFIX.every((byte, index) => address[index] === byte);
+const isV4At = (bytes: Uint8Array, at: number): boolean => {
+  for (let index = 0; index < V4_PREFIX.length; index += 1) if (bytes[at + index] !== V4_PREFIX[index]) return false;
+  return true;
+};
+export const isV4 = (address: Uint8Array): boolean => isV4At(address, 0);
 
 export type IpFamily = 4 | 6;
 
@@ -77,9 +81,10 @@ const formatV6 = (bytes: Uint8Array): string => {
   return `${hex.slice(0, best.start).join(':')}::${hex.slice(best.start + best.length).join(':')}`;
 };
 
-/** Dotted for mapped addresses, RFC 5952 otherwise. */
-export const formatAddress = (bytes: Uint8Array): string =>
-  isV4(bytes) ? `${bytes[12]}.${bytes[13]}.${bytes[14]}.${bytes[15]}` : formatV6(bytes);
+/** The address whose 16 bytes begin at `at`: dotted for mapped ones, RFC 5952 otherwise. */
+export const formatAddressAt = (bytes: Uint8Array, at: number): string =>
+  isV4At(bytes, at) ? `${bytes[at + 12]}.${bytes[at + 13]}.${bytes[at + 14]}.${bytes[at + 15]}` : formatV6(bytes.subarray(at, at + 16));
+export const formatAddress = (bytes: Uint8Array): string => formatAddressAt(bytes, 0);
 
 /** An address and a port as people write them: IPv6 in brackets (RFC 5952, 6). */
 export const formatEnd = (address: string, port: number): string => (familyOf(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`);

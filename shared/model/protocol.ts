@@ -3,5 +3,5 @@ export const PROTOCOL = { ICMP: 1, TCP: 6, UDP: 17, ICMPV6: 58, SCTP: 132 } as c
 export type ProtocolName = keyof typeof PROTOCOL;
 export type ProtocolNumber = (typeof PROTOCOL)[ProtocolName];
 
-export const protocolName = (number: number): string =>
-  Object.entries(PROTOCOL).find(([, value]) => value === number)?.[0] ?? String(number);
+const NAMES: ReadonlyMap<number, string> = new Map(Object.entries(PROTOCOL).map(([name, number]) => [number, name]));
+export const protocolName = (number: number): string => NAMES.get(number) ?? String(number);

@@ -44,12 +44,23 @@ export const questionKey = ({ direction, rule, audit, identity, peerIdentity, pe
 
 export const attributed = (flow: Flow, { peer, peerField, isolatedBy, log }: FlowAttribution): Flow => ({ ...flow, peer, peerField, isolatedBy, policy_log: log });
 
+/** Samples of one tick of the kernel's clock have one time. */
+const createTimes = () => {
+  let lastMs = NaN;
+  let text = '';
+  return (ms: number): string => {
+    if (ms !== lastMs) [lastMs, text] = [ms, new Date(ms).toISOString()];
+    return text;
+  };
+};
+const timeText = createTimes();
+
 /** @param bootMs what the monotonic clock's zero is in wall-clock ms */
 export const toFlow = (sample: Row<typeof SAMPLE>, node: string, bootMs: number, names: Names): Flow => {
   const icmp = sample.protocol === ICMP || sample.protocol === ICMPV6;
   const dropped = sample.kind === SampleKind.DROP;
   return {
-    time: new Date(bootMs + Number(sample.time / 1_000_000n)).toISOString(),
+    time: timeText(bootMs + Number(sample.time / 1_000_000n)),
     seen: Number(sample.seen), node,
     verdict: dropped ? 'DROPPED' : sample.verdict === Verdict.AUDIT ? 'AUDIT' : 'FORWARDED',
     direction: sample.direction === Direction.INGRESS ? 'ingress' : sample.direction === Direction.EGRESS ? 'egress' : null,

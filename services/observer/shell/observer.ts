@@ -66,6 +66,19 @@ export const createObserver = ({ node, cluster, bus, writer, metrics }: Observer
     attributions.learn(questions, (await writer.call<{ readonly answers: readonly FlowAttribution[] }>('attribute', { questions }, ASK_TIMEOUT_MS)).answers);
   };
 
+  /** A batch's flows are mostly of one kind: each kind is counted once. */
+  const countFlows = (flows: readonly Flow[]): void => {
+    const verdicts = new Map<Flow['verdict'], number>();
+    let lost = 0;
+    for (const { verdict, reason, direction, lost: before } of flows) {
+      verdicts.set(verdict, (verdicts.get(verdict) ?? 0) + 1);
+      lost += before;
+      if (reason !== null) metrics.drops.add(1, { reason: reason.name, direction: direction ?? 'none' });
+    }
+    for (const [verdict, count] of verdicts) metrics.flows.add(count, { verdict });
+    if (lost > 0) metrics.lost.add(lost);
+  };
+
   let turn: Promise<void> = Promise.resolve();
   const take = async (data: string, count: number): Promise<void> => {
     const bytes = Buffer.from(data, 'base64');
@@ -77,12 +90,8 @@ export const createObserver = ({ node, cluster, bus, writer, metrics }: Observer
     }
     await askWhoDecided(flows).catch(() => {}); // likewise
     flows = flows.map(attributions.apply);
-    for (const [index, flow] of flows.entries()) {
-      ring.add(bytes.subarray(index * SAMPLE.size, (index + 1) * SAMPLE.size), flow);
-      metrics.flows.add(1, { verdict: flow.verdict });
-      if (flow.reason !== null) metrics.drops.add(1, { reason: flow.reason.name, direction: flow.direction ?? 'none' });
-      metrics.lost.add(flow.lost);
-    }
+    for (const [index, flow] of flows.entries()) ring.add(bytes.subarray(index * SAMPLE.size, (index + 1) * SAMPLE.size), flow);
+    countFlows(flows);
     bus.publish(flowsSubject(cluster, node), { flows });
   };
 
