@@ -1,6 +1,7 @@
 /** The verb table of `seine`. Each verb's module is loaded only when it is asked for. */
 import { isSeineError } from '@seine/model';
 
+import { helpText } from './print/help.ts';
 import { EXIT, exitCodeOf, type Io, type Verb } from './verb/verb.ts';
 
 const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
@@ -23,6 +24,8 @@ const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
   snapshot: async () => (await import('./verb/snapshot.ts')).snapshot,
 };
 
+export const VERB_NAMES = Object.keys(VERBS);
+
 const overview = async (): Promise<string> => {
   const verbs = await Promise.all(Object.values(VERBS).map((load) => load()));
   const lines = verbs.map((verb) => `  ${verb.name.padEnd(9)} ${verb.summary}\n`).join('');
@@ -38,13 +41,13 @@ export const runSeine = async (args: readonly string[], io: Io): Promise<number>
   }
   const load = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;
   if (load === undefined) {
-    io.stderr(`${name}: expected one of ${Object.keys(VERBS).join(', ')}\nsee: seine --help\n`);
+    io.stderr(`${name}: expected one of ${VERB_NAMES.join(', ')}\nsee: seine --help\n`);
     return EXIT.badInput;
   }
   const verb = await load();
   const own = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest; // what follows belongs to somebody else's command
   if (own.includes('--help') || own.includes('-h')) {
-    io.stdout(`${verb.usage.trim()}\n`);
+    io.stdout(helpText(verb));
     return EXIT.yes;
   }
   try {

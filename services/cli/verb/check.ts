@@ -54,11 +54,17 @@ seine check -f FILE|DIR|-… [-R] --probes FILE.json [-o json]
 seine check -f FILE|DIR|-… [-R]               only says what is refused
 seine check --batch FILE.jsonl                one case a line → one result a line
 
---ip-family dual|ipv4|ipv6   what the cluster's nodes and pods have, where the manifests bring no nodes (dual)
---set NAME=VALUE      a setting of the cluster: policy-enforcement-mode=default|always|never, policy-cidr-match-mode=nodes,pods
+--ip-family: dual, ipv4 or ipv6: what the cluster's nodes and pods have, where the manifests bring no nodes (dual).
+--set: a setting of the cluster, policy-enforcement-mode=default|always|never or policy-cidr-match-mode=nodes,pods
 
 The same parser, compiler and rows as the running system, and the kernel's look-up in TypeScript.
 Exit: 0 all as wanted, 1 a probe differs, 2 bad input or something refused.`,
+  examples: [
+    ['seine check -f infra/examples/shop --probes infra/examples/shop/probes.json', 'exit 1: one probe differs'],
+    ['seine check -f manifests/ -R', 'what is refused, and why'],
+    ['seine check -f policies.yaml web/api web/db 5432', 'one question'],
+    ['seine check --batch cases.jsonl', 'tables of cases, thousands a minute'],
+  ],
   run: async (args, io) => {
     const { values, positionals } = readArgs(args, OPTIONS);
     const nodes = labNodes(readInteger('--nodes', values.nodes ?? '2', { min: 1, max: 1000 }), IP_FAMILIES[readIpFamily(values['ip-family'] ?? 'dual')]);
@@ -86,7 +92,7 @@ Exit: 0 all as wanted, 1 a probe differs, 2 bad input or something refused.`,
     io.stdout(structured(output, { ...found, rejected: refusals, uncertain: given.uncertain }, found.probes) ?? (probes.length === 0 ?
       `${given.objects.length} objects, ${refusals.length === 0 ? 'nothing refused' : `${refusals.length} refusals`}\n` : `${probeTable(found.probes)}${found.ok} of ${found.total} as needed (${found.ms} ms)\n`));
     const failed = found.probes.find(({ got }) => got === 'error');
-    if (failed !== undefined && 'message' in failed && values.probes === undefined) { io.stderr(`${failed.message}\n`); return EXIT.badInput; }
+    if (failed !== undefined && 'message' in failed && values.probes === undefined) throw badInput(failed.message ?? 'not tried');
     if (refusals.length > 0) return EXIT.badInput;
     return found.mismatched === 0 ? EXIT.yes : EXIT.no;
   },

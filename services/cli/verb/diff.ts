@@ -59,18 +59,19 @@ export const diff: Verb = {
   summary: 'which cells of the matrix a change flips, for pull requests',
   usage: `
 seine diff -f OLD -f NEW [-R] [-n NAMESPACE] [--family 4|6] [--set NAME=VALUE] [--quiet] [-o table|wide|json|jsonl|yaml]
-seine diff -f NEW [-R] [--at MOMENT] [--name LAB | --log FILE] …      NEW's policies laid over the cluster as it is (or was)
-seine diff --from MOMENT [--to MOMENT] [--name LAB | --log FILE] …    what changed between two moments
+seine diff -f NEW [-R] [--at MOMENT] [--name LAB | --log FILE] …
+seine diff --from MOMENT [--to MOMENT] [--name LAB | --log FILE] …
 
+Two sets of manifests; NEW's policies laid over the cluster as it is (or was); or what changed between two moments.
 OLD, NEW: a file, a folder, or - (standard input). A cell is a workload, a workload and a port; it flips when what was denied gets through, or
 the other way. Workloads that only one side has are named, not compared. What is refused in NEW is said.
-
-  git show main:policies.yaml | seine diff -f - -f policies.yaml
-  seine diff -f before/ -f after/ -R -n shop -o json
-  seine diff -f policies.yaml --log prod.seinelog --quiet || echo 'this opens or closes something'
-  seine diff --from '#142' --name lab
-
 Exit: 0 nothing flips, 1 a cell flips, 2 bad input, or nothing flips but something in NEW is refused, 3 no lab.`,
+  examples: [
+    ['git show main:policies.yaml | seine diff -f - -f policies.yaml', 'what a pull request flips'],
+    ['seine diff -f before/ -f after/ -R -n shop -o json', 'two folders, one namespace'],
+    ['seine diff -f policies.yaml --quiet', 'over the lab: exit 1 when anything flips'],
+    ["seine diff --from '#142'", 'what has changed since'],
+  ],
   run: async (args, io) => {
     const { values } = readArgs(args, OPTIONS);
     const output = readOutput(values.output);

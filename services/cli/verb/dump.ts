@@ -17,7 +17,13 @@ seine dump --node NODE [--raw] [--name LAB] [-o json]
 One entry for each entry of the maps that user space owns, without the node's own numbers: comparable with 'seine replay' byte for byte.
 --raw: the rows as decoded and no more, with the node's own numbers (revisions, rows, rules, classes, interface indexes) and echoes:
 for reading beside bpftool, and comparable with no replay and no other node.
-'seq' is the log sequence whose rows the kernel holds. Exit: 0, 2 bad input, 3 no lab.`,
+'seq' is the log sequence whose rows the kernel holds.
+Exit: 0, 2 bad input, 3 no lab.`,
+  examples: [
+    ['seine dump --node n2', 'what the kernel holds'],
+    ['seine dump --node n2 -o json > is.json', 'compare: seine replay --node n2 -o json'],
+    ['seine dump --node n2 --raw', "with the node's own numbers, beside bpftool"],
+  ],
   run: async (args, io) => {
     const { values } = readArgs(args, OPTIONS);
     const output = readOutput(values.output, ['table', 'json', 'jsonl', 'yaml']);

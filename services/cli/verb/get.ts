@@ -104,13 +104,14 @@ KIND: ${Object.keys(KINDS).join(', ')} (or ${Object.keys(ALIASES).join(', ')}).
 A policy is accepted or refused (why, and what stands meanwhile), enforceable wholly or in part (what is withheld, and why), and enforced on
 the nodes where it selects somebody, each from a sequence on: -o wide. With --log or --at what nodes told the log, once a minute at most.
 
-  seine get policies -A -o wide
-  seine get policies carts-db-access -n shop -o json
-  seine get endpoints -n shop
-  seine get identities --at '#142'
-  seine get policies --log prod.seinelog
-
 Exit: 0 found, 1 not found, 2 bad input, 3 no lab.`,
+  examples: [
+    ['seine get policies -o wide', 'accepted or refused, withheld, enforced where and since when'],
+    ['seine get policies carts-db-access -n shop -o json', 'one of them'],
+    ['seine get endpoints -n shop', 'pods as Seine sees them'],
+    ["seine get identities --at '#142'", 'as they were'],
+    ['seine get netpol --log prod.seinelog', 'from a file'],
+  ],
   run: async (args, io) => {
     const { values, positionals } = readArgs(args, OPTIONS);
     const output = readOutput(values.output);

@@ -210,8 +210,7 @@ export const lab: Verb = {
   name: 'lab',
   summary: 'a cluster on this machine: up, down, status, apply, delete, set, exec, kill',
   usage: `
-seine lab up [-f FILE|DIR|-]… [-R] [--nodes N] [--name LAB] [--wait] [--timeout 60s] [-o table|json|yaml]
-             [--no-repair] [--offload] [--ct-size N] [--at-once N] [--ip-family dual|ipv4|ipv6] [--set NAME=VALUE]…
+seine lab up [-f FILE|DIR|-]… [-R] [--nodes N] [--name LAB] [--wait] [--timeout 60s] [-o table|json|yaml] [--no-repair] [--offload] [--ct-size N] [--at-once N] [--ip-family dual|ipv4|ipv6] [--set NAME=VALUE]…
 seine lab apply -f FILE|DIR|-… [-R] [--name LAB] [--timeout 60s] [-o …]
 seine lab delete -f FILE|DIR|-… [-R] [--name LAB] [--timeout 60s] [-o …]
 seine lab set NAME=VALUE… [--name LAB] [--timeout 60s] [-o …]
@@ -229,6 +228,14 @@ uplinks: no policy of nodes, no NodePort). --offload: wires keep their checksum 
 --ct-size: entries of each conntrack map. --at-once: pods attached at the same time. --ip-family: what nodes and pods have (dual).
 --set, set: a setting of the cluster, of a new lab or of one that is up (seine check --help names them).
 Exit: 0 done (delete: what was not there is named), 1 not all attached, 2 bad input (what was good is applied), 3 no such lab or not in time.`,
+  examples: [
+    ['seine lab up -f infra/examples/shop', 'two nodes, the shop, its policies'],
+    ['seine lab up --name mine --nodes 3 -f manifests/ -R', 'your own, beside it'],
+    ['seine lab apply -f infra/examples/shop/fix.yaml', 'as kubectl apply would'],
+    ['seine lab kill loader --node n2', 'SIGKILL; traffic goes on: seine status'],
+    ['seine lab exec node:n1 -- ip route', "in a node's, a pod's or the outside's namespace"],
+    ['seine lab down --all', 'nothing of any lab is left'],
+  ],
   run: async (args, io) => {
     const [name, ...rest] = args;
     const run = name !== undefined && Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;

@@ -76,10 +76,16 @@ export const log: Verb = {
 seine log tail [-f] [--last N] [--lane fact|identity|ipam|policy|service|audit] [--name LAB | --log FILE] [-o jsonl]
 seine log export [-O FILE] [--name LAB]       one stored commit a line, bytes as stored
 seine log verify [--name LAB | --log FILE] [--rederive] [-o json]
-                                              every lane's chain of hashes; --rederive decides the past again with this build
-                                              (its settings are in it) and compares byte for byte
 
-Exported files serve every verb that has --log. Exit: 0, 1 damaged or decided otherwise (and where), 2 bad input, 3 no lab.`,
+verify checks every lane's chain of hashes; --rederive decides the past again with this build (its settings are in it) and compares byte for byte.
+Exported files serve every verb that has --log.
+Exit: 0, 1 damaged or decided otherwise (and where), 2 bad input, 3 no lab.`,
+  examples: [
+    ['seine log tail -f --lane policy', 'policies as they are compiled'],
+    ['seine log export -O prod.seinelog', 'the record, to ask elsewhere'],
+    ['seine log verify --log prod.seinelog', 'is it whole, is it unchanged'],
+    ['seine log verify --rederive', 'would this build have decided the same'],
+  ],
   run: async (args, io) => {
     const [name, ...rest] = args;
     const run = name !== undefined && Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;

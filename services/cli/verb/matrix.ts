@@ -17,12 +17,13 @@ Rows are workloads, grouped by identity, and the world outside (each prefix that
 containers and Services name. With -n: who reaches the workloads of that namespace, from everywhere; where a policy there judges egress, also
 who of them reaches the world (443/TCP stands for it). A node always reaches its own pods, and is not shown. --family: the cluster's first unless given. -o wide: one line for each cell.
 
-  seine matrix -n shop
-  seine matrix -n shop -f manifests/ -R -o json
-  seine matrix -A --log prod.seinelog --at 03:12 -o jsonl | grep '"verdict":"allow"'
-  seine snapshot --context prod -O prod.yaml && seine matrix -n shop -f prod.yaml
-
 Exit: 0, 2 bad input (no such namespace), 3 no lab.`,
+  examples: [
+    ['seine matrix -n shop', "the lab's"],
+    ['seine matrix -n shop -f manifests/ -R -o json', 'of manifests alone'],
+    ['seine matrix -A --log prod.seinelog --at 03:12 -o wide', 'one line for each cell'],
+    ['seine matrix -n shop -f prod.yaml', 'of a snapshot: seine snapshot -O prod.yaml'],
+  ],
   run: async (args, io) => {
     const { values } = readArgs(args, OPTIONS);
     const output = readOutput(values.output);

@@ -43,11 +43,15 @@ export const observe: Verb = {
   name: 'observe',
   summary: 'flows, live and past: who talked to whom, and what was said',
   usage: `
-seine observe [-f] [--verdict forwarded|dropped|audit] [--pod P] [--from-pod P] [--to-pod P] [--port N] [--protocol TCP|UDP|SCTP|ICMP]
-              [--node NODE] [--since 5m] [--last N] [--name LAB] [-o json|jsonl]
+seine observe [-f] [--verdict forwarded|dropped|audit] [--pod P] [--from-pod P] [--to-pod P] [--port N] [--protocol TCP|UDP|SCTP|ICMP] [--node NODE] [--since 5m] [--last N] [--name LAB] [-o json|jsonl]
 
 P: ns/pod, ns/deployment or an address. Without -f: the last 20 (or --last, --since). -f goes on until Ctrl-C.
 Exit: 0, 2 bad input, 3 no lab.`,
+  examples: [
+    ['seine observe -f --verdict dropped', 'drops as they happen, with reason and rule'],
+    ['seine observe --pod shop/carts --since 5m', 'who talked with it'],
+    ['seine observe --to-pod shop/carts-db --port 27017 -o jsonl', 'for machines, labels and peers included'],
+  ],
   run: async (args, io) => {
     const { values } = readArgs(args, OPTIONS);
     const output = readOutput(values.output, ['table', 'json', 'jsonl']);

@@ -82,6 +82,12 @@ FROM, TO: ns/pod, ns/deployment (its first pod), svc:ns/name, node:NAME, externa
 allow: the packet arrived, counted by a packet socket in the destination's namespace. deny: nothing arrived; with a drop sample it is explained.
 --batch: one case a line {"name","objects":[…],"probes":[…]} → one result a line; the lab is reused, and taken down if it was not there.
 Exit: 0 all as wanted, 1 a probe differs, 2 bad input, 3 no lab.`,
+  examples: [
+    ['seine probe shop/orders svc:shop/payment 80', 'one SYN, counted where it arrives'],
+    ['seine probe external shop/front-end icmp', 'an ICMP echo'],
+    ['seine probe --probes infra/examples/shop/probes.json', 'a table of them'],
+    ['seine probe --batch cases.jsonl --nodes 2', 'each case in a lab of its own'],
+  ],
   run: async (args, io) => {
     const { values, positionals } = readArgs(args, OPTIONS);
     if (values.batch !== undefined) return batch(values.batch, values.name, values.nodes === undefined ? undefined : readInteger('--nodes', values.nodes, { min: 1, max: 20 }), (line) => { io.stdout(`${JSON.stringify(line)}\n`); });
@@ -93,7 +99,7 @@ Exit: 0 all as wanted, 1 a probe differs, 2 bad input, 3 no lab.`,
     client.close();
     io.stdout(structured(output, report, report.probes) ?? `${probeTable(report.probes)}${report.ok} of ${report.total} as needed${report.unexplained > 0 ? `, ${report.unexplained} unexplained` : ''} (${report.ms} ms)\n`);
     const failed = report.probes.find(({ got }) => got === 'error');
-    if (failed !== undefined && values.probes === undefined) { io.stderr(`${failed.message}\n`); return EXIT.badInput; }
+    if (failed !== undefined && values.probes === undefined) throw badInput(failed.message ?? 'not tried');
     return report.mismatched === 0 ? EXIT.yes : EXIT.no;
   },
 };

@@ -18,6 +18,10 @@ seine replay --node NODE [--until MOMENT] [--name LAB | --log FILE] [-o json]
 
 Folds the log up to MOMENT ('#142', 03:12, -7d; default: its head) and prints the rows of that node's maps, as 'seine dump' does.
 Exit: 0, 2 bad input or a moment outside the log, 3 no lab.`,
+  examples: [
+    ["seine replay --node n2 --until '#142'", 'the maps of n2 as they were'],
+    ['seine replay --node n2 --log prod.seinelog -o json', 'from a file, elsewhere'],
+  ],
   run: async (args, io) => {
     const { values } = readArgs(args, OPTIONS);
     const output = readOutput(values.output, ['table', 'json', 'jsonl', 'yaml']);

@@ -57,6 +57,10 @@ names those that it does not (Calico's, AdminNetworkPolicy). Never reads Secrets
 and other annotations are not written down. Needs \`list\` on those kinds; what may not be listed is said, with what is then uncertain.
 The server's proxy is that of the kubeconfig, or HTTPS_PROXY and NO_PROXY. FILE is a manifest: seine why -f FILE FROM TO PORT.
 Exit: 0 written, 2 bad kubeconfig, context or namespace, 3 the server is not there, does not accept the credentials, or breaks off.`,
+  examples: [
+    ['seine snapshot --context prod -O prod.yaml', 'everything that matters, nothing secret'],
+    ['seine snapshot -n shop -O - | seine why -f - shop/carts shop/carts-db 27017', 'one namespace, asked at once'],
+  ],
   run: async (args, io) => {
     const { values, positionals } = readArgs(args, OPTIONS);
     const output = readOutput(values.output, ['table', 'json', 'yaml']);

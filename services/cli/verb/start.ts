@@ -77,7 +77,13 @@ npm start [-- --exit] [-- -f FILE|DIR… [-R] [--probes FILE]] [-- -o json]
 
 Brings up a two-node lab with the shop (or with your manifests), shows its verdicts by real packets, explains the one that is not what the
 shop needs, applies the fix, proves that the kernel holds what the log says; stays up until Ctrl-C, or ends with --exit.
-Exit with --exit: 0 when the shop showed exactly its one mistake, the fix mended it, and verify found no difference; else 1.`,
+Exit: with --exit 0 when the shop showed exactly its one mistake, the fix mended it, and verify found no difference; else 1.`,
+  examples: [
+    ['npm start', 'the shop, with a mistake in its policies; Ctrl-C takes it down'],
+    ['npm start -- --exit', 'the same, then everything is taken down'],
+    ['npm start -- -f manifests/ -R --probes probes.json', 'your own, judged the same way'],
+    ['npm start -- --exit -o json', 'one report for machines'],
+  ],
   run: async (args, io) => {
     const { values } = readArgs(args, OPTIONS);
     const output = readOutput(values.output, ['table', 'json']);

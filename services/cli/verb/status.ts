@@ -41,6 +41,10 @@ export const status: Verb = {
 seine status [--wait] [--timeout 30s] [--name LAB] [-o json]
 
 Exit: 0 every role ready and every node at the log's head, 1 not (with --wait: not in time), 3 no lab.`,
+  examples: [
+    ['seine status', 'who is there, how far each node is'],
+    ['seine status --wait --timeout 60s', 'until everybody is there'],
+  ],
   run: async (args, io) => {
     const { values } = readArgs(args, OPTIONS);
     const output = readOutput(values.output, ['table', 'json', 'yaml']);

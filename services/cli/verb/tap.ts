@@ -12,6 +12,11 @@ seine tap SUBJECT [--name LAB]
 
 For instance: seine.node.*.*.flows, seine.node.*.*.applied, seine.tick.>, seine.live.>. One JSON line a message, until Ctrl-C.
 Exit: 0, 2 bad input, 3 no lab.`,
+  examples: [
+    ["seine tap 'seine.node.*.*.flows'", 'flows, as the observers tell them'],
+    ["seine tap 'seine.node.*.*.applied'", 'what each node has applied'],
+    ["seine tap 'seine.tick.>'", 'how far each role is'],
+  ],
   run: async (args, io) => {
     const { values, positionals } = readArgs(args, OPTIONS);
     const subject = positionals[0];

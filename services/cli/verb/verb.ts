@@ -17,8 +17,10 @@ export interface Verb {
   readonly name: string;
   /** One line of the verb table. */
   readonly summary: string;
-  /** The text of `seine VERB --help`. */
+  /** The text of `seine VERB --help`: forms, then sentences, then the exit codes. */
   readonly usage: string;
+  /** Command lines that can be tried as they stand, and what they are for. */
+  readonly examples: readonly (readonly [string, string])[];
   /** @returns the exit code: 0 yes or done, 1 no or different, 2 bad input, 3 cannot reach or not converged */
   readonly run: (args: readonly string[], io: Io) => Promise<number>;
 }

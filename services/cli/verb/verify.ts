@@ -27,7 +27,12 @@ export const verify: Verb = {
 seine verify [--node NODE] [--name LAB] [-o json]
 
 Compares every row of every node's maps, and every attachment, with what the log says; each difference names map, key, kind and the event
-that put the row there. Exit: 0 equal, 1 there is a difference, 3 no lab.`,
+that put the row there.
+Exit: 0 equal, 1 there is a difference, 3 no lab.`,
+  examples: [
+    ['seine verify', 'every node'],
+    ['seine verify --node n2 -o json', 'one node, each difference with its event'],
+  ],
   run: async (args, io) => {
     const { values } = readArgs(args, OPTIONS);
     const output = readOutput(values.output, ['table', 'json', 'yaml']);

@@ -15,6 +15,10 @@ export const wait: Verb = {
 seine wait --seq N [--node NODE] [--timeout 30s] [--name LAB]
 
 Exit: 0 applied, 1 time is up (says where each node is), 2 bad input, 3 no lab.`,
+  examples: [
+    ['seine wait --seq 142', 'every node'],
+    ['seine wait --seq 142 --node n2 --timeout 5s', 'one node'],
+  ],
   run: async (args, io) => {
     const { values } = readArgs(args, OPTIONS);
     if (values.seq === undefined) throw badInput("--seq: nothing: expected a sequence such as 142 or '#142'");

@@ -71,12 +71,13 @@ seine why FROM TO [PORT[/PROTOCOL]] [--family 4|6] [--at MOMENT] [--name LAB | -
 The source is the lab, an exported log (--log), or manifests alone (-f). MOMENT: '#142', 03:12, 2026-11-21T03:12, -7d.
 FROM, TO: ns/pod, ns/deployment (its first pod), svc:ns/name, node:NAME, external, or an address. Without a port: an ICMP echo.
 
-  seine why shop/carts shop/carts-db 27017
-  seine why shop/carts shop/carts-db 27017 --at '#142'           as it was at that sequence, and what it would be today
-  seine why prod/web prod/db 5432 --at 03:12 --log prod.seinelog
-  seine why -f policies/ -R web/api web/db 5432 --expect allow   for a pipeline: exit 1 if it is denied
-
 Exit: 0 answered, whatever the verdict; with --expect 1 if it is the other; 2 unknown name, bad port, a moment before the log; 3 no lab.`,
+  examples: [
+    ['seine why shop/carts shop/carts-db 27017', 'now, in the lab'],
+    ["seine why shop/carts shop/carts-db 27017 --at '#142'", 'then, and what it would be today'],
+    ['seine why prod/web prod/db 5432 --at 03:12 --log prod.seinelog', 'in the night, from a file'],
+    ['seine why -f policies/ -R web/api web/db 5432 --expect allow', 'in a pipeline: exit 1 if denied'],
+  ],
   run: async (args, io) => {
     const { values, positionals } = readArgs(args, OPTIONS);
     const output = readOutput(values.output, ['table', 'json', 'yaml']);
