@@ -88,21 +88,23 @@ export interface Ends {
   readonly destination: string; readonly destinationPod: string | undefined; readonly destinationPort: number;
   /** Drop reason of what never leaves. */
   readonly refusal: number | undefined;
+  /** It is a Service, and no frontend of it has this port: nobody translates the packet. */
+  readonly untranslated: boolean;
 }
 
 export const endsOf = (state: Readonly<NodeState>, objects: readonly KubeObject[], probe: VerdictProbe): Ends => {
   const family = familyOfEnds(probe, objects);
   const [from, to] = [resolveParty(probe.from, objects, family), resolveParty(probe.to, objects, family)];
-  const ends = (destination: string, destinationPort: number, refusal?: number): Ends => ({
-    family, from, to, sourceAddress: from.address, sourcePod: state.addresses.get(from.address)?.pod, destination, destinationPod: state.addresses.get(destination)?.pod, destinationPort, refusal,
+  const ends = (destination: string, destinationPort: number, { refusal, untranslated = false }: { readonly refusal?: number; readonly untranslated?: boolean } = {}): Ends => ({
+    family, from, to, sourceAddress: from.address, sourcePod: state.addresses.get(from.address)?.pod, destination, destinationPod: state.addresses.get(destination)?.pod, destinationPort, refusal, untranslated,
   });
   const port = portNumber(probe, family);
   const service = to.type === 'service' ? `${to.service.namespace}/${to.service.name}` : [...state.services].find(([, { frontends }]) => frontends.some(({ address }) => address === to.address))?.[0];
   if (service === undefined || (to.type !== 'service' && from.type === 'external')) return ends(to.address, port);
   const backend = backendOf(state, service, to.address, port, probe.protocol);
   /* A port that the Service does not have is not translated; the packet would leave for a frontend, or for nobody. */
-  if (backend === undefined) return ends(to.address, port);
-  return backend === 'none' ? ends(to.address, port, 158) : ends(backend.address, backend.port);
+  if (backend === undefined) return ends(to.address, port, { untranslated: true });
+  return backend === 'none' ? ends(to.address, port, { refusal: 158 }) : ends(backend.address, backend.port);
 };
 
 /** The node that judges for an address: a pod's, or the node itself. */

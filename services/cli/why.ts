@@ -44,6 +44,8 @@ export interface WhyReport {
   /** Recorded flows of these two in the last minutes, where the lab has them. */
   readonly seen: { readonly verdict: 'FORWARDED' | 'DROPPED' | 'AUDIT'; readonly count: number; readonly minutes: number; readonly last: { readonly time: string; readonly node: string } | null } | null;
   readonly asOf: { readonly seq: number; readonly time: string | null; readonly node: string; readonly head: number; /** when that node had it in its kernel, RFC 3339 */ readonly applied: string | null };
+  /** What else a person should know. */
+  readonly notes: readonly string[];
   /** Of a snapshot: why the cluster may answer otherwise. */
   readonly uncertain?: readonly string[];
 }
@@ -110,6 +112,7 @@ export const explainWhy = (state: Readonly<NodeState>, objects: readonly KubeObj
     ways: { egress: sides.egress === undefined ? null : SAID[sides.egress.outcome.verdict], ingress: sides.ingress === undefined || egressDenies ? null : SAID[sides.ingress.outcome.verdict] },
     history: trace?.entries() ?? [],
     today: today === undefined || today === said ? null : { verdict: today, because: traceToHead?.entries().findLast(({ seq, flipped }) => seq > at.seq && flipped) ?? traceToHead?.entries().findLast(({ seq }) => seq > at.seq) ?? null },
+    notes: ends.untranslated ? [`${probe.to} has no port ${probe.port ?? ''}/${probe.protocol}: nobody translates it, it leaves for ${ends.destination} as it is`] : [],
     seen, asOf: { seq: at.seq, time: at.storedMs === 0 ? null : new Date(at.storedMs).toISOString(), node: verdict.node, head: at.head, applied },
   };
 };

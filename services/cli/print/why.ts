@@ -23,7 +23,7 @@ const preciseText = (time: string): string => `${time.slice(11, 23)}`;
 const ANSWER = { allow: 'ALLOWED', deny: 'DENIED', audit: 'AUDITED', redirect: 'REDIRECTED' } as const;
 const PAD = ' '.repeat(8);
 
-const sideText = ({ name, asked, identity, node }: WhySide): string => `${name} (${asked.startsWith('svc:') ? `${asked}, ` : ''}identity ${identity}${node === null ? '' : `, ${node}`})`;
+const sideText = ({ name, asked, identity, node }: WhySide): string => `${name} (${asked.startsWith('svc:') && asked !== name ? `${asked}, ` : ''}identity ${identity}${node === null ? '' : `, ${node}`})`;
 
 const reasonText = ({ reason, isolatedBy }: WhyReport): string => {
   if (reason === null) return '';
@@ -130,5 +130,5 @@ const asOfText = ({ asOf: { seq, time, node, head, applied } }: WhyReport): stri
 };
 
 export const whyText = (report: WhyReport): string => [
-  headText(report), '\n', waysText(report), decidedText(report), missesText(report), selectingText(report), historyText(report), todayText(report), '\n', seenText(report), asOfText(report),
+  headText(report), ...report.notes.map((note) => `${PAD}${note}\n`), '\n', waysText(report), decidedText(report), missesText(report), selectingText(report), historyText(report), todayText(report), '\n', seenText(report), asOfText(report),
 ].join('');

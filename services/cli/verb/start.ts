@@ -11,6 +11,7 @@ import { labBus } from '../history.ts';
 import { readForLab, readManifests, type Given } from '../manifests.ts';
 import { askWriter, labNodesOf } from '../node-sockets.ts';
 import { probeTable } from '../print/probes.ts';
+import { table } from '../print/table.ts';
 import { whyText } from '../print/why.ts';
 import { readProbes, type Probe } from '../probes.ts';
 import type { WhyReport } from '../why.ts';
@@ -58,16 +59,27 @@ const followDrops = async (lab: string, io: Io): Promise<void> => {
   await bus.close();
 };
 
-const HINTS = (lab: string): string => `
+/** @param before the log's sequence before the fix; undefined: a person's own manifests */
+const hints = (lab: string, before: number | undefined): string => {
+  const asked = before === undefined ? [
+    ['seine matrix -A', 'who reaches whom, and by which rule'],
+    ['seine why NAMESPACE/WORKLOAD NAMESPACE/WORKLOAD PORT', 'why, or why not'],
+  ] : [
+    ['seine matrix -n shop', 'who reaches whom, and by which rule'],
+    [`seine why shop/carts shop/carts-db 27017 --at '#${before}'`, 'why it was denied before the fix'],
+  ];
+  const lines = [
+    ['seine observe -f --verdict dropped', 'watch drops, with reason and rule'], ...asked,
+    ['seine lab kill loader --node n2', 'traffic goes on; look: seine status'],
+    ['seine replay --node n2', 'the maps of n2 as the log says'],
+    ['npm start -- -f YOUR-MANIFESTS -R', 'your own policies, judged the same way'],
+  ];
+  return `
 The lab stays up; Ctrl-C takes it down. In another terminal, in this folder:
   export PATH="$PWD/node_modules/.bin:$PATH"
-  seine observe -f --verdict dropped               watch drops, with reason and rule
-  seine why shop/carts shop/carts-db 27017         and --at '#N' for how it was before
-  seine lab kill loader --node n2                  traffic goes on; look: seine status
-  seine replay --node n2                           the maps of n2 as the log says
-  npm start -- -f YOUR-MANIFESTS -R                your own policies, judged the same way
-${lab === 'lab' ? '' : `  (add --name ${lab})\n`}
+${table(lines.map(([command = '', what = '']) => [`  ${command}`, ` ${what}`]))}${lab === 'lab' ? '' : `  (each with --name ${lab})\n`}
 `;
+};
 
 export const start: Verb = {
   name: 'start',
@@ -113,7 +125,7 @@ Exit: with --exit 0 when the shop showed exactly its one mistake, the fix mended
     const before = await client.call<ProbeReport>('probe', { probes });
     let ok = refused === EXIT.yes && told === EXIT.yes && before.unexplained === 0;
     const wrong = before.probes.filter((probe) => !probe.ok);
-    if (probes.length > 0) say(`\n${own ? 'Your probes' : 'What the shop needs'}, tried with real packets under ${own ? 'your' : 'its own'} policies:\n\n${probeTable(before.probes).replace(/^/gm, '  ').trimEnd()}\n  ${before.ok} of ${before.total} as needed.\n`);
+    if (probes.length > 0) say(`\n${own ? 'Your probes' : 'What the shop needs'}, tried with real packets under ${own ? 'your' : 'its own'} policies:\n\n${probeTable(before.probes).replace(/^(?=.)/gm, '  ').trimEnd()}\n  ${before.ok} of ${before.total} as needed.\n`);
 
     let why: WhyReport | null = null;
     let after: ProbeReport | null = null;
@@ -121,7 +133,7 @@ Exit: with --exit 0 when the shop showed exactly its one mistake, the fix mended
       const mistake = probes.find(({ from, to }) => from === 'shop/carts' && to === 'shop/carts-db')!;
       ok &&= wrong.length === 1 && wrong[0]?.from === mistake.from && wrong[0].to === mistake.to && wrong[0].got === 'deny';
       why = await whyOf(lab, mistake);
-      say(`\n$ seine why shop/carts shop/carts-db 27017\n${whyText(why).replace(/^/gm, '  ').trimEnd()}\n`);
+      say(`\n$ seine why shop/carts shop/carts-db 27017\n${whyText(why).replace(/^(?=.)/gm, '  ').trimEnd()}\n`);
       await client.call<Converged>('apply', { objects: readManifests([join(SHOP, 'fix.yaml')], false).objects });
       const way = await client.call<Enforcement | null>('enforcement', { policy: 'shop/carts-db-access' });
       say('\nApplying infra/examples/shop/fix.yaml (cart -> carts, one word):\n');
@@ -140,7 +152,7 @@ Exit: with --exit 0 when the shop showed exactly its one mistake, the fix mended
       await stopLab(lab);
       return ok ? EXIT.yes : EXIT.no;
     }
-    say(HINTS(lab));
+    say(hints(lab, own ? undefined : converged.seq));
     if (!io.signal.aborted) await followDrops(lab, io);
     await stopLab(lab);
     say('\nthe lab is down\n');

@@ -1,6 +1,6 @@
 /** Why: which policies select a subject, which rules and peers mean the other side and a port, and which nearly did. Pure. */
 import type { CompiledPolicy, CompiledRule, Peer } from '@seine/events';
-import { NAMESPACE_LABEL, protocolName, selects, type Requirement } from '@seine/model';
+import { NAMESPACE_LABEL, PROTOCOL, protocolName, selects, type Requirement } from '@seine/model';
 
 import { decide, type Outcome, type PlacedRule } from './decide.ts';
 import { isolatingPolicies, placedRules, rulesFor, selectingPolicies, type DirectionName } from './join.ts';
@@ -179,9 +179,17 @@ const peerGap = (peer: Peer, party: Party, name: string): Gap => {
 /** What the other side is, in the words of the peer that means it. */
 export const matchColumns = (peer: Peer, party: Party, name: string): readonly string[] => peerGap(peer, party, name).has;
 
+const ICMP_PROTOCOLS: ReadonlySet<number> = new Set([PROTOCOL.ICMP, PROTOCOL.ICMPV6]);
+
+/** `80/TCP`, `8000-8999/UDP`, `any TCP port`; `ICMP 8/0`, `ICMP type 3` where every code of a type is meant. */
+const rangeText = (protocol: number, from: number, to: number): string => {
+  const name = protocolName(protocol);
+  if (ICMP_PROTOCOLS.has(protocol)) return from === 0 && to === 65535 ? `any ${name}` : from === to ? `${name} ${from >> 8}/${from & 0xff}` : `${name} type ${from >> 8}`;
+  return from === 0 && to === 65535 ? `any ${name} port` : `${from === to ? from : `${from}-${to}`}/${name}`;
+};
+
 const portText = ({ ports }: CompiledRule): string => (ports === 'any' ? 'any port' : ports.map((port) =>
-  (port.type === 'named' ? `${port.name}/${protocolName(port.protocol)}` : port.from === 0 && port.to === 65535 ? `any ${protocolName(port.protocol)} port` :
-    `${port.from === port.to ? port.from : `${port.from}-${port.to}`}/${protocolName(port.protocol)}`)).join(', '));
+  (port.type === 'named' ? `${port.name}/${protocolName(port.protocol)}` : rangeText(port.protocol, port.from, port.to))).join(', '));
 
 /** Added to the distance of a rule whose ports do not cover what was asked. */
 const PORT_DISTANCE = 0.6;
@@ -196,7 +204,7 @@ export const nearMisses = ({ outcome, rules, covers }: Judgement, { peer, protoc
     const { rule, policy } = placed;
     if (rule.action !== 'allow' || policy.tier !== 'normal' || policy.audit) return [];
     const portFits = covers(placed);
-    const [wanted, asked, added] = portFits ? [[], [], 0] : [[`on ${portText(rule)}`], [`on ${port}/${protocolName(protocol)}`], PORT_DISTANCE];
+    const [wanted, asked, added] = portFits ? [[], [], 0] : [[`on ${portText(rule)}`], [`on ${rangeText(protocol, port, port)}`], PORT_DISTANCE];
     if (rule.peers === 'any') return [{ rule: placed, peer: undefined, admits: ['anybody', ...wanted], has: [peerName, ...asked], what: 'the port differs', distance: added }];
     return rule.peers.map((candidate, index) => {
       const means = peerMatches(candidate, peer);
