@@ -32,7 +32,7 @@ export const JUDGED_KINDS: readonly JudgedKind[] = [
     kept: {
       mask: {
         spec: {
-          type: true, clusterIP: true, clusterIPs: true, externalIPs: true, externalTrafficPolicy: true, internalTrafficPolicy: true, ipFamilies: true, loadBalancerSourceRanges: true, loadBalancerClass: true,
+          type: true, clusterIP: true, clusterIPs: true, externalIPs: true, externalTrafficPolicy: true, healthCheckNodePort: true, internalTrafficPolicy: true, ipFamilies: true, ipFamilyPolicy: true, loadBalancerSourceRanges: true, loadBalancerClass: true,
           publishNotReadyAddresses: true, sessionAffinity: true, sessionAffinityConfig: true, trafficDistribution: true, selector: true, ports: [{ name: true, port: true, protocol: true, targetPort: true, nodePort: true }],
         },
         status: { loadBalancer: { ingress: [{ ip: true, ipMode: true }] } },
@@ -51,7 +51,7 @@ export const JUDGED_KINDS: readonly JudgedKind[] = [
     kept: {
       mask: {
         addressType: true, ports: [{ name: true, port: true, protocol: true }],
-        endpoints: [{ addresses: true, conditions: { ready: true, serving: true, terminating: true }, nodeName: true, zone: true, targetRef: { kind: true, name: true, namespace: true } }],
+        endpoints: [{ addresses: true, conditions: { ready: true, serving: true, terminating: true }, nodeName: true, zone: true, hints: { forZones: [{ name: true }], forNodes: [{ name: true }] }, targetRef: { kind: true, name: true, namespace: true } }],
       },
     },
   },

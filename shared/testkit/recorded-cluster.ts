@@ -137,10 +137,30 @@ const ADMIN: readonly Resource[] = [
   resource('policy.networking.k8s.io/v1alpha1', 'BaselineAdminNetworkPolicy', 'baselineadminnetworkpolicies', false, []),
 ];
 
+/** The IPv6 twin of an address: its last two numbers in a network of its own. */
+const twin = (address: string): string => { const [a, b, c, d] = address.split('.').map(Number) as [number, number, number, number]; return `fd00:${a}:${b}::${c.toString(16)}:${d.toString(16)}`; }; // an IPv4 address has four
+const part = (object: RecordedObject, name: string): Plain => object[name] as Plain; // a part that every object of its kind has here
+
+/** Every address has its twin: dual stack. */
+const withTwins = (resource: Resource): Resource => {
+  const withItems = (change: (item: RecordedObject) => readonly RecordedObject[]): Resource => ({ ...resource, items: resource.items.flatMap(change) });
+  switch (resource.kind) {
+    case 'Node': return withItems((node) => { const addresses = part(node, 'status')['addresses'] as readonly { readonly type: string; readonly address: string }[]; return [{ ...node, status: { addresses: [...addresses, { type: 'InternalIP', address: twin(addresses[0]!.address) }] } }]; }); // the first is the InternalIP
+    case 'Pod': return withItems((pod) => { const { podIP, ...status } = part(pod, 'status') as Plain & { readonly podIP: string }; return [{ ...pod, status: { ...status, podIP, podIPs: [{ ip: podIP }, { ip: twin(podIP) }] } }]; }); // every pod has one
+    case 'Service': return withItems((service) => { const spec = part(service, 'spec') as Plain & { readonly clusterIP: string }; return [{ ...service, spec: { ...spec, clusterIPs: [spec.clusterIP, twin(spec.clusterIP)], ipFamilies: ['IPv4', 'IPv6'], ipFamilyPolicy: 'PreferDualStack' } }]; }); // every Service has one
+    case 'EndpointSlice': return withItems((slice) => [slice, {
+      ...slice, metadata: { ...slice.metadata, name: `${slice.metadata.name}6` }, addressType: 'IPv6',
+      endpoints: (slice['endpoints'] as readonly (Plain & { readonly addresses: readonly [string] })[]).map((endpoint) => ({ ...endpoint, addresses: endpoint.addresses.map(twin) })), // each has one
+    }]);
+    default: return resource;
+  }
+};
+
 /** What the API server of a cluster with this network serves. */
-export const recordedCluster = (network: 'plain' | 'cilium' | 'calico' | 'calico-crds'): readonly Resource[] => {
+export const recordedCluster = (network: 'plain' | 'dual-stack' | 'cilium' | 'calico' | 'calico-crds'): readonly Resource[] => {
   switch (network) {
     case 'plain': return CORE;
+    case 'dual-stack': return CORE.map(withTwins);
     case 'cilium': return [...CORE, ...CILIUM];
     case 'calico': return [...CORE, ...ADMIN, ...calico('projectcalico.org/v3'), ...calico('crd.projectcalico.org/v1')];
     case 'calico-crds': return [...CORE, ...calico('crd.projectcalico.org/v1')];

@@ -312,6 +312,20 @@ describe('answers from a recorded cluster of 512 pods', () => {
     expect(among.find(({ from, to }) => from === 'shop/carts' && to === 'shop/carts-db')).toMatchObject({ verdict: 'deny', isolatedBy: [{ name: 'carts-db-access' }] });
   });
 
+  test('a cluster of both families is judged in both', async () => {
+    const api = await served({ resources: recordedCluster('dual-stack') });
+    expect(await take(kubeconfig(api.url))).toMatchObject({ code: 0, stderr: '' });
+    const asked = [
+      { from: 'shop/carts', to: 'shop/carts-db', port: 27017, want: 'deny' }, { from: 'shop/orders', to: 'shop/orders-db', port: 27017, want: 'allow' }, { from: 'ingress/gateway', to: 'svc:shop/front-end', port: 80, want: 'allow' },
+      { from: 'team-1/web', to: 'team-2/api', port: 8001, want: 'deny' },
+    ];
+    writeFileSync(at('probes.json'), JSON.stringify(asked.flatMap((probe) => [{ ...probe, family: 4 }, { ...probe, family: 6 }])));
+    const run = await seine('check', '-f', at('cluster.yaml'), '--probes', at('probes.json'), '-o', 'json');
+    expect(run).toMatchObject({ code: 0, stderr: '' });
+    expect((JSON.parse(run.stdout) as { readonly probes: readonly { readonly ok: boolean; readonly evidence: { readonly destination: string } }[] }).probes.map(({ ok, evidence }) => [ok, evidence.destination.includes('fd00')])) // our own output
+      .toEqual(asked.flatMap(() => [[true, false], [true, true]]));
+  });
+
   test('the diff of two snapshots says what a policy that was changed between them opens', async () => {
     const api = await served({ resources: recordedCluster('cilium') });
     api.apply('networkpolicies', { metadata: { name: 'carts-db-access', namespace: 'shop' }, spec: { podSelector: { matchLabels: { name: 'carts-db' } }, policyTypes: ['Ingress'], ingress: [{ from: [{ podSelector: { matchLabels: { name: 'carts' } } }], ports: [{ port: 'mongo', protocol: 'TCP' }] }] } });
