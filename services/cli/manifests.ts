@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { mergeObjects, parseManifests, type KubeObject, type RefusedObject } from '@seine/objects';
+import { mergeObjects, parseManifests, WORKLOAD_KINDS, type KubeObject, type RefusedObject } from '@seine/objects';
 
 import { gapsOf, isSnapshot, uncertainties } from './snapshot/file.ts';
 import { inLab } from './snapshot/in-lab.ts';
@@ -48,4 +48,12 @@ export const readForLab = (paths: readonly string[], recursive: boolean): Given 
   if (snapshots.length === 0) return given;
   const { objects, warning } = inLab(given.objects);
   return { ...given, objects, warnings: [...given.warnings, warning] };
+};
+
+const runsPods = ({ objects }: Given): boolean => objects.some(({ kind }) => kind === 'Pod' || WORKLOAD_KINDS.has(kind));
+
+/** Manifests without pods over those that have some, such as a snapshot: their objects are added or replace others. undefined: they are a cluster of their own. */
+export const laidOver = (base: Given, over: Given): Given | undefined => {
+  if (runsPods(over) || !runsPods(base)) return undefined;
+  return { ...over, objects: mergeObjects([...base.objects, ...over.objects]).objects, uncertain: [...base.uncertain, ...over.uncertain] };
 };

@@ -1,6 +1,6 @@
 /** `seine diff`: which cells of the matrix a change flips. */
 import { diffOf, type Flip, type MatrixDiff } from '../diff.ts';
-import { readManifests } from '../manifests.ts';
+import { laidOver, readManifests } from '../manifests.ts';
 import { parseMoment } from '../moment.ts';
 import { decisionText, namesText } from '../print/matrix.ts';
 import { structured } from '../print/structured.ts';
@@ -42,7 +42,10 @@ const sidesOf = async (values: Source & { readonly from?: string | undefined; re
   const [one, two] = file as readonly [string, string | undefined]; // one or two, as just checked
   if (two !== undefined) {
     if (values.log !== undefined || at !== undefined) throw badInput('-f OLD -f NEW with --log or --at: expected one source');
-    return { before: stateOfManifests(read(one), values.set, io), after: stateOfManifests(read(two), values.set, io) };
+    const [old, given] = [read(one), read(two)];
+    const laid = laidOver(old, given);
+    if (laid !== undefined) io.stderr(`${two} has no pods: its ${given.objects.length} object${given.objects.length === 1 ? ' is' : 's are'} laid over those of ${one}\n`);
+    return { before: stateOfManifests(old, values.set, io), after: stateOfManifests(laid ?? given, values.set, io) };
   }
   return withHistory(values, async (history) => {
     const before = await stateOfLog(history, moment(at));
@@ -64,7 +67,8 @@ seine diff --from MOMENT [--to MOMENT] [--name LAB | --log FILE] …
 
 Two sets of manifests; NEW's policies laid over the cluster as it is (or was); or what changed between two moments.
 OLD, NEW: a file, a folder, or - (standard input). A cell is a workload, a workload and a port; it flips when what was denied gets through, or
-the other way. Workloads that only one side has are named, not compared. What is refused in NEW is said.
+the other way. Workloads that only one side has are named, not compared. What is refused in NEW is said. A NEW without any pods is
+laid over OLD: policies over a snapshot.
 Exit: 0 nothing flips, 1 a cell flips, 2 bad input, or nothing flips but something in NEW is refused, 3 no lab.`,
   examples: [
     ['git show main:policies.yaml | seine diff -f - -f policies.yaml', 'what a pull request flips'],

@@ -234,7 +234,8 @@ describe('bad input', () => {
 
 describe('docs/try-on-your-cluster.md', () => {
   const page = readFileSync(new URL('../../../docs/try-on-your-cluster.md', import.meta.url), 'utf8');
-  const commands = [...page.matchAll(/^ {4}seine (.+)$/gm)].map((match) => match[1]!.trim().split(' ')); // one group
+  /* The first two are what the page is about; the others say in words what they do. */
+  const commands = [...page.matchAll(/^ {4}seine (.+)$/gm)].slice(0, 2).map((match) => match[1]!.trim().split(' ')); // one group
   const transcript = page.split('\n').filter((line) => /^ {4}(?!seine )/.test(line) || line === '').join('\n').replace(/^[^]*?(?= {4}DENIED)/, '').replaceAll(/^ {4}/gm, '').trimEnd();
 
   test('says what happens', async () => {
@@ -333,6 +334,11 @@ describe('answers from a recorded cluster of 512 pods', () => {
     const run = await seine('diff', '-f', fileOf('cilium'), '-f', at('cluster.yaml'), '-o', 'json');
     expect(run).toMatchObject({ code: 1, stderr: '' });
     expect((JSON.parse(run.stdout) as { readonly flips: readonly object[] }).flips).toEqual([expect.objectContaining({ from: ['shop/carts'], to: ['shop/carts-db'], port: 27017 })]); // our own output
+    /* A change that is not applied yet says the same: it is laid over. */
+    const change = write('change.yaml', 'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: carts-db-access, namespace: shop}\nspec: {podSelector: {matchLabels: {name: carts-db}}, policyTypes: [Ingress], ingress: [{from: [{podSelector: {matchLabels: {name: carts}}}], ports: [{port: mongo}]}]}\n');
+    const laid = await seine('diff', '-f', fileOf('cilium'), '-f', change, '-o', 'json');
+    expect(laid).toMatchObject({ code: 1, stderr: `${change} has no pods: its 1 object is laid over those of ${fileOf('cilium')}\n` });
+    expect((JSON.parse(laid.stdout) as { readonly flips: readonly { readonly from: unknown }[] }).flips.map(({ from }) => from)).toEqual([['shop/carts']]); // our own output
     expect(await seine('diff', '-f', fileOf('cilium'), '-f', fileOf('cilium'), '--quiet')).toMatchObject({ code: 0, stdout: '' });
   });
 
