@@ -20,7 +20,6 @@ const REQUEST_MS = 30_000;
 const LARGEST_BODY_BYTES = 256 * 1024 * 1024;
 /** An object has at most 1.5 MB in etcd. */
 const LONGEST_LINE = 16 * 1024 * 1024;
-/** Servers send a bookmark about every minute. */
 const SILENCE_MS = 150_000;
 const TRIES = { long: 5, short: 2 } as const;
 const FIRST_PAUSE_MS = 250;
@@ -46,6 +45,8 @@ export interface ConnectOptions {
   /** Aborts when the time is up or a person has had enough. */
   readonly signal: AbortSignal;
   readonly userAgent: string;
+  /** After which a watch that says nothing at all is given up; servers send a bookmark about every minute. */
+  readonly silenceMs?: number;
 }
 
 const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
@@ -171,7 +172,7 @@ const retryAfterMs = (header: string | undefined, nowMs: number): number | undef
 
 /** @throws SEINE_INPUT_INVALID for what the kubeconfig says; SEINE_PEER_UNREACHABLE comes with the first GET */
 export const connect = async (options: ConnectOptions): Promise<Connection> => {
-  const { environment, signal, userAgent } = options;
+  const { environment, signal, userAgent, silenceMs = SILENCE_MS } = options;
   const access = findAccess(options);
   const { library, login, RequestContext } = await clientOf(access, environment);
   const server = access.server.href.replace(/\/$/, '');
@@ -238,7 +239,7 @@ export const connect = async (options: ConnectOptions): Promise<Connection> => {
   /** Of one watch: whoever says nothing at all for so long, not even a bookmark, is gone. */
   const silence = (): { readonly signal: AbortSignal; readonly heard: () => void; readonly over: () => void } => {
     const controller = new AbortController();
-    const arm = (): NodeJS.Timeout => setTimeout(() => { controller.abort(new Error(`nothing was heard for ${SILENCE_MS / 1000} s`)); }, SILENCE_MS);
+    const arm = (): NodeJS.Timeout => setTimeout(() => { controller.abort(new Error(`nothing was heard for ${silenceMs / 1000} s`)); }, silenceMs);
     let timer = arm();
     return { signal: controller.signal, heard: () => { clearTimeout(timer); timer = arm(); }, over: () => { clearTimeout(timer); } };
   };

@@ -33,10 +33,11 @@ const served = async (options: Partial<RecordedApiOptions> = {}): Promise<Record
   return api;
 };
 
-const connected = async (url: string): Promise<Connection> => {
+interface Access { readonly user?: object; readonly silenceMs?: number }
+const connected = async (url: string, { user = {}, silenceMs }: Access): Promise<Connection> => {
   const kubeconfig = join(folder, 'config');
-  writeFileSync(kubeconfig, JSON.stringify({ 'current-context': 'c', contexts: [{ name: 'c', context: { cluster: 'c' } }], clusters: [{ name: 'c', cluster: { server: url } }] }));
-  const connection = await connect({ kubeconfig, context: undefined, environment: {}, signal: new AbortController().signal, userAgent: 'test' });
+  writeFileSync(kubeconfig, JSON.stringify({ 'current-context': 'c', contexts: [{ name: 'c', context: { cluster: 'c', user: 'u' } }], clusters: [{ name: 'c', cluster: { server: url } }], users: [{ name: 'u', user }] }));
+  const connection = await connect({ kubeconfig, context: undefined, environment: {}, signal: new AbortController().signal, userAgent: 'test', ...(silenceMs === undefined ? {} : { silenceMs }) });
   open.push(() => connection.close());
   return connection;
 };
@@ -46,20 +47,24 @@ interface World {
   readonly known: () => Promise<Known>;
   /** One line for each fact since the last call. */
   readonly news: () => Promise<readonly string[]>;
+  /** Texts of what the watcher warned of. */
+  readonly warnings: () => readonly string[];
   readonly restart: () => Promise<void>;
   readonly stop: () => Promise<void>;
 }
 
-const watching = async (url: string, log: FakeLog = createFakeLog({ clock: systemClock })): Promise<World> => {
-  const connection = await connected(url);
+const watching = async (url: string, access: Access = {}, log: FakeLog = createFakeLog({ clock: systemClock })): Promise<World> => {
+  const connection = await connected(url, access);
   const bus = log.connect('test');
+  const warnings: string[] = [];
+  const said = { ...LOG, warn: (text: string): void => { warnings.push(text); } };
   let running: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
   const start = (): void => {
     const stop = new AbortController();
     const registry = createRegistry('watcher');
     const metrics = registry.define(API_METRICS);
     const ended = serveWatcher({
-      bus: log.connect('watcher'), openSource: () => apiSource({ connection, log: LOG, metrics, timing: TIMING }), settings: {}, instance: 'watcher', log: LOG, metrics: registry.define(WATCHER_METRICS), now: () => new Date(0),
+      bus: log.connect('watcher'), openSource: () => apiSource({ connection, log: said, metrics, timing: TIMING }), settings: {}, instance: 'watcher', log: said, metrics: registry.define(WATCHER_METRICS), now: () => new Date(0),
     }, stop.signal, silent);
     running = { stop, ended };
   };
@@ -73,7 +78,7 @@ const watching = async (url: string, log: FakeLog = createFakeLog({ clock: syste
     return found;
   };
   return {
-    facts, stop,
+    facts, stop, warnings: () => warnings,
     known: async () => { const known = emptyKnown(); for (const fact of await facts()) evolveKnown(known, fact); return known; },
     news: async () => { const all = (await facts()).filter(({ type }) => !type.startsWith('writer.')); const lines = all.slice(told).map(({ type, key }) => `${type} ${key}`); told = all.length; return lines; },
     restart: async () => { await stop(); start(); },
@@ -186,6 +191,33 @@ describe('when a watch breaks', () => {
     await eventually(() => api.requests.some((request) => /networkpolicies\?watch=1.*resourceVersion=100001/.test(request)));
   });
 
+  test('without a word is given up, and goes on', async () => {
+    const api = await served({ resources: small });
+    const world = await watching(api.url, { silenceMs: 60 });
+    await allListed(world);
+    const asked = (): number => api.requests.filter((request) => request.includes('/networkpolicies?watch=1')).length;
+    await eventually(() => asked() >= 3);
+    const before = lists(api);
+    api.apply('networkpolicies', policy('a'));
+    await eventually(async () => (await world.known()).facts.has('networkpolicy/shop/a'));
+    expect(lists(api)).toBe(before);
+  });
+
+  test('and its token has been replaced, it goes on with the new one', async () => {
+    const tokens = ['first'];
+    const api = await served({ resources: small, tokens });
+    writeFileSync(join(folder, 'token'), 'first\n');
+    const world = await watching(api.url, { user: { tokenFile: 'token' } });
+    await allListed(world);
+    await eventually(() => api.watches() >= 6);
+    tokens.splice(0, 1, 'second');
+    writeFileSync(join(folder, 'token'), 'second\n');
+    api.breakWatches();
+    api.apply('networkpolicies', policy('a'));
+    await eventually(async () => (await world.known()).facts.has('networkpolicy/shop/a'));
+    await eventually(() => api.watches() >= 6);
+  });
+
   test('a watcher that comes back says only what changed while it was away', async () => {
     const api = await served({ resources: small });
     const world = await watching(api.url);
@@ -204,16 +236,15 @@ describe('when a watch breaks', () => {
 describe('a server that is not as it should be', () => {
   test('is waited for: nothing vanishes while it is away', async () => {
     const api = await served({ resources: small });
-    const log = createFakeLog({ clock: systemClock });
-    const world = await watching(api.url, log);
+    const world = await watching(api.url);
     const known = await allListed(world);
     await world.news();
     await api.close();
     await world.restart();
-    await new Promise((resolve) => { setTimeout(resolve, 100); });   // several tries of the watcher
+    await eventually(() => world.warnings().filter((text) => text === 'a list failed').length >= WATCHED_KINDS.length, 30_000);
     expect(await world.news()).toEqual([]);
     expect((await world.known()).facts.size).toBe(known.facts.size);
-  });
+  }, 40_000);
 
   test('and serves a kind later is asked again; a kind that goes takes its objects with it', async () => {
     const api = await served({ resources: small });

@@ -108,7 +108,7 @@ export const apiSource = ({ connection, log, metrics, timing = TIMING }: ApiPort
     /** The list of the first version that is served; undefined: it may not be read, or the server cannot be believed yet. */
     const list = async (): Promise<{ readonly apiVersion: string; readonly resourceVersion: string; readonly all: readonly Told[] | 'absent' } | undefined> => {
       for (const apiVersion of judged.apiVersions) {
-        const listed = await listAll(connection.get, pathOf(apiVersion, judged.plural, undefined), (item) => object(apiVersion, item), () => {});
+        const listed = await listAll(connection.get, pathOf(apiVersion, judged.plural, undefined), (item) => object(apiVersion, item), () => {}, { patience: 'short' });   // this loop is patient itself
         if (listed.state === 'listed') return { apiVersion, resourceVersion: listed.resourceVersion, all: listed.items as readonly Told[] }; // `object` made them
         if (listed.state === 'unread') { log.warn('a kind may not be listed: it counts as not listed, and pods get no policy', { kind: name, reason: listed.why }); return undefined; }
       }
