@@ -9,7 +9,7 @@ import type { NodeObjects } from './objects.ts';
 
 const FIRST = new Uint8Array(4);
 
-export const bumpEpoch = (objects: NodeObjects): number => {
+export const bumpEpoch = (objects: Pick<NodeObjects, 'map'>): number => {
   const map = objects.map('sn_epoch_01');
   const { value } = decode(MAPS.sn_epoch_01.value, mapKernel.lookup(map, FIRST)!);
   const next = value === 0xffffffff ? 1 : value + 1;
@@ -18,7 +18,7 @@ export const bumpEpoch = (objects: NodeObjects): number => {
 };
 
 /** @throws SEINE_KERNEL_E2BIG and its like; steps before the failing one stand, and `applied` stays behind `applying` */
-export const applyOrder = async (objects: NodeObjects, { seq, steps }: ApplyOrder): Promise<Applied> => {
+export const applyOrder = async (objects: Pick<NodeObjects, 'map' | 'build'>, { seq, steps }: ApplyOrder): Promise<Applied> => {
   const stateMap = objects.map('sn_state_01');
   const mark = (applying: bigint, applied: bigint): void => { updateOne(stateMap, FIRST, encode(MAPS.sn_state_01.value, { applying, applied, digest: objects.build })); };
   const { applied: before } = decode(MAPS.sn_state_01.value, mapKernel.lookup(stateMap, FIRST)!);
