@@ -17,37 +17,41 @@ const hasAudit = ({ metadata }) => metadata.annotations?.['seine.network/audit']
 const isTried = (objects, policy) => hasAudit(policy) || (policy.metadata.namespace !== undefined && objects.some((object) => object.kind === 'Namespace' && object.metadata.name === policy.metadata.namespace && hasAudit(object)));
 
 /**
+ * 'allowed', 'denied' by a rule, 'not allowed' by any.
+ *
  * @param counts which policies are in force
  * @returns undefined where policies of one priority say different things
  */
-const sideAllows = (objects, question, counts, { defect, settings = {} } = {}) => {
+const sideSays = (objects, question, counts, { defect, settings = {} } = {}) => {
   const mode = settings['policy-enforcement-mode'] ?? 'default';
-  if (mode === 'never') return true;
+  if (mode === 'never') return 'allowed';
   const admin = tierDecision(objects, question, 'Admin', counts);
   if (admin === 'any of them') return undefined;
-  if (admin === 'Accept' || admin === 'Deny') return admin === 'Accept';
+  if (admin === 'Accept' || admin === 'Deny') return admin === 'Accept' ? 'allowed' : 'denied';
   const normal = [...networkPolicies(objects, question, defect), ...ciliumPolicies(objects, question, settings)].filter(({ policy }) => counts(policy));
   const said = normal.flatMap(({ says }) => says);
   /* The node's own processes reach its pods: kubelet's probes. */
   const isOwnHost = question.direction === 'ingress' && question.own.pod !== undefined && question.other.nodeObject !== undefined && question.other.node === question.own.node;
-  if (said.includes('deny')) return false;
-  if (said.includes('allow') || isOwnHost) return true;
-  if (said.includes('withheld') || (mode === 'always' && question.own.pod !== undefined) || normal.some(({ isolates }) => isolates)) return false;
+  if (said.includes('deny')) return 'denied';
+  if (said.includes('allow') || isOwnHost) return 'allowed';
+  if (said.includes('withheld') || (mode === 'always' && question.own.pod !== undefined) || normal.some(({ isolates }) => isolates)) return 'not allowed';
   const baseline = tierDecision(objects, question, 'Baseline', counts);
-  return baseline === 'any of them' ? undefined : baseline !== 'Deny';
+  return baseline === 'any of them' ? undefined : baseline === 'Deny' ? 'denied' : 'allowed';
 };
 
 /** Policies under trial change nothing: the verdict is the one without them. */
 const inForce = (objects) => (policy) => !isTried(objects, policy);
+const everyOne = () => true;
 
-const between = (objects, from, target, asked, more) => {
-  if (from.address === target.address) return true;
+/** The two sides that judge, in the order in which a packet meets them; nobody is isolated from itself. */
+const sidesOf = (source, target, asked) => {
   const question = { ...asked, port: target.port, target };
-  const sides = [
-    sideAllows(objects, { ...question, direction: 'egress', own: from, other: target }, inForce(objects), more),
-    sideAllows(objects, { ...question, direction: 'ingress', own: target, other: from }, inForce(objects), more),
-  ];
-  return sides.includes(false) ? false : sides.includes(undefined) ? undefined : true;
+  return source.address === target.address ? [] : [{ ...question, direction: 'egress', own: source, other: target }, { ...question, direction: 'ingress', own: target, other: source }];
+};
+
+const between = (objects, source, target, asked, more) => {
+  const said = sidesOf(source, target, asked).map((side) => sideSays(objects, side, inForce(objects), more));
+  return said.includes('denied') || said.includes('not allowed') ? 'deny' : said.includes(undefined) ? undefined : 'allow';
 };
 
 /**
@@ -57,16 +61,29 @@ const between = (objects, from, target, asked, more) => {
  */
 export const naive = (objects, { from, to, ...asked }, more = {}) => {
   const [source] = partiesNamed(objects, from, asked.port, asked.protocol);
-  const answers = new Set(partiesNamed(objects, to, asked.port, asked.protocol).map((target) => ({ true: 'allow', false: 'deny' })[between(objects, source, target, asked, more)]));
+  const answers = new Set(partiesNamed(objects, to, asked.port, asked.protocol).map((target) => between(objects, source, target, asked, more)));
   return answers.size === 1 ? [...answers][0] : undefined;
 };
 
-/** Directions in which policies under trial would deny what passes. */
-export const triedDenials = (objects, { from, to, ...asked }, settings = {}) => {
+const sidesNamed = (objects, { from, to, ...asked }) => {
   const [source] = partiesNamed(objects, from, asked.port, asked.protocol);
   const [target] = partiesNamed(objects, to, asked.port, asked.protocol);
-  if (source.address === target.address) return [];
-  const question = { ...asked, port: target.port, target };
-  return [{ ...question, direction: 'egress', own: source, other: target }, { ...question, direction: 'ingress', own: target, other: source }]
-    .filter((side) => sideAllows(objects, side, inForce(objects), { settings }) && sideAllows(objects, side, () => true, { settings }) !== true).map(({ direction }) => direction);
+  return sidesOf(source, target, asked);
+};
+
+/** Where what is denied is denied first, and how: 181 by a rule, 133 because none allows it. Undefined where an order that nobody has said decides. */
+export const denialOf = (objects, probe, settings = {}) => {
+  for (const side of sidesNamed(objects, probe)) {
+    const said = sideSays(objects, side, inForce(objects), { settings });
+    if (said !== 'allowed') return said === undefined ? undefined : { direction: side.direction, code: said === 'denied' ? 181 : 133 };
+  }
+  return undefined;
+};
+
+/** Directions in which policies under trial would deny what passes: surely, or (of one priority they say different things) perhaps. */
+export const triedDenials = (objects, probe, settings = {}) => {
+  const sides = sidesNamed(objects, probe).filter((side) => sideSays(objects, side, inForce(objects), { settings }) === 'allowed')
+    .map((side) => ({ direction: side.direction, said: sideSays(objects, side, everyOne, { settings }) }));
+  const where = (meets) => sides.filter(({ said }) => meets(said)).map(({ direction }) => direction);
+  return { surely: where((said) => said !== undefined && said !== 'allowed'), perhaps: where((said) => said === undefined) };
 };

@@ -2,7 +2,7 @@
 import { isRefused, parsePolicyObject, toObject, type KubeObject } from '@seine/objects';
 
 import { whole, type Whole } from '../../services/cli/whole.ts';
-import { naive, triedDenials, type Asked } from '../oracle/naive.mjs';
+import { denialOf, naive, triedDenials, type Asked } from '../oracle/naive.mjs';
 import { KINDS, type Given, type Kind, type PropertyCase } from './generate.ts';
 
 /** A cluster, a question, and what the texts of the APIs answer. */
@@ -23,11 +23,29 @@ export const spokenKinds = (): readonly Kind[] => KINDS.filter((kind) => {
 /** What is refused must not be in a case: both sides would read another cluster. */
 export const refusals = ({ refused }: Whole): readonly string[] => refused.flatMap(({ key, data }) => data.refusals.map(({ message }) => `${key}: ${message}`));
 
-/** What Seine says, and how it differs from what is wanted; undefined where it does not. What no trial would deny must not be told as one. */
-export const differs = (cluster: Whole, { objects, settings }: Given, probe: Asked, want: string): string | undefined => {
-  const { got, audit } = cluster.verdict(probe);
+/** What is said of a probe: where and by which reason it is denied, or where it passes under trial. */
+export interface Said { readonly got: 'allow' | 'deny'; readonly direction: string | null; readonly code: number | undefined; readonly audited: boolean }
+
+/**
+ * How it differs from what is wanted; undefined where it does not. What is denied must be denied in the right direction by 181 or 133; what passes is
+ * told as a trial exactly where one would deny it.
+ */
+export const wrongAbout = ({ got, direction, code, audited }: Said, { objects, settings }: Given, probe: Asked, want: string): string | undefined => {
   if (got !== want) return got;
-  return audit && !probe.to.startsWith('svc:') && triedDenials(objects, probe, settings).length === 0 ? `${got}, told as a trial that would deny` : undefined;
+  if (probe.to.startsWith('svc:')) return undefined;
+  if (got === 'deny') {
+    const denial = denialOf(objects, probe, settings);
+    return denial === undefined || (denial.direction === direction && denial.code === code) ? undefined : `${got} at ${direction} by ${code}, not at ${denial.direction} by ${denial.code}`;
+  }
+  const { surely, perhaps } = triedDenials(objects, probe, settings);
+  if (audited && ![...surely, ...perhaps].some((each) => each === direction)) return `${got}, told as a trial that would deny at ${direction}`;
+  return !audited && surely.length > 0 ? `${got}, and no word of the trial that would deny at ${surely.join(' and ')}` : undefined;
+};
+
+/** What `check` says, and how it is wrong. */
+export const differs = (cluster: Whole, given: Given, probe: Asked, want: string): string | undefined => {
+  const { got, audit, direction, reason } = cluster.verdict(probe);
+  return wrongAbout({ got, direction, code: reason?.code, audited: audit }, given, probe, want);
 };
 
 export const judged = ({ name, objects, settings, probes }: PropertyCase): { readonly cluster: Whole; readonly refused: readonly string[]; readonly disagreements: readonly Disagreement[] } => {

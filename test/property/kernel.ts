@@ -4,12 +4,12 @@ import { Direction, MAPS, Verdict, type KeyRow, type MapName, type ValueRow } fr
 import { parseAddress, prefixContains, PROTOCOL, RESERVED_IDENTITY, type Prefix } from '@seine/model';
 
 import { Datapath, openInterfaces } from '../../bpf/test/datapath.ts';
-import { openProbe, type Question } from '../../bpf/test/probe.ts';
+import { openProbe, type Answer, type Question } from '../../bpf/test/probe.ts';
 import { endsOf } from '../../services/cli/verdict.ts';
 import type { Whole } from '../../services/cli/whole.ts';
 import { naive, type Asked } from '../oracle/naive.mjs';
 import type { PropertyCase } from './generate.ts';
-import { clusterOf, type Differently, type Disagreement } from './judge.ts';
+import { clusterOf, wrongAbout, type Differently, type Disagreement, type Said } from './judge.ts';
 
 const POLICY_MAPS: readonly MapName[] = ['sn_subject_01', 'sn_peer_01', 'sn_row_01', 'sn_shape_01', 'sn_class_01'];
 const ROOM = Object.fromEntries(POLICY_MAPS.filter((name) => MAPS[name].type !== 'array').map((name) => [name, 16_384]));
@@ -66,6 +66,18 @@ const sidesOf = (cluster: Whole, probe: Asked, index: number): readonly Side[] |
   ];
 };
 
+const directionOf = ({ direction }: Side): string => (direction === Direction.EGRESS ? 'egress' : 'ingress');
+const UNSENT: Said = { got: 'deny', direction: 'egress', code: undefined, audited: false };
+
+/** Of one probe: its sides in the order in which a packet meets them. */
+const saidOf = (sides: readonly Side[], answers: ReadonlyMap<Side, Answer>): Said => {
+  const of = (side: Side): number => answers.get(side)?.verdict ?? Verdict.ALLOW;
+  const denied = sides.find((side) => ![Verdict.ALLOW, Verdict.AUDIT].some((verdict) => verdict === of(side)));
+  if (denied !== undefined) return { got: 'deny', direction: directionOf(denied), code: answers.get(denied)?.reason, audited: false };
+  const tried = sides.findLast((side) => of(side) === Verdict.AUDIT);
+  return { got: 'allow', direction: tried === undefined ? null : directionOf(tried), code: undefined, audited: tried !== undefined };
+};
+
 export const openKernel = (): Kernel => {
   const interfaces = openInterfaces();
   const datapath = new Datapath(interfaces, { maxEntries: ROOM });
@@ -81,11 +93,12 @@ export const openKernel = (): Kernel => {
     }
   };
   const ask: Kernel['ask'] = (cluster, { name, objects, settings, probes }) => {
-    const denied = new Set<number>();
+    const unsent = new Set<number>();
+    const said = new Map<Side, Answer>();
     const sides = probes.flatMap((probe, index): readonly Side[] => {
       const found = sidesOf(cluster, probe, index);
       if (found !== 'denied') return found;
-      denied.add(index);
+      unsent.add(index);
       return [];
     });
     for (const node of new Set(sides.map((side) => side.node))) {
@@ -94,11 +107,12 @@ export const openKernel = (): Kernel => {
         .flatMap((side) => { const question = questionOf(view, side.direction, side.own, side.other, side.protocol, side.port); return question === undefined ? [] : [{ side, question }]; });
       if (asked.length === 0) continue;
       const answers = withRows(view, () => program.ask(asked.map(({ question }) => question)));
-      answers.forEach(({ verdict }, index) => { if (verdict !== Verdict.ALLOW && verdict !== Verdict.AUDIT) denied.add(asked[index]!.side.probe); });
+      answers.forEach((answer, index) => { said.set(asked[index]!.side, answer); });
     }
     const disagreements = probes.flatMap(({ want, ...probe }, index): readonly Disagreement[] => {
-      const got = denied.has(index) ? 'deny' : 'allow';
-      return got === want ? [] : [{ name, objects, settings, probe, want, got: `kernel: ${got}` }];
+      const own = sides.filter((side) => side.probe === index);
+      const wrong = wrongAbout(unsent.has(index) ? UNSENT : saidOf(own, said), { objects, settings }, probe, want);
+      return wrong === undefined ? [] : [{ name, objects, settings, probe, want, got: `kernel: ${wrong}` }];
     });
     return { answers: probes.length, disagreements };
   };

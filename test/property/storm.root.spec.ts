@@ -17,7 +17,7 @@ import { applyOrder } from '../../services/loader/shell/apply.ts';
 import { stormStates, type StormPod, type StormPolicy } from './storm-world.ts';
 
 const NODES = { n1: '192.168.50.1', n2: '192.168.50.2' } as const;
-const STORM_MS = Number(process.env['SEINE_STORM_MS'] ?? 5_000);
+const STORM_MS = Number(process.env['SEINE_STORM_MS'] ?? 2_500);
 const WRITTEN: readonly MapName[] = ['sn_shape_01', 'sn_row_01', 'sn_peer_01', 'sn_class_01', 'sn_subject_01', 'sn_ipprefix_01', 'sn_ipcache_01', 'sn_endpoint_01', 'sn_epoch_01', 'sn_state_01'];
 const ROOM = { sn_row_01: 4096, sn_peer_01: 65_536, sn_subject_01: 8192, sn_ipcache_01: 131_072, sn_endpoint_01: 8192, sn_class_01: 256, sn_ipprefix_01: 256 };
 const NONE = 0;
