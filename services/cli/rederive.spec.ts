@@ -14,7 +14,7 @@ const OBJECTS = [
 ].map((raw) => toObject(raw)).filter((object): object is KubeObject => !isRefused(object));
 
 const LANES_OF: readonly (readonly [Lane, RegExp])[] = [
-  ['identity', /^(identity|podidentity|address)\./], ['ipam', /^podcidr\./], ['policy', /^policy\./], ['service', /^(service\.compiled|backends\.)/],
+  ['identity', /^(identity|podidentity|address)\./], ['ipam', /^podcidr\./], ['policy', /^policy(kind)?\./], ['service', /^(service\.compiled|backends\.)/],
 ];
 
 /** A log whose facts came in one commit, and which each lane answered in one. */
@@ -39,7 +39,7 @@ describe('the past decided again', () => {
 
   test('names the first decision that this build would not make', () => {
     const found = rederive(logOf((event) => (event.type === 'policy.compiled.v1' ? { ...event, data: { ...event.data, isolates: { ingress: false, egress: false } } } : event)));
-    expect(found.filter(({ ok }) => !ok)).toEqual([expect.objectContaining({ lane: 'policy', at: 4, index: 0 })]);
+    expect(found.filter(({ ok }) => !ok)).toEqual([expect.objectContaining({ lane: 'policy', at: 4, index: 2 })]);
     expect(found.map(rederivedText).join('')).toContain('policy: differs at #4\n  stored   policy.compiled.v1 NetworkPolicy/shop/closed');
   });
 });

@@ -2,5 +2,5 @@
 export const POLICY_OBJECT_KINDS = ['NetworkPolicy', 'CiliumNetworkPolicy', 'CiliumClusterwideNetworkPolicy', 'ClusterNetworkPolicy'] as const;
 export type PolicyObjectKind = (typeof POLICY_OBJECT_KINDS)[number];
 
-/** Kinds whose `kind.listed` a node waits for before any endpoint gets a policy. */
-export const POLICY_KINDS = ['Namespace', 'CiliumCIDRGroup', ...POLICY_OBJECT_KINDS] as const;
+/** Policies and what they refer to: a node waits for `policykind.compiled` of each before any endpoint gets a policy. */
+export const POLICY_KINDS = ['Namespace', 'CiliumCIDRGroup', ...POLICY_OBJECT_KINDS, 'Service', 'EndpointSlice'] as const;

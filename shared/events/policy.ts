@@ -117,7 +117,12 @@ export const policyRemoved = defineEvent({
   data: Type.Object({ object: ObjectRef }), gone: true,
 });
 
-export const POLICY_EVENTS = [policyCompiled, policyRefused, policyRemoved] as const;
+/** A node that has seen the facts alone knows nothing of what they mean: until this it keeps its endpoints closed. */
+export const policykindCompiled = defineEvent({
+  lane: 'policy', type: 'policykind.compiled.v1', key: '<kind>', summary: 'Whatever a kind holds that was listed is in the policies of this lane; written once, after the last of them.', data: Type.Object({ kind: Type.String() }),
+});
+
+export const POLICY_EVENTS = [policyCompiled, policyRefused, policyRemoved, policykindCompiled] as const;
 export type PolicyEvent = EventOfEach<(typeof POLICY_EVENTS)[number]>;
 export type CompiledPolicy = DeepReadonly<Type.Static<typeof CompiledPolicy>>;
 export type CompiledRule = DeepReadonly<Type.Static<typeof CompiledRule>>;

@@ -16,7 +16,7 @@ export const stormStates = (nodes: Readonly<Record<string, string>>, ranges: rea
     const events: SeineEvent[] = [
       ...Object.entries(nodes).map(([name, address]) => event('node.observed.v1', name, { uid: name, labels: {}, addresses: [address] })),
       event('podcidr.assigned.v1', 'n1', { node: 'n1', cidrs: [...ranges] }),
-      ...POLICY_KINDS.map((kind) => event('kind.listed.v1', kind, { kind, resourceVersion: '1', absent: false })),
+      ...POLICY_KINDS.map((kind) => event('policykind.compiled.v1', kind, { kind })),
     ];
     const told = new Set<number>();
     pods.forEach(({ name, node, address, labels }, index) => {

@@ -29,8 +29,8 @@ describe('the fold of a node', () => {
     expect(state.origins.has(originKey('endpoint', 'shop/web'))).toBe(false);
   });
 
-  test('gives no subject a policy before every policy kind is listed', () => {
-    const unlisted = WORLD.filter(({ type, key }) => !(type === 'kind.listed.v1' && key === 'NetworkPolicy'));
+  test('gives no subject a policy before every policy kind is compiled', () => {
+    const unlisted = WORLD.filter(({ type, key }) => !(type === 'policykind.compiled.v1' && key === 'NetworkPolicy'));
     const entries = entriesOf(unlisted);
     expect(entries.filter(({ map }) => map === 'sn_endpoint_01')).toHaveLength(2);
     expect(entries.filter(({ map }) => map === 'sn_subject_01')).toEqual([]);

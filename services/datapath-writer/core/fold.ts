@@ -50,7 +50,7 @@ export const evolveNode = (draft: NodeState, event: SeineEvent, seq: number): vo
     case 'node.vanished.v1': draft.nodes.delete(event.key); return;
     case 'endpoint.observed.v1': draft.endpoints.set(event.key, event.data); return;
     case 'endpoint.vanished.v1': draft.endpoints.delete(event.key); return;
-    case 'kind.listed.v1': draft.listed.add(event.data.kind); return;
+    case 'policykind.compiled.v1': draft.listed.add(event.data.kind); return;
     case 'identity.allocated.v1': draft.identities.set(event.data.identity, event.data.labels); return;
     case 'identity.freed.v1': draft.identities.delete(event.data.identity); return;
     case 'podidentity.assigned.v1': draft.podIdentities.set(event.key, event.data); return;
@@ -74,5 +74,5 @@ export const evolveNode = (draft: NodeState, event: SeineEvent, seq: number): vo
   }
 };
 
-/** Closed until known: no endpoint gets a policy before every policy kind is in the log whole. */
+/** Closed until known: no endpoint gets a policy before whatever of policies was listed is compiled. The facts alone are not enough: the compiler may be behind. */
 export const policiesKnown = (state: Readonly<NodeState>): boolean => POLICY_KINDS.every((kind) => state.listed.has(kind));

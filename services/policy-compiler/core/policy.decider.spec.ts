@@ -49,6 +49,21 @@ describe('policy objects and what is decided for them', () => {
     { name: 'a refused policy that vanishes is removed', given: [observed('a', BROKEN), vanished('a')], then: ['policy.refused NetworkPolicy/shop/a for spec.ingress[0].ports[0].port', 'policy.removed NetworkPolicy/shop/a'] },
   ])('$name', ({ given, then }) => { expect(said(decided(...given))).toEqual(then); });
 
+  const listed = (kind: string): SeineEvent => ({ type: 'kind.listed.v1', key: kind, time, data: { kind, resourceVersion: '1', absent: false } });
+  test.each<{ name: string; given: readonly SeineEvent[]; then: readonly string[] }>([
+    { name: 'a kind that is listed is told to be compiled, after its policies and once', given: [observed('a', OPEN), listed('NetworkPolicy'), listed('NetworkPolicy'), observed('b', OPEN)], then: [
+      'policy.compiled NetworkPolicy/shop/a isolates ingress, 1 rules', 'policykind.compiled NetworkPolicy', 'policy.compiled NetworkPolicy/shop/b isolates ingress, 1 rules',
+    ] },
+    { name: 'so is a kind that policies refer to', given: [listed('CiliumCIDRGroup'), listed('Service')], then: ['policykind.compiled CiliumCIDRGroup', 'policykind.compiled Service'] },
+    { name: 'a kind that says nothing of policies is not', given: [listed('Pod')], then: [] },
+  ])('$name', ({ given, then }) => { expect(said(decided(...given))).toEqual(then); });
+
+  test('in a log of before, what was listed is told with the next decision', () => {
+    const state = policyDecider.initialState();
+    for (const event of [observed('a', OPEN), listed('NetworkPolicy')]) policyDecider.evolve(state, event);
+    expect(said(decideAll(policyDecider, state, [vanished('b')]))).toEqual(['policykind.compiled NetworkPolicy']);
+  });
+
   test('a policy is compiled for its own namespace', () => {
     expect(decided(observed('a', { podSelector: {}, ingress: [{ from: [{ podSelector: {} }, { namespaceSelector: {} }] }] }))[0]?.data).toMatchObject({
       object: { namespace: 'shop', name: 'a' }, subject: { namespace: 'shop' }, rules: [{ peers: [{ namespace: 'shop', pods: [] }, { namespaces: [], pods: [] }] }],

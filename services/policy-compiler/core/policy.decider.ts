@@ -3,7 +3,7 @@
  * is filled in, and again whenever it changes; a namespace under audit has its policies audited. Pure.
  */
 import {
-  EVENT_BYTES_MAX, eventSizeBytes, POLICY_OBJECT_KINDS, type CompiledPolicy, type CompiledRule, type Decider, type ObjectRef, type PolicyObjectData, type PolicyObjectKind, type Refusal, type SeineEvent,
+  EVENT_BYTES_MAX, eventSizeBytes, POLICY_KINDS, POLICY_OBJECT_KINDS, type CompiledPolicy, type CompiledRule, type Decider, type ObjectRef, type PolicyObjectData, type PolicyObjectKind, type Refusal, type SeineEvent,
 } from '@seine/events';
 import {
   DEFAULT_POLICY_OPTIONS, enforcementModeOf, objectKey, parsePolicyObject, policyOptionsOf, policyPartKey, type EnforcementMode, type ParsedPolicies, type PolicyOptions,
@@ -23,6 +23,9 @@ export interface PolicyState {
   readonly sourcesByNamespace: Map<string, Set<string>>;
   readonly references: References;
   readonly auditedNamespaces: Set<string>;
+  /** Kinds that the watcher has listed whole, and those of which this lane says so. */
+  readonly listed: Set<string>;
+  readonly compiledKinds: Set<string>;
   enforcement: EnforcementMode;
   options: PolicyOptions;
   /** Object keys that the last input concerns, beside its own. */
@@ -108,6 +111,10 @@ const setSetting = (draft: PolicyState, name: string, value: string): readonly s
   if (name === 'policy-cidr-match-mode') draft.options = policyOptionsOf(value);
   return former === draft.enforcement && formerNot === draft.options.cidrNot.join() ? [] : [...draft.sources.keys()];
 };
+
+/** Also in a log of before: what was listed long ago is told with the next decision. */
+const newlyCompiled = (state: Readonly<PolicyState>, head: Head): readonly SeineEvent[] =>
+  POLICY_KINDS.filter((kind) => state.listed.has(kind) && !state.compiledKinds.has(kind)).map((kind) => ({ type: 'policykind.compiled.v1', key: kind, ...head, data: { kind } }));
 
 const evolveOwn = (draft: PolicyState, event: SeineEvent): void => {
   switch (event.type) {
@@ -213,9 +220,11 @@ export const policyDecider = (): Decider<PolicyState> => {
   };
 
   return {
-    initialState: () => ({ events: new Map(), sources: new Map(), sourcesByNamespace: new Map(), references: noReferences(), auditedNamespaces: new Set(), enforcement: 'default', options: DEFAULT_POLICY_OPTIONS, concerned: [] }),
+    initialState: () => ({ events: new Map(), sources: new Map(), sourcesByNamespace: new Map(), references: noReferences(), auditedNamespaces: new Set(), listed: new Set(), compiledKinds: new Set(), enforcement: 'default', options: DEFAULT_POLICY_OPTIONS, concerned: [] }),
     evolve: (draft, event) => {
+      if (event.type === 'policykind.compiled.v1') { draft.compiledKinds.add(event.data.kind); return; }
       if (event.type.startsWith('policy.')) { evolveOwn(draft, event); return; }
+      if (event.type === 'kind.listed.v1') draft.listed.add(event.data.kind);
       const ref = policyObject(event);
       if (ref !== undefined) evolveObject(draft, ref, event);
       draft.concerned = ref === undefined ? [...new Set(evolveInput(draft, event))] : [];
@@ -223,13 +232,13 @@ export const policyDecider = (): Decider<PolicyState> => {
     decide: (input, state) => {
       const head = { time: input.time, ...(input.traceparent === undefined ? {} : { traceparent: input.traceparent }) };
       const ref = policyObject(input);
-      if (ref !== undefined) return decideObject(state, objectKey(ref), ref, head);
+      if (ref !== undefined) return [...decideObject(state, objectKey(ref), ref, head), ...newlyCompiled(state, head)];
       const { first, last } = always(state, head);
       const concerned = state.concerned.flatMap((key) => {
         const source = state.sources.get(key);
         return source === undefined ? [] : decideObject(state, key, source.object, head);
       });
-      return [...first, ...concerned, ...last];
+      return [...first, ...concerned, ...last, ...newlyCompiled(state, head)];
     },
   };
 };
