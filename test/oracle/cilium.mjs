@@ -54,7 +54,8 @@ const entityMeets = (entity, party, labels) => {
     case 'none': return false;
     case 'world': case 'world-ipv4': return labels['reserved:world'] !== undefined;
     case 'world-ipv6': return false;
-    case 'cluster': case 'cluster-mesh': return party.pod !== undefined || party.nodeObject !== undefined;
+    /* The API server is of the cluster, wherever it is. */
+    case 'cluster': case 'cluster-mesh': return party.pod !== undefined || party.nodeObject !== undefined || labels['reserved:kube-apiserver'] !== undefined;
     default: return labels[`reserved:${entity}`] !== undefined;
   }
 };

@@ -1,6 +1,6 @@
 /** What a policy distinguishes, and so rows must. Pure. */
 import type { CompiledPolicy, Peer } from '@seine/events';
-import { formatPrefix, parsePrefix, type Prefix, type ReservedIdentityName } from '@seine/model';
+import { formatPrefix, parsePrefix, type Prefix } from '@seine/model';
 
 import { mentionedNames } from '../policy/index.ts';
 
@@ -26,8 +26,9 @@ const prefixTexts = (peer: Peer): readonly string[] => {
   }
 };
 
-const speaksOf = (peer: Peer, label: ReservedIdentityName): boolean =>
-  (peer.type === 'entity' && peer.entity === label) || (peer.type === 'labels' && peer.labels.some(({ key }) => key === `reserved:${label}` || key === `any:${label}`));
+const API_SERVER_ENTITIES: readonly string[] = ['kube-apiserver', 'cluster', 'cluster-mesh'];
+const speaksOfApiServer = (peer: Peer): boolean =>
+  (peer.type === 'entity' && API_SERVER_ENTITIES.includes(peer.entity)) || (peer.type === 'labels' && peer.labels.some(({ key }) => key === 'reserved:kube-apiserver' || key === 'any:kube-apiserver'));
 
 export const mentionsOf = (policy: CompiledPolicy): Mentions => {
   const prefixes = new Map<string, Prefix>();
@@ -39,7 +40,7 @@ export const mentionsOf = (policy: CompiledPolicy): Mentions => {
       if (prefix !== undefined) prefixes.set(formatPrefix(prefix), prefix);
     }
     nodesByLabel ||= peer.type === 'nodes' && peer !== policy.subject;
-    apiServer ||= speaksOf(peer, 'kube-apiserver');
+    apiServer ||= speaksOfApiServer(peer);
   }
   return { prefixes, names: mentionedNames([policy]), nodesByLabel, apiServer };
 };

@@ -81,7 +81,8 @@ const entityMatcher = ({ entity }: EntityPeer): Matcher => {
   switch (entity) {
     case 'all': return () => true;
     case 'none': return () => false;
-    case 'cluster': case 'cluster-mesh': return ({ identity, reserved }) => identity !== RESERVED_IDENTITY.unknown && !reserved.includes('world');
+    /* Cilium counts the API server in, wherever it is. */
+    case 'cluster': case 'cluster-mesh': return ({ identity, reserved }) => identity !== RESERVED_IDENTITY.unknown && (!reserved.includes('world') || reserved.includes('kube-apiserver'));
     default: return ({ reserved }) => reserved.includes(entity);
   }
 };
