@@ -65,6 +65,9 @@ export const changesBetween = (realized: Rows, desired: Rows): Changes => new Ma
   return [map, found];
 }));
 
+/** A subject's key: of the node itself. */
+const isHost = (key: AnyRow): boolean => key['identity'] === RESERVED_IDENTITY.host;
+
 const prefixOf = ({ prefixLength, address }: AnyRow): Prefix => ({ length: prefixLength as number, address: parseAddress(address as string)! });
 
 /** The class of the longest of `classes` that strictly contains the prefix; 0 = none. */
@@ -142,7 +145,7 @@ export const orderChanges = (changes: Changes, desired: Rows, echo: (key: AnyRow
     }
     if (map === 'sn_class_01' && up.length > 0) bump = true;
     /* Without a row the node itself was not judged at all. */
-    if (map === 'sn_subject_01' && up.some(({ key }) => key['identity'] === RESERVED_IDENTITY.host)) bump = true;
+    if (map === 'sn_subject_01' && up.some(({ key }) => isHost(key))) bump = true;
     upserts.set(map, up);
     deletes.set(map, gone);
   }
@@ -153,9 +156,12 @@ export const orderChanges = (changes: Changes, desired: Rows, echo: (key: AnyRow
   const remove = (map: MapName, keys: readonly AnyRow[]): void => { if (keys.length > 0) steps.push({ step: 'delete', map, keys }); };
   for (const map of UP) upsert(map, map === 'sn_peer_01' && bridge.size > 0 ? [...upserts.get(map)!, ...bridge.values()] : upserts.get(map)!);
   const down = [...UP].reverse();
-  for (const map of down) if (!REFERRED.has(map)) remove(map, deletes.get(map)!);
+  /* A subject is referred to by its endpoints; the node itself by nobody, and without its row it is not judged: that must not outlast its peers. */
+  const [ownSubjects, subjects] = [deletes.get('sn_subject_01')!.filter(isHost), deletes.get('sn_subject_01')!.filter((key) => !isHost(key))];
+  for (const map of down) if (!REFERRED.has(map)) remove(map, map === 'sn_subject_01' ? ownSubjects : deletes.get(map)!);
   if (bump) steps.push({ step: 'bump' });
-  const lastRemovals = down.filter((map) => REFERRED.has(map)).map((map) => [map, map === 'sn_peer_01' ? [...deletes.get(map)!, ...[...bridge.values()].map(({ key }) => key)] : deletes.get(map)!] as const);
+  const last = (map: MapName): readonly AnyRow[] => (map === 'sn_subject_01' ? subjects : map === 'sn_peer_01' ? [...deletes.get(map)!, ...[...bridge.values()].map(({ key }) => key)] : deletes.get(map)!);
+  const lastRemovals = down.filter((map) => map === 'sn_subject_01' || REFERRED.has(map)).map((map) => [map, last(map)] as const);
   if (lastRemovals.some(([, keys]) => keys.length > 0)) steps.push({ step: 'grace' });
   for (const [map, keys] of lastRemovals) remove(map, keys);
   const writes = steps.reduce((sum, step) => sum + (step.step === 'upsert' ? step.rows.length : step.step === 'delete' ? step.keys.length : 0), 0);
