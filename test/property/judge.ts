@@ -26,13 +26,16 @@ export const refusals = ({ refused }: Whole): readonly string[] => refused.flatM
 /** What is said of a probe: where and by which reason it is denied, or where it passes under trial. */
 export interface Said { readonly got: 'allow' | 'deny'; readonly direction: string | null; readonly code: number | undefined; readonly audited: boolean }
 
+/** Which backend a Service takes is not said, and the texts are read for IPv4: of the rest only the verdict is compared. */
+const isReadWhole = ({ from, to }: Asked): boolean => !to.startsWith('svc:') && ![from, to].some((name) => name.split(':').length > 2);
+
 /**
  * How it differs from what is wanted; undefined where it does not. What is denied must be denied in the right direction by 181 or 133; what passes is
  * told as a trial exactly where one would deny it.
  */
 export const wrongAbout = ({ got, direction, code, audited }: Said, { objects, settings }: Given, probe: Asked, want: string): string | undefined => {
   if (got !== want) return got;
-  if (probe.to.startsWith('svc:')) return undefined;
+  if (!isReadWhole(probe)) return undefined;
   if (got === 'deny') {
     const denial = denialOf(objects, probe, settings);
     return denial === undefined || (denial.direction === direction && denial.code === code) ? undefined : `${got} at ${direction} by ${code}, not at ${denial.direction} by ${denial.code}`;
