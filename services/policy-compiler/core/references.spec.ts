@@ -161,12 +161,14 @@ describe('laws', () => {
   test('five thousand policies are compiled well inside a second, and a change concerns only its own', () => {
     const policies = Array.from({ length: 5000 }, (_, index) => policy(`p${index}`, index === 0 ? toGroup : { endpointSelector: { matchLabels: { app: `a${index % 100}` } }, ingress: [{ fromEndpoints: [{ matchLabels: { app: `b${index}` } }], toPorts: [{ ports: [{ port: '80', protocol: 'TCP' }] }] }] }, {}, `n${index % 50}`));
     const state = policyDecider.initialState();
-    const startMs = performance.now();
+    /* Of the processor: others work beside us. */
+    const userMs = (): number => process.cpuUsage().user / 1000;
+    const startMs = userMs();
     decideAll(policyDecider, state, policies);
-    const compiledMs = performance.now() - startMs;
+    const compiledMs = userMs() - startMs;
     const again = decideAll(policyDecider, state, Array.from({ length: 100 }, (_, index) => group('partners', [`192.0.${index}.0/24`])));
     expect(again).toHaveLength(100);
     expect(compiledMs).toBeLessThan(1000);
-    expect(performance.now() - startMs - compiledMs).toBeLessThan(200);
+    expect(userMs() - startMs - compiledMs).toBeLessThan(200);
   });
 });
