@@ -66,8 +66,13 @@ describe('who decided', () => {
     expect(known.missing([denied, allowed])).toEqual([]);
     expect(known.apply(denied)).toMatchObject({ peer: null, isolatedBy: ['NetworkPolicy/shop/db-access'] });
     expect(known.apply(allowed)).toMatchObject({ peer: 2, peerField: 'from[2]', policy_log: ['seen by the shop'] });
-    known.forget();
-    expect(known.missing([denied, allowed])).toHaveLength(2);
+    const later = { ...denied, seen: denied.seen + 1 }; // the log has gone on: another policy may isolate the same two
+    expect(known.missing([later])).toHaveLength(1);
+    expect(known.apply(later)).toEqual(later);
+    known.learn(known.missing([later]), [{ peer: null, peerField: null, isolatedBy: ['NetworkPolicy/shop/other'], log: [] }]);
+    expect(known.missing([{ ...later, seen: later.seen }])).toEqual([]);
+    expect(known.apply(later)).toMatchObject({ isolatedBy: ['NetworkPolicy/shop/other'] });
+    expect(known.missing([allowed])).toHaveLength(1);
   });
 
   test('is told again by the ring', () => {

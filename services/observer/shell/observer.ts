@@ -48,7 +48,6 @@ export const createObserver = ({ node, cluster, bus, writer, metrics }: Observer
   const refreshNames = async (): Promise<void> => {
     askedMs = Date.now();
     const answer = await writer.call<NamesAnswer>('names', {}, ASK_TIMEOUT_MS);
-    if (answer.seq !== namesSeq) attributions.forget();
     namesSeq = answer.seq;
     names = { rules: new Map(answer.rules), identities: new Map(answer.identities), pods: new Map([...answer.addresses, ...answer.local]), classes: new Map(answer.classes) };
   };
