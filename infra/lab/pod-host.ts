@@ -17,6 +17,8 @@ interface SendOrder {
   /** undefined: the process's own namespace */
   readonly netns?: string; readonly source?: string; readonly foreign?: boolean; readonly destination: string; readonly port: number; readonly protocol: string;
   readonly icmp?: { readonly type: number; readonly code: number; readonly overMtu?: number };
+  /** Of an echo: no other one of the lab has it. */
+  readonly icmpId?: number;
   /** A request to send once the connection stands. */
   readonly http?: { readonly method: string; readonly path: string };
 }
@@ -124,7 +126,6 @@ interface Probe {
 }
 const probes = new Map<number, Probe>();
 let nextProbe = 1;
-let nextIcmpId = process.pid & 0xffff;
 const PROBE_LIFE_MS = 5_000;
 
 const checksum = (bytes: Buffer): number => {
@@ -193,13 +194,13 @@ const send = (order: SendOrder): Sent => {
         return record(fd, localPort(fd), failed);
       }
       case 'ICMP': {
-        nextIcmpId = (nextIcmpId + 1) & 0xffff;
+        const id = order.icmpId ?? 0;
         const fd = openSocket({ type: 'raw', protocol: family === 4 ? PROTOCOL.ICMP : PROTOCOL.ICMPV6, ...bindTo }); // of ICMPv6 the kernel makes the checksum itself
         const { type = ECHO_TYPE[family], code = 0, overMtu } = order.icmp ?? {};
         if (overMtu !== undefined) forbidFragments(fd, family);
         const length = overMtu === undefined ? SMALL_ICMP : pathMtu(destination) + overMtu - HEADER_BYTES[family];
-        const failed = sendTo(fd, icmpPacket({ type, code, id: nextIcmpId, length }), destination, 0);
-        return record(fd, nextIcmpId, failed, length + HEADER_BYTES[family]);
+        const failed = sendTo(fd, icmpPacket({ type, code, id, length }), destination, 0);
+        return record(fd, id, failed, length + HEADER_BYTES[family]);
       }
       case 'SCTP': {
         const ports = openSocket({ type: 'datagram', ...bindTo });

@@ -205,7 +205,7 @@ const routeExternal = (): void => {
   setExternalRoutes(places, [...routes, ...strays]);
 };
 
-export interface Converged { readonly seq: number; readonly policySeq: number; readonly attached: number; readonly failed: readonly string[]; readonly ms: number; readonly warnings: readonly string[]; readonly refused: ReturnType<typeof log.refused>; readonly ignored: Readonly<Record<string, number>> }
+export interface Converged { readonly seq: number; readonly policySeq: number; readonly attached: number; readonly failed: readonly string[]; readonly ms: number; readonly warnings: readonly string[]; readonly refused: ReturnType<typeof log.refused>; readonly refusedInPart: ReturnType<typeof log.refusedInPart>; readonly ignored: Readonly<Record<string, number>> }
 
 /** As in a real cluster a pod that is made anew has a uid that no pod had: what was said of the former one does not hold for it. */
 const lives = new Map<string, { readonly shape: string; readonly count: number; present: boolean }>();
@@ -263,7 +263,7 @@ const converge = async (): Promise<Converged> => {
   stage = '';
   routeExternal();
   warnings.push(...skipped.splice(0));
-  return { seq, policySeq: factSeq, attached: kubelet.attached().size, failed, ms: Math.round(performance.now() - startMs), warnings, refused: log.refused(), ignored };
+  return { seq, policySeq: factSeq, attached: kubelet.attached().size, failed, ms: Math.round(performance.now() - startMs), warnings, refused: log.refused(), refusedInPart: log.refusedInPart(), ignored };
 };
 
 /** Orders that change the cluster are one after the other. */

@@ -1,5 +1,5 @@
 /** The processes of a lab's nodes, asked over their unix sockets. */
-import { connectLab, connectObserver, connectWriter } from '@seine/lab/client';
+import { connectObserver, connectWriter, withLab } from '@seine/lab/client';
 import { placesOf } from '@seine/lab/places';
 import type { UnixClient } from '@seine/node';
 
@@ -9,9 +9,7 @@ export interface LabNodeInfo { readonly name: string; readonly address: string; 
 
 /** The lab's nodes, or the one that is named. @throws SEINE_INPUT_INVALID listing them */
 export const labNodesOf = async (lab: string, only?: string): Promise<readonly LabNodeInfo[]> => {
-  const client = await connectLab(lab);
-  const nodes = await client.call<readonly LabNodeInfo[]>('nodes');
-  client.close();
+  const nodes = await withLab(lab, (client) => client.call<readonly LabNodeInfo[]>('nodes'));
   if (only === undefined) return nodes;
   const found = nodes.filter(({ name }) => name === only);
   if (found.length === 0) throw badInput(`--node ${only}: expected one of ${nodes.map(({ name }) => name).join(', ')}`);

@@ -21,6 +21,12 @@ export const connectLab = async (name: string): Promise<UnixClient> => {
   });
 };
 
+/** The connection ends with the work, whatever comes of it: an open one would keep the process. */
+export const withLab = async <T>(name: string, work: (client: UnixClient) => Promise<T>): Promise<T> => {
+  const client = await connectLab(name);
+  try { return await work(client); } finally { client.close(); }
+};
+
 export const connectWriter = async (places: Places, node: string): Promise<UnixClient> => connectUnix(join(places.nodeRun(node), SOCKET.writer));
 export const connectObserver = async (places: Places, node: string): Promise<UnixClient> => connectUnix(join(places.nodeRun(node), SOCKET.observer));
 

@@ -17,7 +17,9 @@ export interface LabLog {
   readonly decided: (seq: number, patienceMs: number) => Promise<number>;
   readonly bound: (addresses: ReadonlyMap<string, string>, patienceMs: number) => Promise<number>;
   readonly blocks: () => ReadonlyMap<string, readonly string[]>;
-  readonly refused: () => readonly { readonly object: string; readonly messages: readonly string[] }[];
+  readonly refused: () => readonly Refused[];
+  /** Services of which a part is refused and the rest is served. */
+  readonly refusedInPart: () => readonly Refused[];
   readonly onFlow: (take: (flow: Flow) => void) => () => void;
   /** Sequence and time of the last event of a key: `policy NetworkPolicy/shop/x`. */
   readonly eventOf: (key: string) => { readonly seq: number; readonly type: string } | undefined;
@@ -29,6 +31,7 @@ export interface LabLog {
 
 /** How far all deciding roles are: everything up to `decided` is decided, the last of it is commit `stored`. */
 export interface Progress { readonly decided: number; readonly stored: number }
+export interface Refused { readonly object: string; readonly messages: readonly string[] }
 export interface Enforcement { readonly factSeq: number | null; readonly compiledSeq: number; readonly nodes: readonly { readonly node: string; readonly ms: number; readonly rows: number }[] }
 
 export const followLab = (bus: Bus, markerNode: string, nodes: readonly string[], progress: () => Promise<Progress>, signal: AbortSignal): LabLog => {
@@ -36,6 +39,7 @@ export const followLab = (bus: Bus, markerNode: string, nodes: readonly string[]
   const addresses = new Map<string, string>();
   const blocks = new Map<string, readonly string[]>();
   const refused = new Map<string, readonly string[]>();
+  const refusedInPart = new Map<string, readonly string[]>();
   const events = new Map<string, { readonly seq: number; readonly type: string; readonly storedMs: number }>();
   const applied: { readonly node: string; readonly seq: number; readonly rows: number; readonly timeMs: number }[] = [];
   const waiters = new Set<() => void>();
@@ -59,6 +63,8 @@ export const followLab = (bus: Bus, markerNode: string, nodes: readonly string[]
           if (event.type === 'podcidr.assigned.v1') blocks.set(event.key, event.data.cidrs);
           if (event.type === 'object.refused.v1') refused.set(event.key, event.data.refusals.map(({ message }) => message));
           if (event.type === 'refusal.vanished.v1') refused.delete(event.key);
+          if (event.type === 'service.compiled.v1' && event.data.refusals.length > 0) refusedInPart.set(`Service/${event.key}`, event.data.refusals.map(({ message }) => message));
+          else if (event.type === 'service.compiled.v1' || event.type === 'service.removed.v1') refusedInPart.delete(`Service/${event.key}`);
         }
         if (lane === 'fact' && markerSeq > 0) markerSeq = Math.max(markerSeq, seq);
       }
@@ -112,6 +118,7 @@ export const followLab = (bus: Bus, markerNode: string, nodes: readonly string[]
     },
     blocks: () => blocks,
     refused: () => [...refused].map(([object, messages]) => ({ object, messages })),
+    refusedInPart: () => [...refusedInPart].map(([object, messages]) => ({ object, messages })),
     onFlow: (take) => { flowTakers.add(take); return () => { flowTakers.delete(take); }; },
     eventOf: (key) => events.get(key),
     appliedAt: (seq) => nodes.flatMap((node) => {

@@ -42,7 +42,9 @@ const CONNECT_PATIENCE_MS = 300;
 const LOOK_EVERY_MS = 4;
 const VERDICT_PATIENCE_MS = 250;
 const AT_ONCE = 64;
-const ECHO = 8;
+const ECHO_TYPES: ReadonlySet<number> = new Set([8, 128]);
+/** A server's process looks for datagrams now and then; where nobody serves none will come. */
+const DATAGRAM_PATIENCE_MS = 100;
 
 export interface ProberPorts {
   readonly log: LabLog;
@@ -83,6 +85,10 @@ const policyRef = (key: string): PolicyRef => {
 };
 
 export const createProber = (ports: ProberPorts) => {
+  /* An echo's id stands for both ports: with one id, an echo and one that comes back at the same time would be one flow. */
+  let icmpId = 0;
+  const nextIcmpId = (): number => (icmpId = (icmpId % 0xffff) + 1);
+
   /** Where packets for this end may arrive: host, namespace or null for the host's own, and the address that they then have. */
   const arrivalPlaces = (party: Party, objects: readonly KubeObject[]): readonly (readonly [string | undefined, string | null, string])[] => {
     switch (party.type) {
@@ -162,7 +168,7 @@ export const createProber = (ports: ProberPorts) => {
       const node = to.type === 'pod' ? to.node : from.type === 'pod' ? from.node : to.type === 'node' ? to.name.slice(5) : host ?? '';
       const sent = await ports.hostOf(host).call<Sent>('send', {
         ...(from.type === 'pod' ? { netns: ports.netnsOf(from.name) } : {}), source: from.address, foreign: from.type === 'external' && from.address !== EXTERNAL_ADDRESSES[familyOf(from.address)],
-        destination: to.address, port, protocol, ...(probe.icmp === undefined ? {} : { icmp: probe.icmp }), ...(probe.http === undefined ? {} : { http: probe.http }),
+        destination: to.address, port, protocol, ...(protocol === 'ICMP' ? { icmpId: nextIcmpId() } : {}), ...(probe.icmp === undefined ? {} : { icmp: probe.icmp }), ...(probe.http === undefined ? {} : { http: probe.http }),
       });
       const key = `${protocolOf(protocol, from.address)}/${from.address}${protocol === 'ICMP' ? '#' : ':'}${sent.sourcePort}`;
       const ends = arrivalPlaces(to, objects).map(([place, netns, address]) => `${place} ${netns} ${key}>${address}`);
@@ -183,8 +189,8 @@ export const createProber = (ports: ProberPorts) => {
       const arrived = arrivedAt();
       let outcome: Outcome = { connected: null, refused: null, replied: 0, status: null };
       if (arrived > 0 && protocol !== 'SCTP') {
-        const answers = protocol === 'TCP' || (protocol === 'ICMP' && (probe.icmp?.type ?? ECHO) === ECHO);
-        const until = performance.now() + CONNECT_PATIENCE_MS;
+        const answers = protocol !== 'ICMP' || probe.icmp === undefined || ECHO_TYPES.has(probe.icmp.type);
+        const until = performance.now() + (protocol === 'UDP' ? DATAGRAM_PATIENCE_MS : CONNECT_PATIENCE_MS);
         do {
           outcome = await ports.hostOf(host).call<Outcome>('outcome', { id: sent.id });
           if (outcome.refused !== null || (probe.http === undefined ? outcome.replied > 0 : outcome.status !== null)) break;

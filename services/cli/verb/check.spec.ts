@@ -102,6 +102,24 @@ endpoints: [{addresses: [203.0.113.9], conditions: {ready: true}}]
     expect(err).toContain('AdminNetworkPolicy of policy.networking.k8s.io/v1alpha1 is not supported');
   });
 
+  test('says what of a Service is refused although the rest of it is served', async () => {
+    writeFileSync(join(folder, 'part.yaml'), `apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: a, labels: {app: web}}
+spec: {nodeName: n1, containers: [{name: main, ports: [{containerPort: 80}]}]}
+status: {podIP: 10.244.1.9}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: a}
+spec: {selector: {app: web}, externalIPs: [10.244.1.9], ports: [{port: 80}]}
+`);
+    const { code, out, err } = await run('-f', join(folder, 'part.yaml'), 'node:n1', 'svc:a/web', '80', '-o', 'json');
+    expect(code).toBe(0);
+    expect(err).toContain('refused in part: Service a/web: spec.externalIPs[0]: 10.244.1.9: expected an address that');
+    expect(JSON.parse(out)).toMatchObject({ rejected: [], refusedInPart: [{ kind: 'Service', namespace: 'a', name: 'web', field: 'spec.externalIPs[0]', value: '10.244.1.9' }] });
+  });
+
   test('says how it is used', () => {
     expect(check.usage).toContain('--batch');
   });

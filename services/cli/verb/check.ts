@@ -42,6 +42,9 @@ const rejected = (cluster: Whole, refused: readonly RefusedObject[]): readonly R
   return all.filter((each) => { const key = JSON.stringify(each); if (seen.has(key)) return false; seen.add(key); return true; });
 };
 
+/** Of a case: also what of a Service is refused although the rest of it is served. */
+const rejectedOrPart = (cluster: Whole, refused: readonly RefusedObject[]): readonly Rejection[] => [...rejected(cluster, refused), ...rejections(cluster.refusedInPart)];
+
 /** A case brings its own Nodes; where it brings none it has the lab's two. */
 const nodesOf = (objects: readonly KubeObject[], fallback: readonly LabNode[]): readonly LabNode[] => (objects.some(({ kind }) => kind === 'Node') ? [] : fallback);
 
@@ -75,7 +78,7 @@ Exit: 0 all as wanted, 1 a probe differs, 2 bad input or something refused.`,
         const cluster = whole(objects, nodesOf(objects, nodes), [], settings);
         const found = report(probes, cluster);
         if (found.mismatched > 0) different += 1;
-        io.stdout(`${JSON.stringify({ name, pass: found.mismatched === 0, probes: found.probes, rejected: rejected(cluster, refused) })}\n`);
+        io.stdout(`${JSON.stringify({ name, pass: found.mismatched === 0, probes: found.probes, rejected: rejectedOrPart(cluster, refused) })}\n`);
       }
       return different === 0 ? EXIT.yes : EXIT.no;
     }
@@ -88,8 +91,10 @@ Exit: 0 all as wanted, 1 a probe differs, 2 bad input or something refused.`,
     for (const warning of given.warnings) io.stderr(`warning: ${warning}\n`);
     for (const reason of given.uncertain) io.stderr(`uncertain: ${reason}\n`);
     for (const { kind, namespace, name, message } of refusals) io.stderr(`refused: ${kind} ${namespace === '' ? '' : `${namespace}/`}${name}: ${message}\n`);
+    const inPart = rejections(cluster.refusedInPart);
+    for (const { kind, namespace, name, message } of inPart) io.stderr(`refused in part: ${kind} ${namespace}/${name}: ${message}\n`);
     const found = report(probes, cluster);
-    io.stdout(structured(output, { ...found, rejected: refusals, uncertain: given.uncertain }, found.probes) ?? (probes.length === 0 ?
+    io.stdout(structured(output, { ...found, rejected: refusals, refusedInPart: inPart, uncertain: given.uncertain }, found.probes) ?? (probes.length === 0 ?
       `${given.objects.length} objects, ${refusals.length === 0 ? 'nothing refused' : `${refusals.length} refusals`}\n` : `${probeTable(found.probes)}${found.ok} of ${found.total} as needed (${found.ms} ms)\n`));
     const failed = found.probes.find(({ got }) => got === 'error');
     if (failed !== undefined && 'message' in failed && values.probes === undefined) throw badInput(failed.message ?? 'not tried');

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 
 import { isHostNetwork, resolveParty } from '@seine/lab';
-import { connectLab, startLab, stopLab } from '@seine/lab/client';
+import { startLab, stopLab, withLab } from '@seine/lab/client';
 import { placesOf } from '@seine/lab/places';
 import { knownLabs } from '@seine/lab/takedown';
 import type { UnixClient } from '@seine/node';
@@ -15,7 +15,9 @@ import { badInput, EXIT, readArgs, readDuration, readInteger, readIpFamily, read
 
 export interface Converged {
   readonly seq: number; readonly policySeq: number; readonly attached: number; readonly failed: readonly string[]; readonly ms: number; readonly warnings: readonly string[];
-  readonly refused: readonly { readonly object: string; readonly messages: readonly string[] }[]; readonly ignored: Readonly<Record<string, number>>;
+  readonly refused: readonly { readonly object: string; readonly messages: readonly string[] }[];
+  /** Services of which a part is refused and the rest is served. */
+  readonly refusedInPart: readonly { readonly object: string; readonly messages: readonly string[] }[]; readonly ignored: Readonly<Record<string, number>>;
 }
 interface LabStatus {
   readonly name: string; readonly head: number;
@@ -43,13 +45,12 @@ export const tellGiven = (io: Io, given: Given): number => {
 export const tellConverged = (io: Io, converged: Converged): number => {
   for (const warning of converged.warnings) io.stderr(`warning: ${warning}\n`);
   for (const { object, messages } of converged.refused) for (const message of messages) io.stderr(`refused: ${object}: ${message}\n`);
+  for (const { object, messages } of converged.refusedInPart) for (const message of messages) io.stderr(`refused in part: ${object}: ${message}\n`);
   for (const failure of converged.failed) io.stderr(`not attached: ${failure}\n`);
   const ignored = Object.entries(converged.ignored).map(([kind, count]) => `${count} ${kind}`).join(', ');
   if (ignored !== '') io.stderr(`ignored, as they say nothing about the network: ${ignored}\n`);
   return converged.failed.length > 0 ? EXIT.no : converged.refused.length > 0 ? EXIT.badInput : EXIT.yes;
 };
-
-const count = (objects: readonly KubeObject[], kind: string): number => objects.filter((object) => object.kind === kind).length;
 
 const TELL_EVERY_MS = 1_000;
 
@@ -96,11 +97,10 @@ const up: Verb['run'] = async (args, io) => {
   }, {}, { signal, ...(io.terminal ? { tell: (step: string) => { io.stderr(`  ${step}\n`); } } : {}) });
   if (existed) io.stderr(`lab ${name} was up already; applying to it\n`);
   const refusedHere = tellGiven(io, given);
-  const converged = await order<Converged>(io, client, signal, 'apply', { objects: given.objects });
+  const converged = await order<Converged>(io, client, signal, 'apply', { objects: given.objects }).finally(() => { client.close(); });
   const told = tellConverged(io, converged);
-  client.close();
-  const report = { name, seq: converged.seq, attached: converged.attached, failed: converged.failed, refused: converged.refused, ms: Math.round(performance.now() - started) };
-  io.stdout(structured(output, report) ?? `lab ${name} is up: ${converged.attached} pods attached, ${count(given.objects, 'NetworkPolicy')} NetworkPolicies, log and nodes at #${converged.seq} (${(report.ms / 1000).toFixed(1)} s)\n`);
+  const report = { name, seq: converged.seq, attached: converged.attached, failed: converged.failed, refused: converged.refused, refusedInPart: converged.refusedInPart, ms: Math.round(performance.now() - started) };
+  io.stdout(structured(output, report) ?? `lab ${name} is up: ${converged.attached} pods attached, ${given.objects.filter(({ kind }) => kind.endsWith('NetworkPolicy')).length} policies, log and nodes at #${converged.seq} (${(report.ms / 1000).toFixed(1)} s)\n`);
   return Math.max(refusedHere, told);
 };
 
@@ -117,9 +117,7 @@ const down: Verb['run'] = async (args, io) => {
 const status: Verb['run'] = async (args, io) => {
   const { values } = readArgs(args, OPTIONS);
   const output = readOutput(values.output, ['table', 'json', 'yaml']);
-  const client = await connectLab(values.name ?? 'lab');
-  const found = await client.call<LabStatus>('status', { reach: true });
-  client.close();
+  const found = await withLab(values.name ?? 'lab', (client) => client.call<LabStatus>('status', { reach: true }));
   io.stdout(structured(output, found) ?? [
     `lab ${found.name}: log at #${found.head}, pods ${found.pods.ready} of ${found.pods.total} ready, services ${found.services.reachable} of ${found.services.total} reachable\n`,
     table([['NODE', 'NAMESPACE', 'AT'], ...found.nodes.map((node) => [node.name, node.netns, `#${node.seq ?? '?'}`])]),
@@ -133,10 +131,8 @@ const apply: Verb['run'] = async (args, io) => {
   if (values.file === undefined) throw badInput('-f: nothing: expected a file, a folder or -');
   const output = readOutput(values.output, ['table', 'json', 'yaml']);
   const given = readForLab(values.file, values.recursive === true);
-  const client = await connectLab(values.name ?? 'lab');
   const refusedHere = tellGiven(io, given);
-  const converged = await order<Converged>(io, client, patienceOf(io, values.timeout), 'apply', { objects: given.objects });
-  client.close();
+  const converged = await withLab(values.name ?? 'lab', (client) => order<Converged>(io, client, patienceOf(io, values.timeout), 'apply', { objects: given.objects }));
   const told = tellConverged(io, converged);
   io.stdout(structured(output, converged) ?? `applied: log and nodes at #${converged.seq}, ${converged.attached} pods attached (${converged.ms} ms)\n`);
   return Math.max(refusedHere, told);
@@ -147,9 +143,8 @@ const remove: Verb['run'] = async (args, io) => {
   if (values.file === undefined) throw badInput('-f: nothing: expected a file, a folder or -');
   const output = readOutput(values.output, ['table', 'json', 'yaml']);
   const given = readForLab(values.file, values.recursive === true);
-  const client = await connectLab(values.name ?? 'lab');
-  const converged = await order<Converged & { readonly missing: readonly string[] }>(io, client, patienceOf(io, values.timeout), 'delete', { keys: given.objects.map(objectKey) });
-  client.close();
+  const converged = await withLab(values.name ?? 'lab', (client) =>
+    order<Converged & { readonly missing: readonly string[] }>(io, client, patienceOf(io, values.timeout), 'delete', { keys: given.objects.map(objectKey) }));
   const told = tellConverged(io, converged);
   for (const key of converged.missing) io.stderr(`not there: ${key}\n`);
   const count = given.objects.length - converged.missing.length;
@@ -162,9 +157,7 @@ const set: Verb['run'] = async (args, io) => {
   if (positionals.length === 0) throw badInput('expected: seine lab set NAME=VALUE…');
   const output = readOutput(values.output, ['table', 'json', 'yaml']);
   const settings = readSettings(positionals);
-  const client = await connectLab(values.name ?? 'lab');
-  const converged = await order<Converged>(io, client, patienceOf(io, values.timeout), 'set', { settings });
-  client.close();
+  const converged = await withLab(values.name ?? 'lab', (client) => order<Converged>(io, client, patienceOf(io, values.timeout), 'set', { settings }));
   io.stdout(structured(output, converged) ?? `set ${positionals.join(' ')}: log and nodes at #${converged.seq} (${converged.ms} ms)\n`);
   return tellConverged(io, converged);
 };
@@ -175,11 +168,8 @@ const execIn: Verb['run'] = async (args, io) => {
   const command = dashes < 0 ? [] : args.slice(dashes + 1);
   const pod = positionals[0];
   if (pod === undefined || command.length === 0) throw badInput('expected: seine lab exec POD -- COMMAND …');
-  const name = values.name ?? 'lab';
-  const client = await connectLab(name);
-  const party = resolveParty(pod, await client.call<readonly KubeObject[]>('objects'));
-  client.close();
-  const places = placesOf(name);
+  const party = resolveParty(pod, await withLab(values.name ?? 'lab', (client) => client.call<readonly KubeObject[]>('objects')));
+  const places = placesOf(values.name ?? 'lab');
   if (party.type === 'service') throw badInput(`${pod}: expected a pod, node:NAME or external: nothing runs in a Service`);
   const node = party.type === 'pod' ? party.node : party.type === 'node' ? party.name.slice('node:'.length) : undefined;
   const netns = `/run/netns/${party.type === 'pod' && !isHostNetwork(party.pod) ? places.podNetns(party.pod.namespace, party.pod.name) : node === undefined ? places.external : places.nodeNetns(node)}`;
@@ -196,11 +186,9 @@ const kill: Verb['run'] = async (args, io) => {
   const { values, positionals } = readArgs(args, OPTIONS);
   const role = positionals[0];
   if (role === undefined) throw badInput('expected: seine lab kill ROLE [--node NODE]');
-  const client = await connectLab(values.name ?? 'lab');
-  const { killed } = await client.call<{ readonly killed: number }>('kill', { role, ...(values.node === undefined ? {} : { node: values.node }) });
-  if (killed === 0) { client.close(); throw badInput(`${role}${values.node === undefined ? '' : ` on ${values.node}`}: no such process in the lab`); }
+  const { killed } = await withLab(values.name ?? 'lab', (client) => client.call<{ readonly killed: number }>('kill', { role, ...(values.node === undefined ? {} : { node: values.node }) }));
+  if (killed === 0) { throw badInput(`${role}${values.node === undefined ? '' : ` on ${values.node}`}: no such process in the lab`); }
   io.stdout(`killed ${killed} ${role}${values.node === undefined ? '' : ` on ${values.node}`} (SIGKILL); it comes back by itself\n`);
-  client.close();
   return EXIT.yes;
 };
 

@@ -1,6 +1,6 @@
 /** `seine probe`: what the verdicts *are*, by real packets in a lab. */
 import { nodesNamed, seatNodes } from '@seine/lab';
-import { connectLab, startLab, stopLab } from '@seine/lab/client';
+import { startLab, stopLab, withLab } from '@seine/lab/client';
 import type { PolicyRef, RuleRef, UnixClient } from '@seine/node';
 
 import { probeTable } from '../print/probes.ts';
@@ -30,7 +30,7 @@ const asCase = ({ connected, unexplained, message, ...result }: ProbeResult, { f
   evidence: { ...result.evidence, node: nameOf(String(result.evidence['node'])), connected, unexplained, ...(result.got === 'error' || message === undefined ? {} : { message }) },
 });
 
-const refusedByWatcher = (refused: Converged['refused']): readonly Rejection[] => refused.flatMap(({ object, messages }): readonly Rejection[] => {
+const rejectionsOf = (refused: Converged['refused']): readonly Rejection[] => refused.flatMap(({ object, messages }): readonly Rejection[] => {
   const [kind, namespace, ...rest] = object.split('/') as [string, string, ...string[]]; // the key of a refusal
   return messages.map((message) => {
     const [field, value, expected] = message.split(': ') as [string, string | undefined, string | undefined]; // field: value: expectation
@@ -45,7 +45,7 @@ const tryCase = async (client: UnixClient, labNodes: readonly string[], { name, 
   const report = await client.call<ProbeReport>('probe', { probes: probes.map((each) => ({ ...each, from: seated.party(each.from), to: seated.party(each.to) })) });
   return {
     name, pass: report.mismatched === 0 && converged.failed.length === 0, probes: report.probes.map((result, index) => asCase(result, probes[index]!, seated.nameOf)),
-    rejected: [...rejections(refused), ...refusedByWatcher(converged.refused)], ...(converged.failed.length === 0 ? {} : { failed: converged.failed }),
+    rejected: [...rejections(refused), ...rejectionsOf(converged.refused), ...rejectionsOf(converged.refusedInPart)], ...(converged.failed.length === 0 ? {} : { failed: converged.failed }),
   };
 };
 
@@ -94,9 +94,7 @@ Exit: 0 all as wanted, 1 a probe differs, 2 bad input, 3 no lab.`,
     const output = readOutput(values.output, ['table', 'json', 'jsonl', 'yaml']);
     if (values.probes === undefined && positionals.length === 0) throw badInput('nothing to probe: expected FROM TO PORT, --probes FILE or --batch FILE');
     const probes = values.probes === undefined ? [probeOfWords(positionals, readFamily(values.family))] : readProbes(values.probes);
-    const client = await connectLab(values.name ?? 'lab');
-    const report = await client.call<ProbeReport>('probe', { probes });
-    client.close();
+    const report = await withLab(values.name ?? 'lab', (client) => client.call<ProbeReport>('probe', { probes }));
     io.stdout(structured(output, report, report.probes) ?? `${probeTable(report.probes)}${report.ok} of ${report.total} as needed${report.unexplained > 0 ? `, ${report.unexplained} unexplained` : ''} (${report.ms} ms)\n`);
     const failed = report.probes.find(({ got }) => got === 'error');
     if (failed !== undefined && values.probes === undefined) throw badInput(failed.message ?? 'not tried');

@@ -1,5 +1,5 @@
 /** `seine status`: is everybody there, and how far. */
-import { connectLab } from '@seine/lab/client';
+import { withLab } from '@seine/lab/client';
 import type { NodeStatus } from '@seine/node';
 
 import { askWriter, labNodesOf } from '../node-sockets.ts';
@@ -13,9 +13,7 @@ interface RoleStatus { readonly name: string; readonly node: string | null; read
 
 const look = async (lab: string) => {
   const nodes = await Promise.all((await labNodesOf(lab)).map(async ({ name }) => askWriter<NodeStatus>(lab, name, 'status').catch(() => ({ node: name, seq: null, complete: null, inSync: false, trusted: false, endpoints: null, repairs: null, pid: null }))));
-  const client = await connectLab(lab);
-  const { roles, head } = await client.call<{ readonly roles: readonly RoleStatus[]; readonly head: number }>('status', { reach: false });
-  client.close();
+  const { roles, head } = await withLab(lab, (client) => client.call<{ readonly roles: readonly RoleStatus[]; readonly head: number }>('status', { reach: false }));
   return { lab, head, nodes, roles, ok: roles.every(({ ready }) => ready) && nodes.every(({ inSync, trusted, seq }) => inSync && trusted && (seq ?? 0) >= head) };
 };
 

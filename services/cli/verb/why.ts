@@ -1,7 +1,7 @@
 /** `seine why`: the verdict, the rule or the near misses, every policy that selects either side, how it came about, and the moment. */
 import { LANES } from '@seine/events';
 import { labNodes } from '@seine/lab';
-import { connectLab } from '@seine/lab/client';
+import { withLab } from '@seine/lab/client';
 import type { Flow } from '@seine/node';
 
 import { foldUntil, openHistory, type History } from '../history.ts';
@@ -38,9 +38,7 @@ const seenInLab = async (lab: string, { verdict, direction, from, to, port, prot
 };
 
 const appliedInLab = async (lab: string, node: string, seq: number): Promise<string | null> => {
-  const client = await connectLab(lab);
-  const times = await client.call<readonly { readonly node: string; readonly timeMs: number }[]>('applied', { seq });
-  client.close();
+  const times = await withLab(lab, (client) => client.call<readonly { readonly node: string; readonly timeMs: number }[]>('applied', { seq }));
   const found = times.find((each) => each.node === node);
   return found === undefined ? null : new Date(found.timeMs).toISOString();
 };
