@@ -33,6 +33,8 @@ const FLOW_PATIENCE_MS = 2_000;
 const LOOK_EVERY_MS = 5;
 const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms); });
 
+interface Running { readonly lab: string; readonly client: UnixClient; readonly observer: Observer; readonly judgeOf: JudgeOf }
+
 /** Who judges for whom in the lab as it stands. */
 const judgesOf = (objects: readonly KubeObject[]): JudgeOf => {
   const known = new Map<string, Judge | undefined>();
@@ -46,14 +48,15 @@ const judgesOf = (objects: readonly KubeObject[]): JudgeOf => {
 };
 
 /** Until every verdict that the row demands was told, or time is up; what is missing then is a fault. */
-const flowsTold = async (asks: readonly Ask[], answers: readonly Answer[], observer: Observer, judgeOf: JudgeOf): Promise<RowReport['flows']> => {
+const flowsTold = async ({ asks, objects }: AcceptanceCase, answers: readonly Answer[], { observer, judgeOf }: Running): Promise<RowReport['flows']> => {
   const questions = asks.map((ask, index) => ({ ask, answer: answers[index]! })).map((each) => ({ ...each, wanted: wantedFlows(each.ask, each.answer, judgeOf) })); // an answer for each
+  const policies = new Set(objects.map(objectKey));
   const seenOf = (ask: Ask, answer: Answer) => observer.flows().filter((flow) => isFlowOf(ask, answer, flow));
   const end = performance.now() + FLOW_PATIENCE_MS;
   while (performance.now() < end && questions.some(({ ask, answer, wanted }) => missingFlows(wanted, seenOf(ask, answer)).length > 0)) await pause(LOOK_EVERY_MS);
   return {
     wanted: questions.reduce((sum, { wanted }) => sum + wanted.length, 0), seen: questions.reduce((sum, { ask, answer }) => sum + seenOf(ask, answer).length, 0),
-    faults: questions.flatMap(({ ask, answer }) => flowFaults(ask, answer, seenOf(ask, answer), judgeOf)),
+    faults: questions.flatMap(({ ask, answer }) => flowFaults(ask, answer, seenOf(ask, answer), judgeOf, policies)),
   };
 };
 
@@ -62,9 +65,8 @@ const refusals = ({ refused, failed }: Converged): readonly string[] => [...refu
 const stateOf = (faults: readonly string[], { refused, absent }: AcceptanceCase['row']): Pick<RowReport, 'state' | 'why'> =>
   faults.length > 0 ? { state: 'failed', why: faults.join('\n') } : refused !== undefined ? { state: 'refused', why: refused } : absent !== undefined ? { state: 'absent', why: absent } : { state: 'pass', why: null };
 
-interface Running { readonly lab: string; readonly client: UnixClient; readonly observer: Observer; readonly judgeOf: JudgeOf }
-
-const runRow = async (each: AcceptanceCase, checked: Checked, { lab, client, observer, judgeOf }: Running): Promise<RowReport> => {
+const runRow = async (each: AcceptanceCase, checked: Checked, running: Running): Promise<RowReport> => {
+  const { lab, client, observer } = running;
   const { row, name, twin, objects, asks } = each;
   const startedMs = performance.now();
   const faults: string[] = [];
@@ -73,7 +75,7 @@ const runRow = async (each: AcceptanceCase, checked: Checked, { lab, client, obs
   const before = await extra?.before?.({ lab, client });
   observer.forget();
   const { probes, unexplained } = await client.call<Probed>('probe', { probes: asks.map(probeOf) });
-  const flows = await flowsTold(asks, probes, observer, judgeOf);
+  const flows = await flowsTold(each, probes, running);
   if (extra !== undefined) faults.push(...await extra.after({ lab, client, answers: probes, before }));
   if (objects.length > 0) faults.push(...refusals(await client.call<Converged>('delete', { keys: objects.map(objectKey) })));
   const check = { total: checked.probes.length, faults: [...checked.rejected, ...checkFaults(asks, checked.probes)] };

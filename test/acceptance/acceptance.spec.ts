@@ -7,6 +7,7 @@ import { checkFaults, flowFaults, probeFaults, wantedFlows, type Answer, type Ju
 import { ROWS } from './rows.ts';
 import { denyRule, noRule, type Ask, type Want } from './scenario.ts';
 
+const POLICY = 'CiliumNetworkPolicy/a/x';
 const [CLIENT, ECHO] = ['10.244.1.2', '10.244.2.2'] as const;
 const ask = (want: Want): Ask => ({ from: 'a/client', to: 'a/echo', protocol: 'TCP', port: 8080, http: { method: 'GET', path: '/' }, want });
 const answer = (change: Partial<Answer> = {}, evidence: Partial<Answer['evidence']> = {}): Answer =>
@@ -17,7 +18,7 @@ const judgeOf: JudgeOf = (address) => ({ [CLIENT]: { node: 'n1', pod: 'a/client'
 const party = (address: string, port: number, pod: string | null): Flow['source'] => ({ address, port, identity: 256, labels: [], pod });
 const flow = (node: string, verdict: Flow['verdict'], direction: 'ingress' | 'egress', code?: number): Flow => ({
   time: '', seen: 1, node, verdict, direction, reason: code === undefined ? null : { code, name: '' }, source: party(CLIENT, 40000, 'a/client'), destination: party(ECHO, 8080, 'a/echo'),
-  protocol: 'TCP', icmp: null, rule: null, peer: null, peerField: null, isolatedBy: [], policy_log: [], tcpFlags: 2, isReply: false, file: '', line: 0, lost: 0,
+  protocol: 'TCP', icmp: null, rule: code === 181 ? `${POLICY} egressDeny[0]` : null, peer: null, peerField: null, isolatedBy: code === 133 ? [POLICY] : [], policy_log: [], tcpFlags: 2, isReply: false, file: '', line: 0, lost: 0,
 });
 
 describe('a verdict', () => {
@@ -49,8 +50,11 @@ describe('flows', () => {
     { name: 'a drop for the other reason', want: denyRule('egress'), seen: [flow('n1', 'DROPPED', 'egress', 133)], faults: ['nobody told DROPPED 181 egress on n1', 'told against it: DROPPED 133 egress on n1'] },
     { name: 'forwarded where it is dropped', want: denyRule('egress'), seen: [flow('n1', 'DROPPED', 'egress', 181), flow('n1', 'FORWARDED', 'egress')], faults: ['told against it: FORWARDED egress on n1'] },
     { name: 'a pod whose name nobody knew', want: denyRule('egress'), seen: [{ ...flow('n1', 'DROPPED', 'egress', 181), source: party(CLIENT, 40000, null) }], faults: ['a pod without its name in DROPPED egress on n1'] },
+    { name: 'a deny that names no rule', want: denyRule('egress'), seen: [{ ...flow('n1', 'DROPPED', 'egress', 181), rule: null, isolatedBy: [POLICY] }], faults: [`decided by none of the row's policies: no rule, ${POLICY}`] },
+    { name: "a drop by somebody else's policy", want: noRule('egress'), seen: [{ ...flow('n1', 'DROPPED', 'egress', 133), isolatedBy: [POLICY, 'NetworkPolicy/a/y'] }], faults: [`decided by none of the row's policies: no rule, ${POLICY}, NetworkPolicy/a/y`] },
+    { name: 'a drop for which nobody is named', want: noRule('egress'), seen: [{ ...flow('n1', 'DROPPED', 'egress', 133), isolatedBy: [] }], faults: ["decided by none of the row's policies: no rule"] },
   ])('$name', ({ want, seen, faults }) => {
-    expect(flowFaults(ask(want), denied(133, 'egress'), seen, judgeOf)).toEqual(faults.map((fault) => `a/client -> a/echo 8080/TCP: ${fault}`));
+    expect(flowFaults(ask(want), denied(133, 'egress'), seen, judgeOf, new Set([POLICY]))).toEqual(faults.map((fault) => `a/client -> a/echo 8080/TCP: ${fault}`));
   });
 
   test('of a node are demanded only where it drops, of the world never', () => {

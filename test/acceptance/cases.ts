@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { parseManifests, type KubeObject } from '@seine/objects';
 
 import { ROWS, type Row } from './rows.ts';
-import type { Ask } from './scenario.ts';
+import { overV6, type Ask } from './scenario.ts';
 
 const HERE = new URL('./', import.meta.url).pathname;
 
@@ -39,7 +39,8 @@ export const fixture = (): readonly KubeObject[] => manifest('fixture.yaml');
 
 export const acceptanceCases = (): readonly AcceptanceCase[] => ROWS.flatMap((row): readonly AcceptanceCase[] => {
   const objects = row.manifests.flatMap((name) => manifest(`policies/${name}.yaml`));
-  const asks = [...row.asks, ...row.beyond ?? []];
+  const v4 = [...row.asks, ...row.beyond ?? []];
+  const asks = [...v4, ...v4.map(overV6)];
   return [
     { row, name: row.name, twin: false, objects, asks },
     ...(row.twin === true ? [{ row, name: `${row.name}${SUFFIX}`, twin: true, asks, objects: objects.map((object) => (object.name === row.name ? twinOf(object) : object)) }] : []),

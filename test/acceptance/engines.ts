@@ -14,9 +14,18 @@ import type { Ask } from './scenario.ts';
 export const ROOT = new URL('../../', import.meta.url).pathname;
 const SEINE = join(ROOT, 'node_modules/.bin/seine');
 
+/** What the command line prints, whatever its exit code. @throws what it complains of where it prints nothing */
+const seine = (...args: readonly string[]): Promise<string> => new Promise((resolve, reject) => {
+  execFile(SEINE, args, { encoding: 'utf8', maxBuffer: 256 << 20 }, (error, stdout, stderr) => {
+    if (stdout === '') reject(new Error(`seine ${args.join(' ')}: ${stderr === '' ? String(error) : stderr}`));
+    else resolve(stdout);
+  });
+});
+export const json = async <T>(...args: readonly string[]): Promise<T> => JSON.parse(await seine(...args, '-o', 'json')) as T; // the caller names what the verb prints
+
 /** A question as both engines read it. */
-export const probeOf = ({ from, to, protocol, port, http, icmp }: Ask): Omit<Ask, 'want'> =>
-  ({ from, to, protocol, ...(port === undefined ? {} : { port }), ...(http === undefined ? {} : { http }), ...(icmp === undefined ? {} : { icmp }) });
+export const probeOf = ({ from, to, protocol, family, port, http, icmp }: Ask): Omit<Ask, 'want'> =>
+  ({ from, to, protocol, ...(family === undefined ? {} : { family }), ...(port === undefined ? {} : { port }), ...(http === undefined ? {} : { http }), ...(icmp === undefined ? {} : { icmp }) });
 
 export interface CheckCase { readonly name: string; readonly objects: readonly KubeObject[]; readonly asks: readonly Ask[] }
 export interface Checked { readonly probes: readonly Answer[]; readonly rejected: readonly string[] }
@@ -27,12 +36,7 @@ export const checkAll = async (cases: readonly CheckCase[], cidrMatchMode: strin
   const path = join(folder, 'cases.jsonl');
   writeFileSync(path, cases.map(({ name, objects, asks }) => JSON.stringify({ name, objects: objects.map(({ raw }) => raw), probes: asks.map(probeOf) })).join('\n'));
   try {
-    const out = await new Promise<string>((resolve, reject) => {
-      execFile(SEINE, ['check', '--batch', path, '--set', `policy-cidr-match-mode=${cidrMatchMode}`], { encoding: 'utf8', maxBuffer: 256 << 20 }, (error, stdout, stderr) => {
-        if (stdout === '' && cases.length > 0) reject(new Error(`seine check --batch: ${stderr === '' ? String(error) : stderr}`));
-        else resolve(stdout);
-      });
-    });
+    const out = await seine('check', '--batch', path, '--set', `policy-cidr-match-mode=${cidrMatchMode}`);
     interface Line { readonly name: string; readonly probes: readonly Answer[]; readonly rejected: readonly { readonly kind: string; readonly name: string; readonly message: string }[] }
     return new Map(out.trim().split('\n').filter((line) => line !== '').map((line): readonly [string, Checked] => {
       const { name, probes, rejected } = JSON.parse(line) as Line; // what `check` prints (product.md section 5)

@@ -3,6 +3,7 @@ import { moveToNetns } from '@seine/kernel';
 import { placesOf } from '@seine/lab/places';
 import type { UnixClient } from '@seine/node';
 
+import { json } from './engines.ts';
 import type { Answer } from './judge.ts';
 import type { Extra } from './rows.ts';
 
@@ -26,7 +27,8 @@ const forwarded = async ({ lab, client }: Place): Promise<ReadonlyMap<string, nu
   })));
 };
 
-const ECHO = { protocol: 'ICMP', icmp: { type: 8, code: 0, overMtu: 1 } } as const;
+const TOO_LONG = [{ protocol: 'ICMP', family: 4, icmp: { type: 8, code: 0, overMtu: 1 } }, { protocol: 'ICMP', family: 6, icmp: { type: 128, code: 0, overMtu: 1 } }] as const;
+const ACROSS = [{ from: 'acceptance/client', to: 'acceptance/client3' }, { from: 'acceptance/client3', to: 'acceptance/client' }] as const;
 const ETHERNET_MTU = 1500;
 
 export const extraFaults: Readonly<Record<Extra, ExtraCheck>> = {
@@ -40,11 +42,18 @@ export const extraFaults: Readonly<Record<Extra, ExtraCheck>> = {
   /* The uplinks have no overhead, so a pod may send what an Ethernet takes, and not a byte more. */
   'fragments forbidden': {
     after: async ({ client, answers }) => {
-      const { probes } = await client.call<{ readonly probes: readonly Answer[] }>('probe', { probes: [{ from: 'acceptance/client', to: 'acceptance/client3', ...ECHO }, { from: 'acceptance/client3', to: 'acceptance/client', ...ECHO }] });
+      const { probes } = await client.call<{ readonly probes: readonly Answer[] }>('probe', { probes: ACROSS.flatMap((ends) => TOO_LONG.map((echo) => ({ ...ends, ...echo }))) });
       return [
         ...answers.filter(({ evidence }) => evidence.bytes !== ETHERNET_MTU).map(({ evidence }) => `${evidence.source}: the route takes ${evidence.bytes} bytes: expected ${ETHERNET_MTU}`),
         ...probes.filter(({ message }) => message !== 'the socket said EMSGSIZE').map(({ evidence, message }) => `${evidence.source}: ${evidence.bytes} bytes in one piece: expected EMSGSIZE, the socket said ${message ?? 'nothing'}`),
       ];
+    },
+  },
+  /* What is refused has to be said: the policy is not enforceable here, and why. */
+  'withheld policy': {
+    after: async ({ lab }) => {
+      const policies = await json<readonly { readonly name: string; readonly state: string; readonly withheld: readonly string[] }[]>('get', 'policies', '-n', 'acceptance', '--name', lab);
+      return policies.some(({ state, withheld }) => state === 'not enforceable here' && withheld.length > 0) ? [] : [`seine get policies: expected one that is not enforceable here, with what is withheld: ${JSON.stringify(policies)}`];
     },
   },
   /* Each process of each node, asked from every other node. */

@@ -5,7 +5,7 @@ import {
 } from './scenario.ts';
 
 /** What a row asks beside its questions; run.ts knows how. */
-export type Extra = 'forward metrics' | 'fragments forbidden' | 'health over HTTP';
+export type Extra = 'forward metrics' | 'fragments forbidden' | 'health over HTTP' | 'withheld policy';
 
 export interface Row {
   readonly name: string;
@@ -79,7 +79,8 @@ const allowAndDefaultDeny: readonly Row[] = [
   { name: 'from-cidr-host-netns', section: '3.5', manifests: ['from-cidr-host-netns'], asks: fromCidrToPod((from) => (from === OUTSIDE_NODE ? 'ok' : noRule('ingress')), [OUTSIDE_NODE, OTHER_EXTERNAL]) },
   {
     name: 'dns-only', section: '3.5', manifests: ['dns-only'], asks: [...podToPod(always(noRule('egress'))), ...podToWorld(always(noRule('egress'))), ...podToDns(always(noRule('egress')))],
-    refused: 'a rule over names needs a DNS proxy, and there is none yet: what it would allow is denied as well, and the policy says so',
+    extra: 'withheld policy',
+    refused: 'a rule over names needs a DNS proxy, and there is none yet: what it would allow is denied as well, and `seine get policies` says so',
   },
   { name: 'policy-local-cluster-egress', section: '3.5', manifests: ['policy-local-cluster-egress'], asks: podToPod(allOk), beyond: toWorld(CLIENTS, noRule('egress')), absent: 'a second cluster of a mesh, whose pods a selector without a cluster label does not mean; the own cluster was tried' },
   { name: 'ingress-from-specific-namespace-ccnp', section: '3.5', manifests: ['ingress-from-specific-namespace-ccnp'], asks: [...ccnpToCcnp({ into: 'ok', back: 'ok' }), toPod('acceptance/client', 'acceptance-ccnp1/client-ccnp', noRule('ingress'))] },

@@ -11,6 +11,8 @@ export interface Ask {
   readonly from: string;
   readonly to: string;
   readonly protocol: 'TCP' | 'UDP' | 'ICMP';
+  /** 4 unless said. */
+  readonly family?: 4 | 6;
   readonly port?: number;
   readonly http?: { readonly method: string; readonly path: string };
   readonly icmp?: { readonly type: number; readonly code: number; readonly overMtu?: number };
@@ -95,6 +97,13 @@ export const podToItself: readonly Ask[] = [{ from: own('loop'), to: `svc:${own(
 /** The largest echo that the route takes in one piece, across nodes and back. */
 export const largestEcho: readonly Ask[] = pairs(['client', 'client2'], ['client3'], (from, to) =>
   [[from, to], [to, from]].map(([a, b]): Ask => ({ from: own(a!), to: own(b!), protocol: 'ICMP', icmp: { type: 8, code: 0, overMtu: 0 }, want: 'ok' }))); // both are there
+
+/** The other family's places: the same ends have both, addresses have a twin. */
+const V6_OF: ReadonlyMap<string, string> = new Map([[WORLD, '2001:db8:198::10'], [EXTERNAL, '2001:db8:113::1'], [OTHER_EXTERNAL, '2001:db8:113::2'], [API_SERVER.address, 'fd00:192:168:50::1']]);
+const ECHO_V6 = { type: 128, code: 0 } as const;
+/** The same question over IPv6. */
+export const overV6 = ({ icmp, ...ask }: Ask): Ask =>
+  ({ ...ask, family: 6, from: V6_OF.get(ask.from) ?? ask.from, to: V6_OF.get(ask.to) ?? ask.to, ...(icmp === undefined ? {} : { icmp: { ...icmp, ...ECHO_V6 } }) });
 
 /** Every node hears every other by ICMP. */
 export const nodeToNode: readonly Ask[] = pairs(NODES, NODES, (from, to): Ask => ({ from: `node:${from}`, to: `node:${to}`, ...ping, want: 'ok' }));
