@@ -97,6 +97,34 @@ describe('the kernel judges', () => {
     expect(policies.map(({ state, nodes }) => [state, nodes.length > 0 && nodes.every(({ enforced }) => enforced)])).toEqual(policies.map(() => ['enforced', true]));
   }, 60_000);
 
+  test('a flow names rule and peer, whose isolation denied it, what is under audit, and what a policy wants said', async () => {
+    const file = `/tmp/seine-${LAB}.told.yaml`;
+    writeFileSync(file, `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: tried, namespace: shop, annotations: {seine.network/audit: "true"}}
+spec: {podSelector: {matchLabels: {name: payment}}}
+---
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: watched, namespace: shop}
+spec: {endpointSelector: {matchLabels: {name: carts}}, ingress: [{fromEndpoints: [{matchLabels: {name: nobody}}, {matchLabels: {name: front-end}}]}], log: {value: carts are watched}}
+`);
+    expect((await seine('lab', 'apply', '-f', file, '--name', LAB)).code).toBe(0);
+    for (const [from, to, port] of [['shop/front-end', 'svc:shop/carts', '80'], ['shop/orders', 'svc:shop/payment', '80'], DENIED] as const) await json<ProbeReport>('probe', from, to, port, '--name', LAB);
+    interface Told { readonly verdict: string; readonly rule: string | null; readonly peer: number | null; readonly isolatedBy: readonly string[]; readonly policy_log: readonly string[] }
+    const told = async (...filter: readonly string[]): Promise<Told> => (await json<readonly Told[]>('observe', '--last', '1', ...filter, '--name', LAB))[0]!;
+    expect(await told('--to', 'shop/carts', '--verdict', 'forwarded', '--from', 'shop/front-end', '--traffic-direction', 'ingress')).toMatchObject({ policy_log: ['carts are watched'], rule: 'CiliumNetworkPolicy/shop/watched ingress[0]', peer: 1, isolatedBy: [] });
+    expect(await told('--to', 'shop/payment', '--verdict', 'audit')).toMatchObject({ verdict: 'AUDIT', rule: null, isolatedBy: ['NetworkPolicy/shop/tried'] });
+    expect(await told('--to', 'shop/carts-db', '--verdict', 'dropped')).toMatchObject({ rule: null, peer: null, isolatedBy: ['NetworkPolicy/shop/carts-db-access'] });
+    const why = await json<{ readonly verdict: string; readonly seen: { readonly count: number } | null; readonly asOf: { readonly applied: string | null }; readonly history: readonly { readonly flipped: boolean; readonly summary: string }[] }>('why', 'shop/orders', 'svc:shop/payment', '80', '--name', LAB);
+    expect(why).toMatchObject({ verdict: 'audit', asOf: { applied: expect.stringContaining('T') } });
+    expect(why.seen?.count).toBeGreaterThan(0);
+    expect(why.history.filter(({ flipped }) => flipped).map(({ summary }) => summary)).toEqual(['NetworkPolicy shop/tried compiled']);
+    expect((await seine('lab', 'delete', '-f', file, '--name', LAB)).code).toBe(0);
+    rmSync(file);
+  }, 60_000);
+
   test('one deleted ipcache entry is exactly one difference, with the event that put it there', async () => {
     const map = (await json<readonly MapItem[]>('get', 'maps', '--node', 'n1', '--name', LAB)).find(({ name }) => name === 'sn_ipcache_01')!;
     const address = at('carts-db').address.split('.').map((byte) => Number(byte).toString(16).padStart(2, '0'));

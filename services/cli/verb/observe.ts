@@ -8,7 +8,7 @@ import { badInput, EXIT, readArgs, readDuration, readInteger, readOutput, type V
 
 const OPTIONS = {
   name: { type: 'string' }, node: { type: 'string' }, verdict: { type: 'string' }, pod: { type: 'string' }, 'from-pod': { type: 'string' }, 'to-pod': { type: 'string' }, from: { type: 'string' }, to: { type: 'string' },
-  port: { type: 'string' }, protocol: { type: 'string' }, since: { type: 'string' }, last: { type: 'string' }, follow: { type: 'boolean', short: 'f' }, output: { type: 'string', short: 'o' },
+  'traffic-direction': { type: 'string' }, port: { type: 'string' }, protocol: { type: 'string' }, since: { type: 'string' }, last: { type: 'string' }, follow: { type: 'boolean', short: 'f' }, output: { type: 'string', short: 'o' },
 } as const;
 
 /** `shop/carts` means the pod of that name and the pods of that workload. */
@@ -43,7 +43,7 @@ export const observe: Verb = {
   name: 'observe',
   summary: 'flows, live and past: who talked to whom, and what was said',
   usage: `
-seine observe [-f] [--verdict forwarded|dropped|audit] [--pod P] [--from-pod P] [--to-pod P] [--port N] [--protocol TCP|UDP|SCTP|ICMP] [--node NODE] [--since 5m] [--last N] [--name LAB] [-o json|jsonl]
+seine observe [-f] [--verdict forwarded|dropped|audit] [--pod P] [--from-pod P] [--to-pod P] [--port N] [--protocol TCP|UDP|SCTP|ICMP] [--traffic-direction ingress|egress] [--node NODE] [--since 5m] [--last N] [--name LAB] [-o json|jsonl]
 
 P: ns/pod, ns/deployment or an address. Without -f: the last 20 (or --last, --since). -f goes on until Ctrl-C.
 Exit: 0, 2 bad input, 3 no lab.`,
@@ -58,12 +58,14 @@ Exit: 0, 2 bad input, 3 no lab.`,
     const lab = values.name ?? 'lab';
     const verdict = values.verdict?.toUpperCase();
     if (verdict !== undefined && !['FORWARDED', 'DROPPED', 'AUDIT'].includes(verdict)) throw badInput(`--verdict ${values.verdict}: expected forwarded, dropped or audit`);
+    const direction = values['traffic-direction'];
+    if (direction !== undefined && direction !== 'ingress' && direction !== 'egress') throw badInput(`--traffic-direction ${direction}: expected ingress or egress`);
     const port = values.port === undefined ? undefined : readInteger('--port', values.port, { min: 1, max: 65535 });
     const last = values.last === undefined ? (values.since === undefined ? 20 : 65_536) : readInteger('--last', values.last, { min: 0, max: 65_536 });
     const since = values.since === undefined ? 0 : Date.now() - readDuration('--since', values.since);
     const [from, to] = [values['from-pod'] ?? values.from, values['to-pod'] ?? values.to];
     const wanted = (flow: Flow): boolean => (verdict === undefined || flow.verdict === verdict) && (values.node === undefined || flow.node === values.node) &&
-      (port === undefined || flow.destination.port === port) && (values.protocol === undefined || flow.protocol === values.protocol.toUpperCase()) &&
+      (direction === undefined || flow.direction === direction) && (port === undefined || flow.destination.port === port) && (values.protocol === undefined || flow.protocol === values.protocol.toUpperCase()) &&
       (from === undefined || isPod(flow.source, from)) && (to === undefined || isPod(flow.destination, to)) &&
       (values.pod === undefined || isPod(flow.source, values.pod) || isPod(flow.destination, values.pod));
     const print = (flow: Flow): void => { io.stdout(`${output === 'table' ? flowText(flow) : JSON.stringify(flow)}\n`); };
