@@ -96,6 +96,8 @@ export const explainWhy = (state: Readonly<NodeState>, objects: readonly KubeObj
   const whySide = (asked: string, own: string, address: string): WhySide => ({ name: own, asked, address, ...labelsAt(state, address), node: state.addresses.get(address)?.node ?? null });
   const named = verdict.rule;
   const by = named === null || deciding === undefined ? [] : [...deciding.outcome.by].sort((a, b) => Number(isNamed(b, named)) - Number(isNamed(a, named)));
+  /* What a side denies before any rule is asked, it denies. */
+  const saidAt = (direction: DirectionName): Said | null => (sides[direction] === undefined ? null : verdict.got === 'deny' && verdict.direction === direction ? 'deny' : SAID[sides[direction].outcome.verdict]);
   const egressDenies = verdict.got === 'deny' && verdict.direction === 'egress';
   const today = traceToHead === undefined ? undefined : traceToHead.verdict() ?? null;
   const said: Said = verdict.got === 'allow' && verdict.audit ? 'audit' : verdict.got;
@@ -109,7 +111,7 @@ export const explainWhy = (state: Readonly<NodeState>, objects: readonly KubeObj
     nearestMisses: verdict.got !== 'deny' || deciding === undefined || verdict.reason?.code !== 133 ? [] :
       nearMisses(deciding, deciding.asked, otherName).map(({ rule, peer, admits, has, what, distance }) => ({ rule: refOf(rule, state, peer), admits: admits.join('  '), has: has.join('  '), what, distance, columns: { admits, has } })),
     selecting: { egress: selectingOf(sides.egress, state), ingress: selectingOf(sides.ingress, state) },
-    ways: { egress: sides.egress === undefined ? null : SAID[sides.egress.outcome.verdict], ingress: sides.ingress === undefined || egressDenies ? null : SAID[sides.ingress.outcome.verdict] },
+    ways: { egress: saidAt('egress'), ingress: egressDenies ? null : saidAt('ingress') },
     history: trace?.entries() ?? [],
     today: today === undefined || today === said ? null : { verdict: today, because: traceToHead?.entries().findLast(({ seq, flipped }) => seq > at.seq && flipped) ?? traceToHead?.entries().findLast(({ seq }) => seq > at.seq) ?? null },
     notes: ends.untranslated ? [`${probe.to} has no port ${probe.port ?? ''}/${probe.protocol}: nobody translates it, it leaves for ${ends.destination} as it is`] : [],

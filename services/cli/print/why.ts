@@ -25,9 +25,14 @@ const PAD = ' '.repeat(8);
 
 const sideText = ({ name, asked, identity, node }: WhySide): string => `${name} (${asked.startsWith('svc:') && asked !== name ? `${asked}, ` : ''}identity ${identity}${node === null ? '' : `, ${node}`})`;
 
+/** What a drop reason says of a policy, where the field's name for it does not. */
+const REASON_TEXT: Readonly<Record<number, string>> = {
+  133: 'no rule allows it', 155: 'its policies do not fit into the maps, so it is closed', 171: 'nobody knows yet who that is, and its policies tell peers apart', 181: 'a deny rule matched',
+};
+
 const reasonText = ({ reason, isolatedBy }: WhyReport): string => {
   if (reason === null) return '';
-  const what = reason.code === 133 ? 'no rule allows it' : reason.code === 181 ? 'a deny rule matched' : reason.name;
+  const what = REASON_TEXT[reason.code] ?? reason.name;
   return `drop reason ${reason.code}, ${what}${isolatedBy.length > 1 ? ' (any of its policies isolates it)' : ''}`;
 };
 
@@ -50,7 +55,7 @@ const wayText = (report: WhyReport, direction: DirectionName): string => {
   const word = { allow: 'allowed', deny: 'denied', audit: 'audited' }[said].padEnd(10);
   if (selecting.length === 0) return `${word}no policy selects it for ${direction}`;
   const rules = selecting.reduce((sum, policy) => sum + policy.rules, 0);
-  const decides = report.direction === direction;
+  const decides = report.direction === direction && (report.reason === null || report.reason.code === 133 || report.anyOf.length > 0);
   const tail = !decides ? '' : report.anyOf.length > 0 ? `, ${report.anyOf.length} decide${report.anyOf.length === 1 ? 's' : ''}` : ', none matches';
   return `${word}selected by ${count(selecting.length, 'policy')}, ${count(rules, 'rule')}${tail}`;
 };
