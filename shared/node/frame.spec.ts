@@ -6,8 +6,9 @@ import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 
 import { SeineError } from '@seine/model';
+import { eventually } from '@seine/testkit';
 
-import { connectUnix, serveUnix, type UnixServer } from './frame.ts';
+import { connectUnix, serveUnix, type Connection, type UnixServer } from './frame.ts';
 
 describe('a unix socket of a node', () => {
   let directory: string;
@@ -42,6 +43,25 @@ describe('a unix socket of a node', () => {
     await client.call('push', 7);
     expect(news).toEqual([['news', 7]]);
     client.close();
+  });
+
+  test('knows what the other side has not taken yet', async () => {
+    let connection: Connection | undefined;
+    const slow = await serveUnix(join(directory, 'slow.sock'), async (_op, _body, from) => { connection = from; return null; });
+    const client = connect(join(directory, 'slow.sock'));
+    const request = Buffer.from('{"id":1,"op":"hear"}');
+    const head = Buffer.alloc(4);
+    head.writeUInt32LE(request.length);
+    client.write(Buffer.concat([head, request]));
+    client.pause();
+    await eventually(() => connection !== undefined);
+    await eventually(() => connection!.backlogBytes() === 0);
+    for (let many = 0; many < 20; many += 1) connection!.push('news', 'x'.repeat(1_000_000));
+    expect(connection!.backlogBytes()).toBeGreaterThan(10_000_000);
+    client.resume();
+    await eventually(() => connection!.backlogBytes() === 0);
+    client.destroy();
+    await slow.close();
   });
 
   test('tells a caller when the other side has gone', async () => {

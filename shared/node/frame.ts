@@ -49,7 +49,12 @@ const readFrames = (socket: Socket, take: (message: unknown) => void): void => {
 };
 
 /** Who is connected, for a handler. */
-export interface Connection { readonly push: (name: string, body: unknown) => void; readonly closed: AbortSignal }
+export interface Connection {
+  readonly push: (name: string, body: unknown) => void;
+  /** What was pushed and the other side has not taken yet. */
+  readonly backlogBytes: () => number;
+  readonly closed: AbortSignal;
+}
 export type Handler = (op: string, body: unknown, connection: Connection) => Promise<unknown>;
 
 export interface UnixServer { readonly close: () => Promise<void> }
@@ -64,7 +69,11 @@ export const serveUnix = async (path: string, handle: Handler): Promise<UnixServ
     const closed = new AbortController();
     socket.on('close', () => { sockets.delete(socket); closed.abort(); });
     socket.on('error', () => { socket.destroy(); });
-    const connection: Connection = { push: (name, body) => { if (!socket.destroyed) socket.write(frame({ push: name, body })); }, closed: closed.signal };
+    const connection: Connection = {
+      push: (name, body) => { if (!socket.destroyed) socket.write(frame({ push: name, body })); },
+      backlogBytes: () => socket.writableLength,
+      closed: closed.signal,
+    };
     readFrames(socket, (message) => {
       const { id, op, body } = message as Request; // our own processes speak here: root only
       handle(op, body, connection).then(

@@ -20,7 +20,7 @@ import { createWriter, WRITER_METRICS } from './writer.ts';
 
 const silent = (): void => {};
 const LOG = { debug: silent, info: silent, warn: silent, error: silent, fatal: silent };
-const CONNECTION = { push: silent, closed: new AbortController().signal };
+const CONNECTION = { push: silent, backlogBytes: () => 0, closed: new AbortController().signal };
 
 /** Maps that are written by orders, links that are wired. */
 const rememberingLoader = () => {

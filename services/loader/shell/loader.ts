@@ -23,10 +23,14 @@ export const LOADER_METRICS = {
   samples: { type: 'counter', name: 'samples_total', help: 'Samples handed to the observer.' },
 } as const satisfies MetricDefinitions;
 
-/** Samples come in bursts: looked for often while they come, seldom while all is quiet. */
+/** Samples come in bursts: looked for often while they come, seldom while all is quiet; where there are many, each batch costs more than its wait. */
 const DRAIN_BUSY_MS = 3;
 const DRAIN_QUIET_MS = 6;
 const QUIET_AFTER_DRAINS = 50;
+const DRAIN_FLOOD_MS = 10;
+const FLOOD = 64;
+/** An observer that is further behind waits: the ring fills instead of this process, and the kernel counts what is lost. */
+const BACKLOG_MAX_BYTES = 4 << 20;
 const COLLECT_EVERY_MS = 30_000;
 
 /** Pods' host sides, as the writer names them. */
@@ -135,6 +139,7 @@ export const createLoader = ({ objects, pinRoot, uplinks, tcx: wanted, log, metr
   /** While nobody listens the ring fills, and the kernel counts what it could not tell. */
   const drain = (): number => {
     if (observer === undefined || observer.closed.aborted) { observer = undefined; return 0; }
+    if (observer.backlogBytes() > BACKLOG_MAX_BYTES) return 0;
     const records: Buffer[] = [];
     if (ring.drain((record) => { records.push(Buffer.from(record)); }) === 0) return 0;
     const data = Buffer.concat(records);
@@ -152,9 +157,10 @@ export const createLoader = ({ objects, pinRoot, uplinks, tcx: wanted, log, metr
     if (changed === 'all' || [...ours.values()].some(({ index }) => changed.has(index))) watcher?.push('touched', {});
   };
   const drainOn = (): void => {
-    quietDrains = drain() > 0 ? 0 : quietDrains + 1;
+    const drained = drain();
+    quietDrains = drained > 0 ? 0 : quietDrains + 1;
     listen();
-    drainTimer = setTimeout(drainOn, quietDrains > QUIET_AFTER_DRAINS ? DRAIN_QUIET_MS : DRAIN_BUSY_MS);
+    drainTimer = setTimeout(drainOn, drained >= FLOOD ? DRAIN_FLOOD_MS : quietDrains > QUIET_AFTER_DRAINS ? DRAIN_QUIET_MS : DRAIN_BUSY_MS);
   };
   drainOn();
   const collect = (): void => {
