@@ -78,7 +78,7 @@ describe('a lab that repairs', () => {
     bpftool('link', 'detach', 'pinned', `/sys/fs/bpf/seine-${LAB}/${other.node}/tcx_${other.hostInterface}_egress`);
     inNode(gone, 'ip', 'link', 'del', gone.hostInterface);
     removeKey(slots.id, keysOf(slots.id)[0]!);
-    await eventually(async () => (await seine('verify', '--name', LAB)).code === 0, 10_000);
+    await eventually(async () => (await seine('verify', '--name', LAB)).code === 0, 20_000);
     const log = ['n1', 'n2'].map((node) => readFileSync(`${ROOT}.seine/lab/${LAB}/logs/datapath-writer-${node}.log`, 'utf8')).join('');
     for (const hook of [`${pod.hostInterface} tc ingress`, `${other.hostInterface} tcx egress`, `${gone.hostInterface} tc ingress`, 'slot 0 (from_pod)']) expect(log).toContain(`"hook":"${hook}"`);
     expect((await json<ProbeReport>('probe', '--probes', `${SHOP}/probes.json`, '--name', LAB)).probes.filter(({ ok }) => !ok).map(({ from, to }) => `${from} ${to}`)).toEqual(['shop/carts shop/carts-db']);
