@@ -13,13 +13,14 @@
  *                selects the node. The rest is the stack's.
  *   to_netdev    uplink, tc egress: what the node itself sends, as above.
  *
- * What is attached are the stubs: they tail-call a slot of sn_progs_01, so an
+ * What is attached are the stubs: they tail-call a slot of sn_progs_02, so an
  * upgrade is one write for all hooks, and an empty slot drops (at an uplink only
  * where the node is isolated: what is for pods meets their own hooks).
  */
 #include "lib/arp.h"
 #include "lib/forward.h"
 #include "lib/judge.h"
+#include "lib/nat.h"
 #include "lib/ndp.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -28,11 +29,30 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 struct hook {
 	bool outbound;			/* the own side is the packet's source */
 	bool uplink;
+	bool translated;		/* the service programs have had it: a backend stands for the frontend */
 	__u8 direction;			/* of the own side, as drops tell it */
-	__u8 pad;
 	__u32 epoch;			/* read before anything is judged */
 	__u32 now;
 };
+
+/* host_serves - some Service's backend is the node itself: what it sends may be an answer. */
+static __always_inline bool host_serves(void)
+{
+	__u32 zero = 0;
+	struct self *self = bpf_map_lookup_elem(&sn_self_01, &zero);
+
+	return self && (self->flags & SELF_SERVES);
+}
+
+/*
+ * answer - the packet answers one that was translated here: it gets its frontend back, and goes on as that.
+ * At to_pod and to_netdev the stack carries it on. Only where the programs are missing does this return.
+ */
+static __always_inline int answer(struct __sk_buff *skb, const struct packet *packet, const struct hook *hook)
+{
+	bpf_tail_call_static(skb, &sn_progs_02, hook->outbound != hook->uplink || hook->translated ? SLOT_ANSWER : SLOT_ANSWER_HERE);
+	return drop_plain(skb, &packet->tuple, REASON_MISSED_TAIL_CALL, hook->direction, PLACE(FILE_POD));
+}
 
 /*
  * onward - where an allowed packet goes. Past the stack: to a pod here, or out of an uplink. What arrives at
@@ -43,8 +63,12 @@ static __always_inline int onward(struct __sk_buff *skb, const struct packet *pa
 {
 	int verdict = TC_ACT_OK;
 
+	if (hook->translated && !hook->outbound && ifindex == IFINDEX_FORWARDED) {
+		bpf_tail_call_static(skb, &sn_progs_02, SLOT_SNAT);
+		return drop_plain(skb, &packet->tuple, REASON_MISSED_TAIL_CALL, hook->direction, PLACE(FILE_POD));
+	}
 	count(REASON_NONE, hook->direction, skb->len);
-	if (ifindex > IFINDEX_HOST && hook->outbound != hook->uplink)
+	if (ifindex > IFINDEX_HOST && ifindex != IFINDEX_FORWARDED && hook->outbound != hook->uplink)
 		verdict = to_local(skb, packet, ifindex, mac);
 	else if (!ifindex && hook->outbound && !hook->uplink)
 		verdict = to_uplink(skb, packet);
@@ -55,6 +79,8 @@ static __always_inline int onward(struct __sk_buff *skb, const struct packet *pa
 static __always_inline int onward_by_entry(struct __sk_buff *skb, const struct packet *packet, const struct hook *hook,
 					   const struct ct_entry *entry, bool to_a)
 {
+	if ((entry->flags & CT_TRANSLATED) && to_a == !!(entry->flags & CT_ORIGINATOR_A))
+		return answer(skb, packet, hook);
 	return onward(skb, packet, hook, to_a ? entry->ifindex_a : entry->ifindex_b, to_a ? entry->mac_a : entry->mac_b);
 }
 
@@ -77,14 +103,21 @@ static __always_inline void ct_fill(struct ct_entry *entry, const struct judged 
 
 /*
  * uplink_own - the own side of a packet at an uplink: a pod of this node that it is for, or the node itself while
- * a policy selects it. Pods' packets that leave were judged at their veth. Return: false: none of our business.
+ * a policy selects it. Pods' packets that leave were judged at their veth. Of what is translated here, a backend elsewhere too.
+ * Return: false: none of our business.
  */
-static __always_inline bool uplink_own(const struct tuple *tuple, bool outbound, struct party *own)
+static __always_inline bool uplink_own(const struct tuple *tuple, bool outbound, bool translated, struct party *own)
 {
 	const struct address *address = outbound ? &tuple->source : &tuple->destination;
 
 	if (!outbound && endpoint_read(address, own))
 		return true;
+	if (translated) {
+		party_find(address, own);
+		if (!own->ifindex)
+			own->ifindex = IFINDEX_FORWARDED;
+		return true;
+	}
 	__builtin_memset(own, 0, sizeof(*own));
 	own->identity = IDENTITY_HOST;
 	own->ifindex = IFINDEX_HOST;
@@ -118,6 +151,61 @@ static __always_inline __u8 sides_of(struct __sk_buff *skb, const struct tuple *
 	return REASON_NONE;
 }
 
+/* is_frontend - somebody there speaks to a frontend. A global function, for the stack. */
+__noinline int is_frontend(const struct tuple *tuple, __u8 scope)
+{
+	struct frontend_key key = {};
+	struct frontend frontend = {};
+
+	if (!tuple)
+		return 0;
+	key.port = tuple->destination_port;
+	key.protocol = tuple->protocol;
+	key.scope = scope;
+	__builtin_memcpy(key.address, &tuple->destination, 16);
+	return frontend_find(&key, &frontend);
+}
+
+/* is_service_inside - a pod speaks to a frontend that its socket did not translate, or to itself through one. */
+static __always_inline bool is_service_inside(const struct tuple *tuple, const struct party *destination, bool standing)
+{
+	if (is_loopback_source(&tuple->destination))
+		return true;
+	return !standing && (!destination->named || destination->ifindex == IFINDEX_HOST) && is_frontend(tuple, SCOPE_INSIDE);
+}
+
+/* is_service_outside - what comes by an uplink is for a frontend, or answers what this node is the source of for somebody. */
+static __always_inline bool is_service_outside(const struct tuple *tuple)
+{
+	struct party party;
+
+	if (endpoint_read(&tuple->destination, &party))
+		return false;
+	return (is_snat_port(tuple->destination_port) && nat_known(tuple)) || is_frontend(tuple, SCOPE_OUTSIDE);
+}
+
+/*
+ * translation_forget - policy refuses what the service program chose: nothing is kept of it, so that nobody who is
+ * refused fills the table. A global function, for the stack that both halves take. Return: 0.
+ */
+__noinline int translation_forget(const struct tuple *tuple)
+{
+	struct nat_entry answer;
+	struct nat_key key;
+	struct tuple back;
+
+	if (!tuple)
+		return 0;
+	tuple_reverse(tuple, &back);
+	nat_key_of(&back, &key);
+	if (!nat_read(&key, &answer))
+		return 0;
+	bpf_map_delete_elem(&sn_nat_01, &key);
+	nat_key_reverse(&answer, tuple->protocol, &key);
+	bpf_map_delete_elem(&sn_nat_01, &key);
+	return 0;
+}
+
 /*
  * judge_packet - the slow path: a flow without an entry, or with one that does not vouch.
  * @entry: the standing entry's copy; expiry 0 = none
@@ -130,13 +218,22 @@ static __always_inline int judge_packet(struct __sk_buff *skb, const struct pack
 	struct judged judged = {};
 	__u8 reason;
 
-	if (hook->uplink && !uplink_own(tuple, hook->outbound, hook->outbound ? &judged.source : &judged.destination))
+	if (hook->uplink && !hook->outbound && !hook->translated && !standing && is_service_outside(tuple)) {
+		bpf_tail_call_static(skb, &sn_progs_02, SLOT_SERVICE_NETDEV);
+		return drop_plain(skb, tuple, REASON_MISSED_TAIL_CALL, hook->direction, PLACE(FILE_POD));
+	}
+	if (hook->uplink && !uplink_own(tuple, hook->outbound, hook->translated, hook->outbound ? &judged.source : &judged.destination))
 		return TC_ACT_OK;
 	if (!hook->epoch)
 		return drop_plain(skb, tuple, REASON_HOST_NOT_READY, hook->direction, PLACE(FILE_POD));
 	reason = sides_of(skb, tuple, hook, &judged);
 	if (reason)
 		return drop_plain(skb, tuple, reason, hook->direction, PLACE(FILE_POD));
+
+	if (!hook->uplink && hook->outbound && !hook->translated && is_service_inside(tuple, &judged.destination, standing)) {
+		bpf_tail_call_static(skb, &sn_progs_02, SLOT_SERVICE_POD);
+		return drop_plain(skb, tuple, REASON_MISSED_TAIL_CALL, hook->direction, PLACE(FILE_POD));
+	}
 
 	judged.forward = !standing || source_is_a == !!(entry->flags & CT_ORIGINATOR_A);
 	if (!standing && tuple->protocol == IPPROTO_TCP && (tuple->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
@@ -145,17 +242,24 @@ static __always_inline int judge_packet(struct __sk_buff *skb, const struct pack
 		judge(tuple, &judged);
 	report(skb, tuple, &judged);
 	/* A refused flow keeps its entry: without it the next packet could pass as a stream that began the other way. */
-	if (!judged_allows(&judged))
+	if (!judged_allows(&judged)) {
+		if (hook->translated && judged.forward)
+			translation_forget(tuple);
 		return TC_ACT_SHOT;
+	}
 
 	if (standing || !(packet->icmp_error || packet->icmp_other || (tuple->tcp_flags & TCP_RST))) {
 		if (!standing)
 			entry->flags = judged.forward == source_is_a ? CT_ORIGINATOR_A : 0;
 		ct_fill(entry, &judged, source_is_a, hook->epoch);
+		if (hook->translated)
+			entry->flags |= CT_TRANSLATED;
 		entry->flags = ct_flags_after(entry->flags, source_is_a, tuple->tcp_flags);
 		entry->expiry = hook->now + ct_lifetime(tuple->protocol, entry->flags);
 		if (ct_store(key, entry))
 			return drop_plain(skb, tuple, REASON_MAP_INSERT, hook->direction, PLACE(FILE_POD));
+		if ((entry->flags & CT_TRANSLATED) && !judged.forward)
+			return answer(skb, packet, hook);
 	}
 	return onward(skb, packet, hook, judged.destination.ifindex, judged.destination.mac);
 }
@@ -207,9 +311,9 @@ static __always_inline __u8 family_of(const struct __sk_buff *skb, struct packet
 	return REASON_NONE;
 }
 
-static __always_inline int handle(struct __sk_buff *skb, bool outbound, bool uplink)
+static __always_inline int handle(struct __sk_buff *skb, bool outbound, bool uplink, bool translated)
 {
-	struct hook hook = { .outbound = outbound, .uplink = uplink, .direction = outbound ? DIRECTION_EGRESS : DIRECTION_INGRESS };
+	struct hook hook = { .outbound = outbound, .uplink = uplink, .translated = translated, .direction = outbound ? DIRECTION_EGRESS : DIRECTION_INGRESS };
 	struct ct_key key __attribute__((aligned(8)));
 	struct packet packet = {};
 	struct ct_entry entry;
@@ -255,6 +359,11 @@ static __always_inline int handle(struct __sk_buff *skb, bool outbound, bool upl
 	if (live && !ct_begins_anew(&entry, source_is_a, &packet)) {
 		if (ct_vouches(&entry, source_is_a == outbound, uplink ? 0 : skb->ifindex, hook.epoch)) {
 			ct_touch(live, &entry, source_is_a, &packet.tuple, hook.now);
+			/* A flow that began without a frontend and now has one is answered by it. */
+			if (translated && source_is_a == !!(entry.flags & CT_ORIGINATOR_A) && !(entry.flags & CT_TRANSLATED)) {
+				entry.flags |= CT_TRANSLATED;
+				ct_store(&key, &entry);
+			}
 			return onward_by_entry(skb, &packet, &hook, &entry, !source_is_a);
 		}
 	} else {
@@ -266,19 +375,19 @@ static __always_inline int handle(struct __sk_buff *skb, bool outbound, bool upl
 SEC("tc")
 int from_pod(struct __sk_buff *skb)
 {
-	return handle(skb, true, false);
+	return handle(skb, true, false, false);
 }
 
 SEC("tc")
 int to_pod(struct __sk_buff *skb)
 {
-	return handle(skb, false, false);
+	return handle(skb, false, false, false);
 }
 
 SEC("tc")
 int from_netdev(struct __sk_buff *skb)
 {
-	return handle(skb, false, true);
+	return handle(skb, false, true, false);
 }
 
 SEC("tc")
@@ -288,20 +397,39 @@ int to_netdev(struct __sk_buff *skb)
 		skb->mark &= ~MARK_JUDGED;
 		return TC_ACT_OK;
 	}
-	return host_enforced() ? handle(skb, true, true) : TC_ACT_OK;
+	return host_enforced() || host_serves() ? handle(skb, true, true, false) : TC_ACT_OK;
+}
+
+/* Again, once the service programs have put a backend in the frontend's place. */
+SEC("tc")
+int pod_translated(struct __sk_buff *skb)
+{
+	return handle(skb, true, false, true);
+}
+
+SEC("tc")
+int netdev_translated(struct __sk_buff *skb)
+{
+	return handle(skb, false, true, true);
+}
+
+SEC("tc")
+int netdev_answer(struct __sk_buff *skb)
+{
+	return handle(skb, true, true, true);
 }
 
 SEC("tc")
 int stub_from_pod(struct __sk_buff *skb)
 {
-	bpf_tail_call_static(skb, &sn_progs_01, SLOT_FROM_POD);
+	bpf_tail_call_static(skb, &sn_progs_02, SLOT_FROM_POD);
 	return drop_plain(skb, NULL, REASON_MISSED_TAIL_CALL, DIRECTION_EGRESS, PLACE(FILE_STUB));
 }
 
 SEC("tc")
 int stub_to_pod(struct __sk_buff *skb)
 {
-	bpf_tail_call_static(skb, &sn_progs_01, SLOT_TO_POD);
+	bpf_tail_call_static(skb, &sn_progs_02, SLOT_TO_POD);
 	return drop_plain(skb, NULL, REASON_MISSED_TAIL_CALL, DIRECTION_INGRESS, PLACE(FILE_STUB));
 }
 
@@ -314,13 +442,13 @@ static __always_inline int missed_at_uplink(struct __sk_buff *skb, __u8 directio
 SEC("tc")
 int stub_from_netdev(struct __sk_buff *skb)
 {
-	bpf_tail_call_static(skb, &sn_progs_01, SLOT_FROM_NETDEV);
+	bpf_tail_call_static(skb, &sn_progs_02, SLOT_FROM_NETDEV);
 	return missed_at_uplink(skb, DIRECTION_INGRESS);
 }
 
 SEC("tc")
 int stub_to_netdev(struct __sk_buff *skb)
 {
-	bpf_tail_call_static(skb, &sn_progs_01, SLOT_TO_NETDEV);
+	bpf_tail_call_static(skb, &sn_progs_02, SLOT_TO_NETDEV);
 	return missed_at_uplink(skb, DIRECTION_EGRESS);
 }

@@ -178,6 +178,32 @@ int name(struct bpf_sock_addr *ctx)					\
 	return verdict;							\
 }
 
+/*
+ * keep_ports - no process of the node itself binds a port that the node's translation of sources uses: what comes from
+ * there is taken by other nodes as judged. Pods, in namespaces of their own, may. Return: PASS or REFUSE (EPERM).
+ */
+static __always_inline int keep_ports(struct bpf_sock *ctx)
+{
+	__u32 zero = 0, port = ctx->src_port;
+	__u64 *own = bpf_map_lookup_elem(&sn_netns_01, &zero);
+
+	if (port < SNAT_PORT_FIRST || !own || !*own || bpf_get_netns_cookie(ctx) != *own)
+		return PASS;
+	return REFUSE;
+}
+
+SEC("cgroup/post_bind4")
+int post_bind4(struct bpf_sock *ctx)
+{
+	return keep_ports(ctx);
+}
+
+SEC("cgroup/post_bind6")
+int post_bind6(struct bpf_sock *ctx)
+{
+	return keep_ports(ctx);
+}
+
 SEC("cgroup/connect4")
 HOOK_V4(connect4, translate_connect)
 

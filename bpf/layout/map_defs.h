@@ -140,6 +140,29 @@ struct {
 	__uint(max_entries, 65536);
 } sn_affinity_01 SEC(".maps") KERNEL_WRITTEN;
 
+/* Not LRU: half a translation would be worse than none. What does not fit is a new flow that is dropped and counted. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, struct nat_key);
+	__type(value, struct nat_entry);
+	__uint(max_entries, 131072);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} sn_nat_01 SEC(".maps") KERNEL_WRITTEN;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);		/* 0: IPv4, 1: IPv6 */
+	__type(value, struct self);
+	__uint(max_entries, 2);
+} sn_self_01 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, __u64);		/* cookie of the node's own network namespace, 0 = not known */
+	__uint(max_entries, 1);
+} sn_netns_01 SEC(".maps") KERNEL_WRITTEN;
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__type(key, struct socket_revnat_key);
@@ -184,8 +207,8 @@ struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__type(key, __u32);		/* enum seine_program_slot */
 	__type(value, __u32);
-	__uint(max_entries, 4);
-} sn_progs_01 SEC(".maps") KERNEL_WRITTEN;
+	__uint(max_entries, 16);
+} sn_progs_02 SEC(".maps") KERNEL_WRITTEN;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -203,6 +226,8 @@ ANCHOR(seine_address_flag);
 ANCHOR(seine_scope);
 ANCHOR(seine_frontend_flag);
 ANCHOR(seine_program_slot);
+ANCHOR(seine_nat_flag);
+ANCHOR(seine_self_flag);
 ANCHOR(seine_ct_flag);
 ANCHOR(seine_file);
 const struct sample *btf_anchor_sample __attribute__((unused));

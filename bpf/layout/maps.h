@@ -219,6 +219,36 @@ struct backend {			/* immutable */
 };
 _Static_assert(sizeof(struct backend) == 20, "backend");
 
+/* One half of a translation: packets of this very tuple become those of the value's. The other half is its reverse. */
+struct nat_key {
+	__u8 source[16];
+	__u8 destination[16];
+	__be16 source_port;
+	__be16 destination_port;
+	__u8 protocol;
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct nat_key) == 40, "nat_key");
+
+struct nat_entry {			/* never changed: replaced whole */
+	__u8 source[16];
+	__u8 destination[16];
+	__be16 source_port;
+	__be16 destination_port;
+	__u32 echo;
+	__u32 made UNIT("2^30 ns");	/* CLOCK_MONOTONIC; lives on while the judged flow has a conntrack entry */
+	__u32 revnat;			/* frontend id, 0 = none */
+	__u32 backend;			/* id, 0 = none */
+	__u32 flags;			/* enum seine_nat_flag */
+};
+_Static_assert(sizeof(struct nat_entry) == 56, "nat_entry");
+
+struct self {
+	__u8 address[16];		/* what the node translates sources to; :: = none */
+	__u32 flags;			/* enum seine_self_flag */
+};
+_Static_assert(sizeof(struct self) == 20, "self");
+
 struct socket_revnat_key {
 	__u64 cookie;
 	__u8 address[16];		/* of the backend */

@@ -44,6 +44,7 @@ enum seine_reason {
 	REASON_INVALID_IDENTITY = 171,
 	REASON_IS_CLUSTER_IP = 174,
 	REASON_FRAGMENT_NOT_FOUND = 175,
+	REASON_NOT_IN_RANGE = 177,	/* loadBalancerSourceRanges */
 	REASON_NO_PROXY = 180,		/* a rule redirects and no proxy is there */
 	REASON_DENYLIST = 181,
 	REASON_TTL = 196,
@@ -97,6 +98,25 @@ enum seine_program_slot {
 	SLOT_TO_POD = 1,		/* host veth, tc egress: from the stack to the pod */
 	SLOT_FROM_NETDEV = 2,		/* uplink, tc ingress */
 	SLOT_TO_NETDEV = 3,		/* uplink, tc egress */
+	SLOT_SERVICE_POD = 4,		/* from_pod's packet to a frontend: becomes one to a backend */
+	SLOT_SERVICE_NETDEV = 5,	/* from_netdev's, and answers to what the node itself is the source of */
+	SLOT_POD_TRANSLATED = 6,	/* from_pod again, with a backend for the frontend */
+	SLOT_NETDEV_TRANSLATED = 7,	/* from_netdev again, as above */
+	SLOT_NETDEV_ANSWER = 8,		/* a backend elsewhere answers through this node: judged as its side */
+	SLOT_ANSWER = 9,		/* an answer gets its frontend back and goes on */
+	SLOT_ANSWER_HERE = 10,		/* as above, at to_pod: the stack carries it on */
+	SLOT_SNAT = 11,			/* towards a backend elsewhere: from this node, so that its answer comes back */
+};
+
+/* Flags of self. */
+enum seine_self_flag {
+	SELF_SERVES = 1,		/* the node itself is some Service's backend */
+};
+
+/* Flags of a translation's half. */
+enum seine_nat_flag {
+	NAT_FORWARD = 1,		/* the originator's half; else the answers' */
+	NAT_SOURCE = 2,			/* its key is the judged flow, and the source changes; else its value is */
 };
 
 /* Conntrack entry: who began, who was seen, who is closing. Sides a and b are those of the normalised key. */
@@ -107,6 +127,7 @@ enum seine_ct_flag {
 	CT_CLOSING_A = 8,
 	CT_CLOSING_B = 16,
 	CT_RESET = 32,
+	CT_TRANSLATED = 64,		/* the responder stands for a frontend: its answers get that back */
 };
 
 /* Source file of a decision, beside its line in a sample. */
@@ -118,6 +139,7 @@ enum seine_file {
 	FILE_PACKET = 5,
 	FILE_FORWARD = 6,
 	FILE_SOCKET = 7,
+	FILE_SERVICE = 8,
 };
 
 /* Reserved identities that programs name themselves. */
@@ -138,6 +160,18 @@ enum seine_file {
 
 /* The node itself as a side of a flow: its loopback's index, which no pod can have. */
 #define IFINDEX_HOST 1
+
+/* A pod elsewhere, judged here because the packet leaves here with the node's own source: no interface has this index. */
+#define IFINDEX_FORWARDED 0xffffffff
+
+/* Source ports of what the node translates; no process of the node may bind them, and other nodes take what comes from there as judged. */
+#define SNAT_PORT_FIRST 61000
+#define SNAT_PORT_LAST 65535
+
+/* A pod that is its own backend would drop its own address as a source: it sees these instead. */
+#define LOOPBACK_V4_LOW 0x012afea9ffff0000ULL	/* 169.254.42.1, as the second word of an address */
+#define LOOPBACK_V6_LOW 0x012afea900000000ULL	/* fd5e:1e00::a9fe:2a01 */
+#define LOOPBACK_V6_HIGH 0x00000000001e5efdULL
 
 /*
  * Bits of the packet mark. Free for others: all the rest; taken by others: 0x4000

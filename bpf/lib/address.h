@@ -4,6 +4,13 @@
 
 #include "echo.h"
 
+/* Whether an entry names this very address. */
+enum named_as {
+	NOT_NAMED = 0,			/* a prefix, or world */
+	NAMED_NODE = 1,
+	NAMED_POD = 2,
+};
+
 /* One side of a flow, as policy needs it. */
 struct party {
 	__u32 identity;
@@ -11,7 +18,7 @@ struct party {
 	__u16 endpoint_id;
 	__u16 variant;
 	bool in_cluster;		/* a pod's: CIDR rules meet it by class */
-	bool named;			/* an entry for this very address: no prefix, not world */
+	__u8 named;			/* enum named_as */
 	__u8 mac[6];
 };
 
@@ -37,7 +44,7 @@ static __always_inline bool endpoint_read(const struct address *address, struct 
 		barrier();
 		if (READ_ONCE64(*value) != word || !word_of(word, echo, &party->identity))
 			continue;
-		party->named = true;
+		party->named = NAMED_POD;
 		return true;
 	}
 	return false;
@@ -58,11 +65,11 @@ static __always_inline bool ipcache_read(const struct address *address, struct p
 		barrier();
 		party->variant = value->variant;
 		party->in_cluster = value->flags & ADDRESS_IN_CLUSTER;
+		party->named = value->flags & ADDRESS_HOST ? NAMED_NODE : NAMED_POD;
 		barrier();
 		if (READ_ONCE64(*value) != word || !word_of(word, echo, &party->identity))
 			continue;
 		party->ifindex = party->identity == IDENTITY_HOST ? IFINDEX_HOST : 0;
-		party->named = true;
 		return true;
 	}
 	return false;
@@ -87,4 +94,12 @@ static __always_inline void party_of(const struct address *address, struct party
 	party->identity = value ? value->identity : IDENTITY_WORLD;
 	party->variant = value ? value->variant : 0;
 	party->in_cluster = value ? value->flags & ADDRESS_IN_CLUSTER : false;
+}
+
+/* party_find - as above, for those whose stack has no room for the look-up. A global function. */
+__noinline int party_find(const struct address *address, struct party *party)
+{
+	if (address && party)
+		party_of(address, party);
+	return 0;
 }

@@ -16,19 +16,18 @@ static __always_inline void answer_set(struct answer *answer, __u8 reason, __u16
 }
 
 /*
- * refused_as_frontend - a packet to a Service's own address was not translated
- * where it should have been, at the socket: it must not leak as world.
- * Return: 0, or the drop reason.
+ * is_asked - whether this side's policy is asked here: a pod's of this node, the node's own; of a pod elsewhere while
+ * this node translates the flow's source. What is no pod has no policy.
  */
-static __always_inline __u8 refused_as_frontend(const struct tuple *tuple)
+static __always_inline bool is_asked(const struct party *party)
 {
-	struct frontend_key key = { .port = tuple->destination_port, .protocol = tuple->protocol };
-	struct frontend frontend = {};
+	return party->ifindex == IFINDEX_FORWARDED ? party->named == NAMED_POD : party->ifindex;
+}
 
-	__builtin_memcpy(key.address, &tuple->destination, 16);
-	if (!frontend_find(&key, &frontend))
-		return REASON_NONE;
-	return frontend.count ? REASON_IS_CLUSTER_IP : REASON_NO_BACKEND;
+/* judged_elsewhere - another node is the packet's source for somebody whom it has judged; none of its processes may bind such a port. */
+static __always_inline bool judged_elsewhere(const struct party *peer, __be16 port)
+{
+	return peer->named == NAMED_NODE && peer->ifindex != IFINDEX_HOST && bpf_ntohs(port) >= SNAT_PORT_FIRST;
 }
 
 static __always_inline void question_of(struct question *question, const struct party *own, const struct party *peer,
@@ -63,26 +62,19 @@ __noinline int judge(const struct tuple *tuple, struct judged *judged)
 		return 0;
 	question.protocol = tuple->protocol;
 	question.port = judged->forward ? tuple->policy_port : policy_port_from(tuple->protocol, tuple->source_port);
-	if (judged->forward ? judged->source.ifindex : judged->destination.ifindex) {
+	if (is_asked(judged->forward ? &judged->source : &judged->destination)) {
 		question.direction = DIRECTION_EGRESS;
-		if (judged->forward) {
-			bool asked = judged->destination.named || judged->source.ifindex == IFINDEX_HOST;
-			__u8 reason = asked ? REASON_NONE : refused_as_frontend(tuple);
-
-			if (reason) {
-				judged->has_egress = true;
-				answer_set(&judged->egress, reason, __LINE__);
-				return 0;
-			}
+		if (judged->forward)
 			question_of(&question, &judged->source, &judged->destination, &tuple->destination);
-		} else {
+		else
 			question_of(&question, &judged->destination, &judged->source, &tuple->source);
-		}
 		judged->has_egress = policy_verdict(&question, &judged->egress);
 		if (!answer_allows(&judged->egress))
 			return 0;
 	}
-	if (judged->forward ? judged->destination.ifindex : judged->source.ifindex) {
+	if (judged->forward ? judged_elsewhere(&judged->source, tuple->source_port) : judged_elsewhere(&judged->destination, tuple->destination_port))
+		return 0;
+	if (is_asked(judged->forward ? &judged->destination : &judged->source)) {
 		question.direction = DIRECTION_INGRESS;
 		if (judged->forward)
 			question_of(&question, &judged->destination, &judged->source, &tuple->source);

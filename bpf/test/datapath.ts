@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs';
 
 import {
-  addressAdd, closeFd, createNetns, deleteNetns, inNetns, linkUp, loadObject, mapHandle, mapKernel, neighbourReplace, netnsPath, openFd, openNetlink, openRingBuffer, routeReplace, testRun, updateOne, vethAdd,
+  addressAdd, closeFd, createNetns, deleteNetns, inNetns, linkUp, loadObject, mapHandle, mapKernel, neighbourReplace, netnsPath, openFd, openNetlink, openRingBuffer, routeReplace, testRun, updateOne, vethAdd, type LoadedObject,
 } from '@seine/kernel';
 import {
   decode, decodeAll, Direction, echoOf, encode, MAPS, ProgramSlot, SAMPLE, SubjectFlag, Verdict, type KeyRow, type MapName, type Row, type ValueRow,
@@ -78,6 +78,7 @@ const skbContext = (ifindex: number, mark = 0): Buffer => {
 
 export class Datapath {
   readonly #object;
+  readonly #others = new Map<string, LoadedObject>();
   readonly #ring;
   readonly #interfaces: Interfaces;
   #epoch = 0;
@@ -93,7 +94,28 @@ export class Datapath {
     this.bumpEpoch();
   }
 
+  /** Service translation, packet by packet: the programs of service.o on this object's maps, and every slot filled. */
+  serve(): void {
+    const service = loadObject(new URL('../build/service.o', import.meta.url).pathname, { reuse: this.maps() });
+    this.#others.set('service.o', service);
+    const own = { POD_TRANSLATED: 'pod_translated', NETDEV_TRANSLATED: 'netdev_translated', NETDEV_ANSWER: 'netdev_answer' } as const;
+    const others = { SERVICE_POD: 'service_pod', SERVICE_NETDEV: 'service_netdev', ANSWER: 'answer', ANSWER_HERE: 'answer_here', SNAT: 'source_nat' } as const;
+    for (const [slot, name] of Object.entries(own)) this.#slot(slot as keyof typeof own, this.fd(name)); // Object.entries widens
+    for (const [slot, name] of Object.entries(others)) this.#slot(slot as keyof typeof others, service.programFd(name));
+  }
+
+  #slot(slot: keyof typeof ProgramSlot, fd: number): void {
+    const { key, value } = MAPS.sn_progs_02;
+    updateOne(this.map('sn_progs_02'), encode(key, { value: ProgramSlot[slot] }), encode(value, { value: fd }));
+  }
+
+  /** What the node translates sources to. */
+  self(address: string, flags = 0): void {
+    for (const value of [0, 1]) this.put('sn_self_01', { value }, { address: address.includes(':') === (value === 1) ? address : '::', flags });
+  }
+
   close(): void {
+    for (const other of this.#others.values()) other.close();
     this.#ring.close();
     this.#object.close();
   }
@@ -203,8 +225,7 @@ export class Datapath {
   backend(id: number, address: string, port: number, protocol = 6): void { this.put('sn_backend_01', { value: id }, { address, port, protocol }); }
 
   program(slot: keyof typeof ProgramSlot, name: string): void {
-    const { key, value } = MAPS.sn_progs_01;
-    updateOne(this.map('sn_progs_01'), encode(key, { value: ProgramSlot[slot] }), encode(value, { value: this.fd(name) }));
+    this.#slot(slot, this.fd(name));
   }
 
   /** Packets may leave by this interface past the stack. */

@@ -1,5 +1,5 @@
 /** Packets as a pod's veth carries them: Ethernet, IPv4 or IPv6, and what stands behind. Pure. */
-import { parseAddress } from '@seine/model';
+import { formatAddress, parseAddress } from '@seine/model';
 
 export const TCP = { FIN: 1, SYN: 2, RST: 4, PSH: 8, ACK: 16 } as const;
 export const PROTOCOL = { icmp: 1, tcp: 6, udp: 17, icmp6: 58, sctp: 132 } as const;
@@ -145,6 +145,37 @@ export const neighbour = ({ type, mac: own, source, destination = 'ff02::1:ff00:
   const message = Buffer.concat([Buffer.from([type, 0, 0, 0, 0, 0, 0, 0]), bytes(asked), ...(option ? [Buffer.from([1, 1]), mac(own)] : [])]);
   message.writeUInt16BE(icmp6Checksum({ source, destination }, message), 2);
   return ethernet(IPV6, ipv6({ source, destination }, PROTOCOL.icmp6, message, { ttl: hopLimit }), { to: '33:33:ff:00:00:01', from: own });
+};
+
+/** The transport's checksum as its sender computes it: over the pseudo header, too. */
+export const checksummed = (packet: Buffer): Buffer => {
+  const out = Buffer.from(packet);
+  const v6 = out.readUInt16BE(12) === IPV6;
+  const at = 14 + (v6 ? 40 : (out.readUInt8(14) & 15) * 4);
+  const protocol = out.readUInt8(v6 ? 20 : 23);
+  const offset = { [PROTOCOL.tcp]: 16, [PROTOCOL.udp]: 6, [PROTOCOL.icmp]: 2, [PROTOCOL.icmp6]: 2 }[protocol];
+  if (offset === undefined) return out;
+  const end = v6 ? 54 + out.readUInt16BE(18) : 14 + out.readUInt16BE(16);
+  const pseudo = Buffer.alloc(4);
+  pseudo.writeUInt8(protocol, 1);
+  pseudo.writeUInt16BE(end - at, 2);
+  out.writeUInt16BE(0, at + offset);
+  const sum = internetChecksum(Buffer.concat([...(protocol === PROTOCOL.icmp ? [] : [v6 ? out.subarray(22, 54) : out.subarray(26, 34), pseudo]), out.subarray(at, end)]));
+  out.writeUInt16BE(protocol === PROTOCOL.udp && sum === 0 ? 0xffff : sum, at + offset);
+  return out;
+};
+
+/** Who a packet is from and to, and whether both its checksums are right. */
+export const told = (packet: Buffer): { readonly flow: Flow; readonly flags: number; readonly right: boolean } => {
+  const v6 = packet.readUInt16BE(12) === IPV6;
+  const at = 14 + (v6 ? 40 : (packet.readUInt8(14) & 15) * 4);
+  const address = (offset: number): string => (v6 ? formatAddress(packet.subarray(offset, offset + 16)) : packet.subarray(offset, offset + 4).join('.'));
+  const protocol = packet.readUInt8(v6 ? 20 : 23);
+  return {
+    flow: { source: address(v6 ? 22 : 26), destination: address(v6 ? 38 : 30), sourcePort: packet.readUInt16BE(at), destinationPort: packet.readUInt16BE(at + 2) },
+    flags: protocol === PROTOCOL.tcp ? packet.readUInt8(at + 13) : 0,
+    right: (v6 || internetChecksum(packet.subarray(14, at)) === 0) && checksummed(packet).equals(packet),
+  };
 };
 
 export const arp = ({ operation, senderMac, sender, asked }: { readonly operation: 1 | 2; readonly senderMac: string; readonly sender: string; readonly asked: string }): Buffer => {

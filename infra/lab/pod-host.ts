@@ -49,6 +49,7 @@ const open = ({ netns, addresses, name, ports }: OpenOrder): readonly string[] =
         const fd = within(netns, () => listenOn(address, port));
         const server = createServer((request, response) => {
           response.setHeader('content-type', 'text/plain');
+          response.setHeader('x-client', request.socket.remoteAddress ?? '');
           response.end(`${name} ${request.method} ${request.url}\n`);
         });
         server.keepAliveTimeout = 60_000;

@@ -219,7 +219,7 @@ export const injectFrames = (programFd: number, { data, ifindex, count }: { read
 
 /** Attach types of links and queries that Seine uses. */
 export const ATTACH = {
-  connect4: 10, connect6: 11, sendmsg4: 14, sendmsg6: 15, recvmsg4: 19, recvmsg6: 20, getpeername4: 29, getpeername6: 30, tcxIngress: 46, tcxEgress: 47, iter: 28,
+  connect4: 10, connect6: 11, sendmsg4: 14, sendmsg6: 15, recvmsg4: 19, recvmsg6: 20, getpeername4: 29, getpeername6: 30, post_bind4: 12, post_bind6: 13, tcxIngress: 46, tcxEgress: 47, iter: 28,
 } as const;
 export type AttachType = (typeof ATTACH)[keyof typeof ATTACH];
 

@@ -11,6 +11,7 @@ export const CtFlag = {
   CLOSING_A: 8,
   CLOSING_B: 16,
   RESET: 32,
+  TRANSLATED: 64,
 } as const;
 
 export const Direction = {
@@ -26,6 +27,7 @@ export const File = {
   PACKET: 5,
   FORWARD: 6,
   SOCKET: 7,
+  SERVICE: 8,
 } as const;
 
 export const FrontendFlag = {
@@ -34,11 +36,24 @@ export const FrontendFlag = {
   HASHED: 4,
 } as const;
 
+export const NatFlag = {
+  FORWARD: 1,
+  SOURCE: 2,
+} as const;
+
 export const ProgramSlot = {
   FROM_POD: 0,
   TO_POD: 1,
   FROM_NETDEV: 2,
   TO_NETDEV: 3,
+  SERVICE_POD: 4,
+  SERVICE_NETDEV: 5,
+  POD_TRANSLATED: 6,
+  NETDEV_TRANSLATED: 7,
+  NETDEV_ANSWER: 8,
+  ANSWER: 9,
+  ANSWER_HERE: 10,
+  SNAT: 11,
 } as const;
 
 export const Reason = {
@@ -63,6 +78,7 @@ export const Reason = {
   INVALID_IDENTITY: 171,
   IS_CLUSTER_IP: 174,
   FRAGMENT_NOT_FOUND: 175,
+  NOT_IN_RANGE: 177,
   NO_PROXY: 180,
   DENYLIST: 181,
   TTL: 196,
@@ -79,6 +95,10 @@ export const SampleKind = {
 export const Scope = {
   INSIDE: 0,
   OUTSIDE: 1,
+} as const;
+
+export const SelfFlag = {
+  SERVES: 1,
 } as const;
 
 export const SubjectFlag = {
@@ -328,6 +348,36 @@ export const MAPS = {
       {name: 'bytes', offset: 8, size: 8, kind: 'int', order: 'host'},
     ] },
   },
+  sn_nat_01: {
+    name: 'sn_nat_01', type: 'hash', maxEntries: 131072, kernelWritten: true,
+    key: { name: 'nat_key', size: 40, fields: [
+      {name: 'source', offset: 0, size: 16, kind: 'address', order: 'host'},
+      {name: 'destination', offset: 16, size: 16, kind: 'address', order: 'host'},
+      {name: 'sourcePort', offset: 32, size: 2, kind: 'int', order: 'big'},
+      {name: 'destinationPort', offset: 34, size: 2, kind: 'int', order: 'big'},
+      {name: 'protocol', offset: 36, size: 1, kind: 'int', order: 'host'},
+    ] },
+    value: { name: 'nat_entry', size: 56, fields: [
+      {name: 'source', offset: 0, size: 16, kind: 'address', order: 'host'},
+      {name: 'destination', offset: 16, size: 16, kind: 'address', order: 'host'},
+      {name: 'sourcePort', offset: 32, size: 2, kind: 'int', order: 'big'},
+      {name: 'destinationPort', offset: 34, size: 2, kind: 'int', order: 'big'},
+      {name: 'echo', offset: 36, size: 4, kind: 'int', order: 'host'},
+      {name: 'made', offset: 40, size: 4, kind: 'int', order: 'host'},
+      {name: 'revnat', offset: 44, size: 4, kind: 'int', order: 'host'},
+      {name: 'backend', offset: 48, size: 4, kind: 'int', order: 'host'},
+      {name: 'flags', offset: 52, size: 4, kind: 'int', order: 'host'},
+    ] },
+  },
+  sn_netns_01: {
+    name: 'sn_netns_01', type: 'array', maxEntries: 1, kernelWritten: true,
+    key: { name: 'u32', size: 4, fields: [
+      {name: 'value', offset: 0, size: 4, kind: 'int', order: 'host'},
+    ] },
+    value: { name: 'u64', size: 8, fields: [
+      {name: 'value', offset: 0, size: 8, kind: 'int', order: 'host'},
+    ] },
+  },
   sn_peer_01: {
     name: 'sn_peer_01', type: 'hash', maxEntries: 524288, kernelWritten: false,
     key: { name: 'policy_peer_key', size: 12, fields: [
@@ -340,8 +390,8 @@ export const MAPS = {
       {name: 'echo', offset: 4, size: 4, kind: 'int', order: 'host'},
     ] },
   },
-  sn_progs_01: {
-    name: 'sn_progs_01', type: 'prog_array', maxEntries: 4, kernelWritten: true,
+  sn_progs_02: {
+    name: 'sn_progs_02', type: 'prog_array', maxEntries: 16, kernelWritten: true,
     key: { name: 'u32', size: 4, fields: [
       {name: 'value', offset: 0, size: 4, kind: 'int', order: 'host'},
     ] },
@@ -380,6 +430,16 @@ export const MAPS = {
     name: 'sn_samples_01', type: 'ringbuf', maxEntries: 1048576, kernelWritten: true,
     key: { name: 'none', size: 0, fields: [] },
     value: { name: 'none', size: 0, fields: [] },
+  },
+  sn_self_01: {
+    name: 'sn_self_01', type: 'array', maxEntries: 2, kernelWritten: false,
+    key: { name: 'u32', size: 4, fields: [
+      {name: 'value', offset: 0, size: 4, kind: 'int', order: 'host'},
+    ] },
+    value: { name: 'self', size: 20, fields: [
+      {name: 'address', offset: 0, size: 16, kind: 'address', order: 'host'},
+      {name: 'flags', offset: 16, size: 4, kind: 'int', order: 'host'},
+    ] },
   },
   sn_shape_01: {
     name: 'sn_shape_01', type: 'array', maxEntries: 256, kernelWritten: false,

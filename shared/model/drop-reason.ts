@@ -20,6 +20,7 @@ export const DROP_REASON_NAME: Readonly<Record<number, string>> = {
   171: 'Invalid identity',
   174: 'Is a ClusterIP',
   175: 'First datagram fragment not found',
+  177: 'Not in the source ranges of the load balancer',
   180: 'Proxy redirection not supported for protocol',
   181: 'Policy denied by denylist',
   196: 'TTL exceeded',

@@ -157,7 +157,7 @@ describe('a mind that takes one event after the other', () => {
     subject.update(subject.local());
     for (const each of events) { const gone = GONE[nounOf(each)]; if (gone !== undefined) subject.take(gone(each)); }
     subject.update([]);
-    expect(subject.rows().filter((row) => !row.startsWith('sn_shape_01'))).toEqual([]);
+    expect(subject.rows().filter((row) => !/^sn_(shape|self)_01/.test(row))).toEqual([]);
     expect(subject.numbers()).toEqual([]);
   });
 });

@@ -14,7 +14,7 @@ describe('the fold of a node', () => {
     expect(entriesOf(events)).toEqual(written);
   });
 
-  test('leaves nothing but nodes and shapes when everything is gone', () => {
+  test('leaves nothing but nodes, their own addresses and shapes when everything is gone', () => {
     const state = foldNode(commits(WORLD));
     const gone = [
       ['endpoint.vanished.v1', 'shop/web', { uid: 'uid-web', node: 'n1' }], ['endpoint.vanished.v1', 'shop/db', { uid: 'uid-db', node: 'n1' }], ['endpoint.vanished.v1', 'shop/far', { uid: 'uid-far', node: 'n2' }],
@@ -25,7 +25,7 @@ describe('the fold of a node', () => {
     ] as const;
     for (const [type, key, data] of gone) evolveNode(state, { type, key, time: '', data } as never, 99);
     const maps = new Set(replayNode('n1', state, 99).dump.entries.map(({ map }) => map));
-    expect([...maps]).toEqual(['sn_ipcache_01', 'sn_shape_01']);
+    expect([...maps]).toEqual(['sn_ipcache_01', 'sn_self_01', 'sn_shape_01']);
     expect(state.origins.has(originKey('endpoint', 'shop/web'))).toBe(false);
   });
 

@@ -4,7 +4,9 @@ import { describe, expect, test } from '@jest/globals';
 import type { CompiledBackends, CompiledService } from '@seine/events';
 import { FrontendFlag } from '@seine/layout';
 
+import { WORLD } from '../fixture/world.ts';
 import type { DesiredRow } from './desired.ts';
+import { foldNode, replayNode } from './replay.ts';
 import { serviceRows } from './service.rows.ts';
 
 type Backend = CompiledBackends['backends'][number];
@@ -75,5 +77,13 @@ describe('rows', () => {
     const rows = serviceRows(service([frontend()], { maglev: true }), [slice(backend(1), backend(2))], HERE);
     expect(of(rows, 'sn_frontend_02')[0]!.value).toMatchObject({ count: 251, flags: FrontendFlag.HASHED });
     expect(new Set(of(rows, 'sn_slot_02').map(({ value }) => value.value))).toEqual(new Set([1, 2]));
+  });
+});
+
+describe('a pod elsewhere', () => {
+  const subjects = (events: typeof WORLD): readonly number[] => [...new Set(of(replayNode('n1', foldNode(events.map((event, index) => ({ seq: index + 1, events: [event] }))), 1).rows.rows, 'sn_subject_01').map(({ key }) => key.identity))].sort();
+  test('is judged here while it serves: who comes to it from outside by this node is asked about here', () => {
+    expect(subjects(WORLD)).toEqual([300, 301, 302]);
+    expect(subjects(WORLD.filter(({ key }) => key !== 'shop/db-2'))).toEqual([300, 301]);
   });
 });

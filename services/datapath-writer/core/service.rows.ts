@@ -1,10 +1,10 @@
 /** A Service's frontends and backends → rows. Each Service's rows depend on that Service, its slices and the node alone. Pure. */
 import type { CompiledBackends, CompiledService } from '@seine/events';
-import { echoOf, FrontendFlag, MAPS, Scope } from '@seine/layout';
+import { echoOf, FrontendFlag, MAPS, Scope, SelfFlag } from '@seine/layout';
 import { digest, familyOf, formatAddress, parsePrefix, PROTOCOL } from '@seine/model';
 
 import type { DesiredRow } from './desired.ts';
-import type { NodeState } from './fold.ts';
+import { nodeAddress, type NodeState } from './fold.ts';
 import { maglevTable } from './maglev.ts';
 
 type Backend = CompiledBackends['backends'][number];
@@ -95,5 +95,10 @@ export const serviceRows = (service: CompiledService, slices: readonly CompiledB
   }
   return [...rows.values()];
 };
+
+/** What this node is the source of where it translates one. An array has both rows always. @param serves some Service's backend is the node itself */
+export const selfRows = (state: Readonly<NodeState>, node: string, serves: boolean): readonly DesiredRow[] => ([4, 6] as const).map((family, value): DesiredRow => ({
+  map: 'sn_self_01', key: { value }, value: { address: nodeAddress(state, node, family) ?? '::', flags: serves ? SelfFlag.SERVES : 0 },
+}));
 
 export const hereOf = (state: Readonly<NodeState>, node: string): Here => ({ node, zone: state.nodes.get(node)?.labels[ZONE_LABEL] });

@@ -4,18 +4,27 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import {
-  ATTACH, closeFd, ensureBpffs, linkCreate, linkUpdate, loadObject, mapHandle, mapKernel, openFd, pin, pinned, programInfo, updateOne, type AttachType, type LoadedObject, type MapHandle, type TcDirection,
+  ATTACH, closeFd, ensureBpffs, linkCreate, linkUpdate, loadObject, mapHandle, mapKernel, netnsCookie, openFd, pin, pinned, programInfo, updateOne, type AttachType, type LoadedObject, type MapHandle, type TcDirection,
 } from '@seine/kernel';
 import { decode, encode, MAPS, ProgramSlot, type MapName } from '@seine/layout';
 import { SeineError } from '@seine/model';
 
 const NAMES = Object.keys(MAPS) as MapName[]; // Object.keys widens; MAPS is closed
-const OBJECTS = ['pod.o', 'socket.o', 'gc.o'] as const;
+const OBJECTS = ['pod.o', 'service.o', 'socket.o', 'gc.o'] as const;
 const STUBS = { pod: { ingress: 'stub_from_pod', egress: 'stub_to_pod' }, uplink: { ingress: 'stub_from_netdev', egress: 'stub_to_netdev' } } as const;
 const ALL_STUBS = Object.values(STUBS).flatMap(({ ingress, egress }) => [ingress, egress]);
-const SLOTS = { from_pod: ProgramSlot.FROM_POD, to_pod: ProgramSlot.TO_POD, from_netdev: ProgramSlot.FROM_NETDEV, to_netdev: ProgramSlot.TO_NETDEV } as const;
-const COLLECTORS = { collect_tcp: 'sn_cttcp_01', collect_any: 'sn_ctany_01' } as const;
-const SOCKET_HOOKS = ['connect4', 'connect6', 'sendmsg4', 'sendmsg6', 'recvmsg4', 'recvmsg6', 'getpeername4', 'getpeername6'] as const;
+const SERVICE_SLOTS = {
+  service_pod: ProgramSlot.SERVICE_POD, service_netdev: ProgramSlot.SERVICE_NETDEV, answer: ProgramSlot.ANSWER, answer_here: ProgramSlot.ANSWER_HERE, source_nat: ProgramSlot.SNAT,
+} as const;
+const POD_SLOTS = {
+  pod_translated: ProgramSlot.POD_TRANSLATED, netdev_translated: ProgramSlot.NETDEV_TRANSLATED, netdev_answer: ProgramSlot.NETDEV_ANSWER,
+  from_pod: ProgramSlot.FROM_POD, to_pod: ProgramSlot.TO_POD, from_netdev: ProgramSlot.FROM_NETDEV, to_netdev: ProgramSlot.TO_NETDEV,
+} as const;
+/** In the order in which they are put: whom the others call before them. */
+const SLOTS = { ...SERVICE_SLOTS, ...POD_SLOTS } as const;
+/** Translations after flows: those whose flow was just collected go the same time. */
+const COLLECTORS = { collect_tcp: 'sn_cttcp_01', collect_any: 'sn_ctany_01', collect_nat: 'sn_nat_01' } as const;
+const SOCKET_HOOKS = ['connect4', 'connect6', 'sendmsg4', 'sendmsg6', 'recvmsg4', 'recvmsg6', 'getpeername4', 'getpeername6', 'post_bind4', 'post_bind6'] as const;
 
 /** What stands behind an interface: one pod, or other nodes and the world. */
 export type Place = keyof typeof STUBS;
@@ -105,8 +114,11 @@ export const openObjects = ({ pinRoot, bpfDir, cgroup, ctSize }: ObjectPaths): N
       if (fd === undefined) keep(stub, pod.programFd(stub));
       else programFds.set(stub, fd);
     }
-    for (const name of Object.keys(SLOTS)) keep(name, pod.programFd(name));
+    for (const name of Object.keys(POD_SLOTS)) keep(name, pod.programFd(name));
     pod.close();
+    const service = open('service.o');
+    for (const name of Object.keys(SERVICE_SLOTS)) keep(name, service.programFd(name));
+    service.close();
     const socket = open('socket.o');
     for (const name of SOCKET_HOOKS) keep(name, socket.programFd(name));
     socket.close();
@@ -122,7 +134,7 @@ export const openObjects = ({ pinRoot, bpfDir, cgroup, ctSize }: ObjectPaths): N
   const slots = Object.entries(SLOTS).map(([name, slot]) => ({ slot, name, id: idOf(name), fd: fdOf(name) }));
   const socketPrograms = SOCKET_HOOKS.map((hook) => ({ hook, attachType: ATTACH[hook], id: idOf(hook) }));
 
-  const slotKey = (slot: number): Uint8Array => encode(MAPS.sn_progs_01.key, { value: slot });
+  const slotKey = (slot: number): Uint8Array => encode(MAPS.sn_progs_02.key, { value: slot });
   const attachSocket = (hook: (typeof SOCKET_HOOKS)[number]): void => {
     const link = pinned(path(`link_${hook}`));
     if (link !== undefined) { linkUpdate(link, fdOf(hook)); closeFd(link); return; }
@@ -133,9 +145,9 @@ export const openObjects = ({ pinRoot, bpfDir, cgroup, ctSize }: ObjectPaths): N
   const repair = (): readonly string[] => {
     const put: string[] = [];
     for (const { slot, name, id, fd } of slots) {
-      const found = mapKernel.lookup(map('sn_progs_01'), slotKey(slot));
+      const found = mapKernel.lookup(map('sn_progs_02'), slotKey(slot));
       if (found !== undefined && new DataView(found.buffer, found.byteOffset).getUint32(0, true) === id) continue;
-      updateOne(map('sn_progs_01'), slotKey(slot), encode(MAPS.sn_progs_01.value, { value: fd }));
+      updateOne(map('sn_progs_02'), slotKey(slot), encode(MAPS.sn_progs_02.value, { value: fd }));
       put.push(`program ${name}`);
     }
     return put;
@@ -145,6 +157,7 @@ export const openObjects = ({ pinRoot, bpfDir, cgroup, ctSize }: ObjectPaths): N
   if (epoch === undefined || decode(MAPS.sn_epoch_01.value, epoch).value === 0) updateOne(map('sn_epoch_01'), zero, encode(MAPS.sn_epoch_01.value, { value: 1 }));
   repair();
   if (!inPlace || SOCKET_HOOKS.some((hook) => !existsSync(path(`link_${hook}`)))) for (const hook of SOCKET_HOOKS) attachSocket(hook);
+  updateOne(map('sn_netns_01'), zero, encode(MAPS.sn_netns_01.value, { value: netnsCookie() }));
   const before = mapKernel.lookup(map('sn_state_01'), zero);
   const position = before === undefined ? { applying: 0n, applied: 0n } : decode(MAPS.sn_state_01.value, before);
   updateOne(map('sn_state_01'), zero, encode(MAPS.sn_state_01.value, { applying: position.applying, applied: position.applied, digest: build }));

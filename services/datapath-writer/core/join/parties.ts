@@ -53,7 +53,7 @@ interface Entry {
   readonly subject: string | undefined;
 }
 
-/** Endpoints of one identity and one variant on this node. */
+/** Endpoints of one identity and one variant on this node, or elsewhere while they serve. */
 export interface LocalSubject { readonly identity: number; readonly variant: number; readonly bindings: Bindings; readonly view: IdentityView; addresses: number }
 
 export interface PartyChanges {
@@ -112,6 +112,9 @@ export const createParties = (self: string, state: Readonly<NodeState>, holds: H
   /** By the text of the prefix that has its row, '' where it needs none. */
   let worlds: ReadonlyMap<string, Kind> = new Map();
   let worldsText = '';
+  /** Addresses that serve, by the slices that say so: who comes to one from outside by this node is judged here. */
+  const servedClaims = createClaims<true>();
+  const served = new Set<string>();
   /* What follows. */
   const entries = new Map<string, Entry>();
   const addressesOfPod = new Map<string, Set<string>>();
@@ -239,9 +242,9 @@ export const createParties = (self: string, state: Readonly<NodeState>, holds: H
     return { node, pod: undefined, identity: hasApiServer ? RESERVED_IDENTITY['kube-apiserver'] : RESERVED_IDENTITY['remote-node'], reserved, nodeLabels: NODE_WITHOUT_LABELS };
   };
 
-  /** Counts a local address for its subject. */
-  const enterSubject = (kind: Kind, endpoint: LocalEndpoint | undefined): string | undefined => {
-    if (endpoint === undefined || kind.view === undefined) return undefined;
+  /** Counts an address for its subject: a pod's of this node, or one elsewhere that serves. */
+  const enterSubject = (kind: Kind, judged: boolean): string | undefined => {
+    if (!judged || kind.view === undefined) return undefined;
     const key = subjectKey(kind);
     const known = subjects.get(key);
     if (known !== undefined && known.view === kind.view && known.bindings === kind.bindings) {
@@ -278,7 +281,7 @@ export const createParties = (self: string, state: Readonly<NodeState>, holds: H
         identity: known.identity, variant, bindings, cidrClass: found?.cidrClass ?? 0, prefix: found?.prefix, reserved: known.reserved, nodeLabels: known.nodeLabels,
         view: known.reserved.length > 0 ? undefined : viewOf(known.identity),
       });
-      const entry: Entry = { bytes, node: known.node, pod: known.pod, kind, nodeNumber: known.nodeNumber, endpoint: known.endpoint, subject: enterSubject(kind, known.endpoint) };
+      const entry: Entry = { bytes, node: known.node, pod: known.pod, kind, nodeNumber: known.nodeNumber, endpoint: known.endpoint, subject: enterSubject(kind, known.endpoint !== undefined || (known.node !== self && served.has(address))) };
       entries.set(address, entry);
       if (entry.pod !== undefined) {
         const addresses = addressesOfPod.get(entry.pod);
@@ -345,6 +348,17 @@ export const createParties = (self: string, state: Readonly<NodeState>, holds: H
       if (reserved.join() === kind.reserved.join()) continue;
       kind.reserved = reserved;
       touchedKinds.add(kind);
+    }
+  };
+
+  const readServed = (dirty: ReadonlySet<string>): void => {
+    for (const slice of dirty) {
+      for (const address of servedClaims.say(slice, says((state.slices.get(slice)?.backends ?? []).map((backend) => backend.address)))) {
+        if (servedClaims.has(address) === served.has(address)) continue;
+        if (servedClaims.has(address)) served.add(address);
+        else served.delete(address);
+        touch([address]);
+      }
     }
   };
 
@@ -424,7 +438,7 @@ export const createParties = (self: string, state: Readonly<NodeState>, holds: H
         touchedKinds.add(kind);
       }
     }
-    if (changed.size > 0) for (const address of ownClaims.keys()) if (changed.has(entries.get(address)?.kind.identity ?? 0)) touchedAddresses.add(address);
+    if (changed.size > 0) for (const address of [...ownClaims.keys(), ...served]) if (changed.has(entries.get(address)?.kind.identity ?? 0)) touchedAddresses.add(address);
   };
 
   /** This node's own pods: an address counts once the log gave an identity to this very uid. */
@@ -462,6 +476,7 @@ export const createParties = (self: string, state: Readonly<NodeState>, holds: H
     [touchedKinds, touchedSubjects, touchedAddresses, routes] = [new Set(), new Set(), new Set(), false];
     const moved = readNodes(dirty.node);
     readApiServers(dirty.backends);
+    readServed(dirty.backends);
     const prefixes = readPolicies(dirty.policy);
     mentionApiServers(prefixes);
     readPods(dirty.pod, dirty.endpoint);

@@ -5,7 +5,7 @@ import { compareCodeUnits } from '@seine/model';
 import type { DesiredRow } from '../desired.ts';
 import type { NodeState } from '../fold.ts';
 import { entryOf, keyText } from '../order.ts';
-import { hereOf, serviceRows } from '../service.rows.ts';
+import { hereOf, selfRows, serviceRows } from '../service.rows.ts';
 import { createClaims } from './claims.ts';
 import type { Dirty } from './dirty.ts';
 import type { RowStore } from './row-store.ts';
@@ -15,6 +15,8 @@ export const createServices = (self: string, state: Readonly<NodeState>, store: 
   const claims = createClaims<DesiredRow>();
   const slicesOf = new Map<string, Set<string>>();
   const serviceOf = new Map<string, string>();
+  /** Slices in which the node itself serves. */
+  const ownSlices = new Set<string>();
   let zone: string | undefined;
 
   /** @returns the Services that a slice belonged to and belongs to */
@@ -32,8 +34,18 @@ export const createServices = (self: string, state: Readonly<NodeState>, store: 
     return [former, now].filter((name) => name !== undefined);
   };
 
+  const placeSelf = (dirty: Dirty): void => {
+    const own = new Set(state.nodes.get(self)?.addresses);
+    for (const key of dirty.node.has(self) ? [...ownSlices, ...state.slices.keys()] : dirty.backends) {
+      if (state.slices.get(key)?.backends.some(({ address }) => own.has(address)) === true) ownSlices.add(key);
+      else ownSlices.delete(key);
+    }
+    for (const row of selfRows(state, self, ownSlices.size > 0)) store.put(row);
+  };
+
   return {
     update: (dirty: Dirty): void => {
+      placeSelf(dirty);
       const here = hereOf(state, self);
       const touched = new Set(here.zone === zone ? dirty.service : [...dirty.service, ...state.services.keys()]);
       zone = here.zone;

@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+/*
+ * Services, packet by packet: what the socket layer does not see. Tail-called by
+ * the programs at pods and uplinks (pod.bpf.c), so that their own way stays short.
+ *
+ *   service_pod, service_netdev   a packet to a frontend becomes one to a backend,
+ *                  and the hook's program judges that: policy on the backend, with
+ *                  the client's own address. A pod that is its own backend is sent
+ *                  to itself, from a loopback address.
+ *   source_nat     what was judged and goes to a backend elsewhere leaves from this
+ *                  node, so that its answer comes back here.
+ *   answer, answer_here           an answer gets its frontend back.
+ */
+#include "lib/forward.h"
+#include "lib/nat.h"
+#include "lib/sample.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Another backend where this one's answers would be another translation's. */
+#define DRAW_TRIES 3
+
+static __always_inline int read_packet(struct __sk_buff *skb, struct packet *packet)
+{
+	packet->v6 = skb->protocol == bpf_htons(ETH_P_IPV6);
+	return parse_ip(skb, packet, ETH_HLEN, false);
+}
+
+static __always_inline bool is_syn(const struct tuple *tuple)
+{
+	return tuple->protocol == IPPROTO_TCP && (tuple->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+/* tuple_of - what packets become. */
+static __always_inline void tuple_of(const struct nat_entry *entry, __u8 protocol, struct tuple *tuple)
+{
+	__builtin_memset(tuple, 0, sizeof(*tuple));
+	__builtin_memcpy(&tuple->source, entry->source, 16);
+	__builtin_memcpy(&tuple->destination, entry->destination, 16);
+	tuple->source_port = entry->source_port;
+	tuple->destination_port = entry->destination_port;
+	tuple->protocol = protocol;
+}
+
+/*
+ * nat_is_over - what stands is not for this packet: it begins a new connection after the former has ended, or its
+ * backend is gone, and no stream would break. A global function, for the stack that the entry takes.
+ */
+__noinline int nat_is_over(const struct tuple *tuple, const struct nat_entry *forward)
+{
+	struct ct_key key __attribute__((aligned(8)));
+	struct ct_entry entry;
+	struct tuple judged;
+	__u32 backend;
+
+	if (!tuple || !forward)
+		return 0;
+	if (tuple->protocol == IPPROTO_TCP) {
+		if (!is_syn(tuple))
+			return 0;
+		tuple_of(forward, tuple->protocol, &judged);
+		ct_key_of(&judged, &key);
+		return !ct_read(&key, &entry, ct_now()) || ct_closed(entry.flags);
+	}
+	backend = forward->backend;
+	return backend && !bpf_map_lookup_elem(&sn_backend_01, &backend);
+}
+
+/* client_hash - the same client and port draw the same. */
+static __always_inline __u32 client_hash(const struct address *client, __be16 port)
+{
+	__u32 words[5];
+
+	__builtin_memcpy(words, client, 16);
+	words[4] = port;
+	return echo_of(words, sizeof(words));
+}
+
+static __always_inline bool in_range(const struct frontend *frontend, const struct address *client)
+{
+	struct source_range_key key = { .prefix_length = 32 + 128, .revnat = frontend->revnat };
+
+	__builtin_memcpy(key.address, client, 16);
+	return bpf_map_lookup_elem(&sn_srange_01, &key);
+}
+
+/*
+ * service_choose - a backend for a packet to a frontend. A global function, for the stack.
+ * @random: for the draw; @again: how often one was chosen for this packet before. Return: 0 with @forward filled, or the drop reason.
+ */
+__noinline int service_choose(const struct tuple *tuple, __u8 scope, __u32 random, __u32 again, struct nat_entry *forward)
+{
+	struct frontend_key key = {};
+	struct frontend frontend = {};
+	struct choice choice = {};
+	struct address source;
+	__u32 draw;
+
+	if (!tuple || !forward)
+		return REASON_NO_BACKEND;
+	source = tuple->source;
+	key.port = tuple->destination_port;
+	key.protocol = tuple->protocol;
+	key.scope = scope;
+	__builtin_memcpy(key.address, &tuple->destination, 16);
+	if (!frontend_find(&key, &frontend))
+		return REASON_NO_BACKEND;
+	if ((frontend.flags & FRONTEND_RANGES) && !in_range(&frontend, &source))
+		return REASON_NOT_IN_RANGE;
+	draw = frontend.flags & FRONTEND_HASHED ? client_hash(&source, tuple->source_port) : random;
+	if (!backend_draw(&key, &frontend, &source, draw + again, &choice))
+		return REASON_NO_BACKEND;
+	if (tuple->protocol == IPPROTO_SCTP && choice.port != tuple->destination_port)
+		return REASON_UNSUPPORTED_PROTOCOL;
+	if (address_equal(&choice.address, &source))
+		loopback_source(&source);
+	__builtin_memcpy(forward->source, &source, 16);
+	__builtin_memcpy(forward->destination, &choice.address, 16);
+	forward->source_port = tuple->source_port;
+	forward->destination_port = choice.port;
+	forward->backend = choice.id;
+	forward->revnat = frontend.revnat;
+	forward->flags = NAT_FORWARD;
+	forward->made = ct_now();
+	return 0;
+}
+
+/* service_place - a backend whose answers nobody else's translation has, and both halves. Return: 0, or the drop reason. */
+static __always_inline int service_place(const struct tuple *tuple, const struct nat_key *key, __u8 scope, struct nat_entry *forward)
+{
+	__u32 random = bpf_get_prandom_u32();
+
+#pragma clang loop unroll(disable)
+	for (__u32 again = 0; again < DRAW_TRIES; again++) {
+		int error = service_choose(tuple, scope, random, again, forward);
+
+		if (error)
+			return error;
+		error = nat_put(key, forward);
+		if (!error)
+			return 0;
+		if (error != -EEXIST)
+			return REASON_MAP_INSERT;
+	}
+	return REASON_NO_MAPPING;
+}
+
+/*
+ * refuse - nobody serves: the client learns it at once. A TCP packet turns round as a reset, its checksum kept by the
+ * helpers; what is for the node's own address is refused by its stack, where nobody listens. A global function, for the stack.
+ */
+__noinline int refuse(struct __sk_buff *skb, const struct packet *packet, bool at_pod)
+{
+	static const __u8 host_mac[6] = HOST_MAC;
+	const struct tuple *tuple;
+	__be32 before[3], after[3] = {};
+	struct party party = {};
+	__be16 ports[2];
+	__u8 macs[12];
+	__u32 check;
+	__s64 sum;
+
+	if (!packet)
+		return TC_ACT_SHOT;
+	tuple = &packet->tuple;
+	check = packet->l4_offset + __builtin_offsetof(struct tcphdr, check);
+	ports[0] = tuple->destination_port;
+	ports[1] = tuple->source_port;
+	if (tuple->protocol != IPPROTO_TCP || packet->fragment != WHOLE)
+		return ipcache_read(&tuple->destination, &party) && party.ifindex == IFINDEX_HOST ? TC_ACT_OK : TC_ACT_SHOT;
+	if (tuple->tcp_flags & TCP_RST)
+		return TC_ACT_SHOT;
+	/* sequence, acknowledgement, offset with flags and window */
+	if (bpf_skb_load_bytes(skb, packet->l4_offset + 4, before, sizeof(before)))
+		return TC_ACT_SHOT;
+	after[2] = (before[2] & bpf_htonl(0xf0000000)) | bpf_htonl(TCP_RST << 16);
+	if (tuple->tcp_flags & TCP_ACK) {
+		after[0] = before[1];
+	} else {
+		__u32 header = (bpf_ntohl(before[2]) >> 28) * 4;
+		__u32 data = skb->len - packet->l4_offset - header;
+
+		after[1] = bpf_htonl(bpf_ntohl(before[0]) + data + !!(tuple->tcp_flags & TCP_SYN) + !!(tuple->tcp_flags & TCP_FIN));
+		after[2] |= bpf_htonl(TCP_ACK << 16);
+	}
+	sum = bpf_csum_diff(before, sizeof(before), after, sizeof(after), 0);
+	if (sum < 0 || bpf_l4_csum_replace(skb, check, 0, sum, 0) ||
+	    bpf_skb_store_bytes(skb, packet->l4_offset + 4, after, sizeof(after), 0) ||
+	    bpf_skb_store_bytes(skb, packet->l4_offset, ports, sizeof(ports), 0))
+		return TC_ACT_SHOT;
+	/* Both sides change places: no sum changes. */
+	if (packet->v6) {
+		if (bpf_skb_store_bytes(skb, ETH_HLEN + __builtin_offsetof(struct ipv6hdr, saddr), &tuple->destination, 16, 0) ||
+		    bpf_skb_store_bytes(skb, ETH_HLEN + __builtin_offsetof(struct ipv6hdr, daddr), &tuple->source, 16, 0))
+			return TC_ACT_SHOT;
+	} else {
+		__be32 sides[2] = { tuple->destination.low >> 32, tuple->source.low >> 32 };
+
+		if (bpf_skb_store_bytes(skb, ETH_HLEN + __builtin_offsetof(struct iphdr, saddr), sides, sizeof(sides), 0))
+			return TC_ACT_SHOT;
+	}
+	if (bpf_skb_load_bytes(skb, 0, macs, sizeof(macs)) || bpf_skb_store_bytes(skb, 0, macs + 6, 6, 0) ||
+	    bpf_skb_store_bytes(skb, 6, at_pod ? host_mac : macs, 6, 0))
+		return TC_ACT_SHOT;
+	if (at_pod) {
+		skb->mark = 0;
+		return bpf_redirect_peer(skb->ifindex, 0);
+	}
+	skb->mark = MARK_JUDGED;
+	return bpf_redirect(skb->ifindex, 0);
+}
+
+/* loopback_touch - the flow of a pod with itself has an entry, so that its translation lives as long. Return: 0, or an error. */
+__noinline int loopback_touch(const struct tuple *flow)
+{
+	struct ct_key key __attribute__((aligned(8)));
+	struct ct_entry entry;
+	struct ct_entry *live;
+	bool source_is_a;
+
+	if (!flow)
+		return 0;
+	source_is_a = ct_key_of(flow, &key);
+	live = ct_read(&key, &entry, ct_now());
+	if (live) {
+		ct_touch(live, &entry, source_is_a, flow, ct_now());
+		return 0;
+	}
+	__builtin_memset(&entry, 0, sizeof(entry));
+	entry.flags = ct_flags_after((source_is_a ? CT_ORIGINATOR_A : 0) | CT_TRANSLATED, source_is_a, flow->tcp_flags);
+	entry.expiry = ct_now() + ct_lifetime(flow->protocol, entry.flags);
+	return ct_store(&key, &entry);
+}
+
+/* own_loopback - a pod speaks with itself: nobody asks. @flow: as the pod sees it */
+static __always_inline int own_loopback(struct __sk_buff *skb, struct packet *packet, const struct tuple *flow)
+{
+	struct party party;
+	int verdict;
+
+	if (loopback_touch(flow))
+		return drop_plain(skb, &packet->tuple, REASON_MAP_INSERT, DIRECTION_EGRESS, PLACE(FILE_SERVICE));
+	if (!endpoint_read(&packet->tuple.destination, &party) || party.ifindex != skb->ifindex)
+		return drop_plain(skb, &packet->tuple, REASON_STALE_IP, DIRECTION_EGRESS, PLACE(FILE_SERVICE));
+	count(REASON_NONE, DIRECTION_EGRESS, skb->len);
+	verdict = to_local(skb, packet, party.ifindex, party.mac);
+	return verdict < 0 ? drop_plain(skb, &packet->tuple, REASON_WRITE_ERROR, DIRECTION_EGRESS, PLACE(FILE_FORWARD)) : verdict;
+}
+
+/*
+ * service - the packet's translation, standing or chosen now; then judged as what it has become.
+ * @at_pod: at a pod's veth, where the caller has seen that the source is the pod's own; else at an uplink
+ */
+static __always_inline int service(struct __sk_buff *skb, bool at_pod)
+{
+	__u8 direction = at_pod ? DIRECTION_EGRESS : DIRECTION_INGRESS;
+	struct packet packet = {};
+	struct nat_entry entry = {};
+	struct nat_key key;
+	struct party party;
+	bool stands;
+	int reason;
+
+	reason = read_packet(skb, &packet);
+	if (reason)
+		return drop_plain(skb, &packet.tuple, reason, direction, PLACE(FILE_PACKET));
+	if (!at_pod && endpoint_read(&packet.tuple.source, &party))
+		return drop_plain(skb, &packet.tuple, REASON_INVALID_SOURCE_IP, direction, PLACE(FILE_SERVICE));
+	nat_key_of(&packet.tuple, &key);
+	stands = nat_read(&key, &entry);
+	if (stands && (entry.flags & (NAT_FORWARD | NAT_SOURCE)) == NAT_FORWARD && nat_is_over(&packet.tuple, &entry)) {
+		nat_delete(&key, &entry);
+		stands = false;
+	}
+	if (!stands) {
+		if (is_loopback_source(&packet.tuple.destination))
+			return drop_plain(skb, &packet.tuple, REASON_NO_MAPPING, direction, PLACE(FILE_SERVICE));
+		reason = service_place(&packet.tuple, &key, at_pod ? SCOPE_INSIDE : SCOPE_OUTSIDE, &entry);
+		if (reason) {
+			drop_plain(skb, &packet.tuple, reason, direction, PLACE(FILE_SERVICE));
+			return reason == REASON_NO_BACKEND ? refuse(skb, &packet, at_pod) : TC_ACT_SHOT;
+		}
+	}
+	if (nat_apply(skb, &packet, &entry))
+		return drop_plain(skb, &packet.tuple, REASON_WRITE_ERROR, direction, PLACE(FILE_SERVICE));
+	if (at_pod) {
+		struct tuple flow = packet.tuple;
+
+		if (is_loopback_source(&packet.tuple.source))
+			return own_loopback(skb, &packet, &flow);
+		if (!(entry.flags & NAT_FORWARD)) {
+			/* The answer to that: the flow is the one before it was translated back. */
+			__builtin_memcpy(&flow.source, key.source, 16);
+			__builtin_memcpy(&flow.destination, key.destination, 16);
+			flow.source_port = key.source_port;
+			flow.destination_port = key.destination_port;
+			return own_loopback(skb, &packet, &flow);
+		}
+		bpf_tail_call_static(skb, &sn_progs_02, SLOT_POD_TRANSLATED);
+	} else if ((entry.flags & NAT_FORWARD) || endpoint_read(&packet.tuple.destination, &party)) {
+		bpf_tail_call_static(skb, &sn_progs_02, SLOT_NETDEV_TRANSLATED);
+	} else {
+		bpf_tail_call_static(skb, &sn_progs_02, SLOT_NETDEV_ANSWER);
+	}
+	return drop_plain(skb, &packet.tuple, REASON_MISSED_TAIL_CALL, direction, PLACE(FILE_SERVICE));
+}
+
+SEC("tc")
+int service_pod(struct __sk_buff *skb)
+{
+	return service(skb, true);
+}
+
+SEC("tc")
+int service_netdev(struct __sk_buff *skb)
+{
+	return service(skb, false);
+}
+
+/* go_on - to a pod here, out of an uplink, or up the stack. */
+static __always_inline int go_on(struct __sk_buff *skb, const struct packet *packet)
+{
+	struct party party;
+	int verdict;
+
+	count(REASON_NONE, DIRECTION_EGRESS, skb->len);
+	if (endpoint_read(&packet->tuple.destination, &party))
+		verdict = to_local(skb, packet, party.ifindex, party.mac);
+	else
+		verdict = to_uplink(skb, packet);
+	return verdict < 0 ? drop_plain(skb, &packet->tuple, REASON_WRITE_ERROR, DIRECTION_EGRESS, PLACE(FILE_FORWARD)) : verdict;
+}
+
+/* An answer whose translation is gone goes on as it is: its client knows no such flow, and says so. */
+static __always_inline int answer_of(struct __sk_buff *skb, bool here)
+{
+	struct packet packet = {};
+	struct nat_entry entry;
+	struct nat_key key;
+	int reason;
+
+	reason = read_packet(skb, &packet);
+	if (reason)
+		return drop_plain(skb, &packet.tuple, reason, DIRECTION_EGRESS, PLACE(FILE_PACKET));
+	nat_key_of(&packet.tuple, &key);
+	if (nat_read(&key, &entry) && !(entry.flags & NAT_FORWARD) && nat_apply(skb, &packet, &entry))
+		return drop_plain(skb, &packet.tuple, REASON_WRITE_ERROR, DIRECTION_EGRESS, PLACE(FILE_SERVICE));
+	if (!here)
+		return go_on(skb, &packet);
+	count(REASON_NONE, DIRECTION_INGRESS, skb->len);
+	return TC_ACT_OK;
+}
+
+SEC("tc")
+int answer(struct __sk_buff *skb)
+{
+	return answer_of(skb, false);
+}
+
+SEC("tc")
+int answer_here(struct __sk_buff *skb)
+{
+	return answer_of(skb, true);
+}
+
+/*
+ * snat_choose - a source port of this node that no other flow to this destination has, and both halves.
+ * A global function, for the stack. Return: 0 with @forward filled, or the drop reason.
+ */
+__noinline int snat_choose(const struct tuple *tuple, bool v6, struct nat_entry *forward)
+{
+	__u32 family = v6, draw = bpf_get_prandom_u32();
+	struct self *self = bpf_map_lookup_elem(&sn_self_01, &family);
+	struct address source;
+	struct nat_key key;
+
+	if (!tuple || !forward || !self)
+		return REASON_NO_MAPPING;
+	if (tuple->protocol == IPPROTO_SCTP || !check_offset(tuple->protocol))
+		return REASON_UNSUPPORTED_PROTOCOL;
+	__builtin_memcpy(forward->source, self->address, 16);
+	__builtin_memcpy(&source, self->address, 16);
+	if (!source.high && !source.low)
+		return REASON_NO_MAPPING;
+	nat_key_of(tuple, &key);
+	__builtin_memcpy(forward->destination, &tuple->destination, 16);
+	forward->destination_port = tuple->destination_port;
+	forward->flags = NAT_FORWARD | NAT_SOURCE;
+	forward->made = ct_now();
+#pragma clang loop unroll(disable)
+	for (__u32 try = 0; try < NAT_PORT_TRIES; try++) {
+		long error;
+
+		forward->source_port = bpf_htons(SNAT_PORT_FIRST + (draw + try * 61) % (SNAT_PORT_LAST - SNAT_PORT_FIRST + 1));
+		if (tuple->protocol == IPPROTO_ICMP || tuple->protocol == IPPROTO_ICMPV6)
+			forward->destination_port = forward->source_port;
+		error = nat_put(&key, forward);
+		if (!error)
+			return 0;
+		if (error != -EEXIST)
+			return REASON_MAP_INSERT;
+	}
+	return REASON_NO_MAPPING;
+}
+
+SEC("tc")
+int source_nat(struct __sk_buff *skb)
+{
+	struct packet packet = {};
+	struct nat_entry entry = {};
+	struct nat_key key;
+	int reason, verdict;
+
+	reason = read_packet(skb, &packet);
+	if (reason)
+		return drop_plain(skb, &packet.tuple, reason, DIRECTION_INGRESS, PLACE(FILE_PACKET));
+	nat_key_of(&packet.tuple, &key);
+	if (!nat_read(&key, &entry)) {
+		reason = snat_choose(&packet.tuple, packet.v6, &entry);
+		if (reason)
+			return drop_plain(skb, &packet.tuple, reason, DIRECTION_INGRESS, PLACE(FILE_SERVICE));
+	}
+	if (nat_apply(skb, &packet, &entry))
+		return drop_plain(skb, &packet.tuple, REASON_WRITE_ERROR, DIRECTION_INGRESS, PLACE(FILE_SERVICE));
+	count(REASON_NONE, DIRECTION_INGRESS, skb->len);
+	verdict = to_uplink(skb, &packet);
+	return verdict < 0 ? drop_plain(skb, &packet.tuple, REASON_WRITE_ERROR, DIRECTION_INGRESS, PLACE(FILE_FORWARD)) : verdict;
+}
