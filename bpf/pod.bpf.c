@@ -282,9 +282,14 @@ static __always_inline int related(struct __sk_buff *skb, const struct packet *p
 	if (hook->outbound && !hook->uplink && !address_equal(&inner.tuple.destination, &packet->tuple.source))
 		return -1;
 	source_is_a = !ct_key_of(&inner.tuple, &key);	/* this error goes the other way than what it tells of */
-	if (!ct_read(&key, &entry, hook->now) || !ct_vouches(&entry, source_is_a == hook->outbound, hook->uplink ? 0 : skb->ifindex, hook->epoch))
-		return -1;
-	return onward_by_entry(skb, packet, hook, &entry, !source_is_a);
+	if (ct_read(&key, &entry, hook->now) && ct_vouches(&entry, source_is_a == hook->outbound, hook->uplink ? 0 : skb->ifindex, hook->epoch))
+		return onward_by_entry(skb, packet, hook, &entry, !source_is_a);
+	/* It tells of a packet that was translated here: translated as what would answer that, it may be about a live flow. */
+	if (!hook->translated && hook->outbound != hook->uplink && nat_known_back(&inner.tuple)) {
+		bpf_tail_call_static(skb, &sn_progs_02, hook->uplink ? SLOT_ERROR_NETDEV : SLOT_ERROR_POD);
+		return drop_plain(skb, &packet->tuple, REASON_MISSED_TAIL_CALL, hook->direction, PLACE(FILE_POD));
+	}
+	return -1;
 }
 
 /*

@@ -10,6 +10,7 @@
  *   source_nat     what was judged and goes to a backend elsewhere leaves from this
  *                  node, so that its answer comes back here.
  *   answer, answer_here           an answer gets its frontend back.
+ *   error_…                       so does an ICMP error, outside and in.
  */
 #include "lib/forward.h"
 #include "lib/nat.h"
@@ -343,6 +344,10 @@ static __always_inline int answer_of(struct __sk_buff *skb, bool here)
 	if (reason)
 		return drop_plain(skb, &packet.tuple, reason, DIRECTION_EGRESS, PLACE(FILE_PACKET));
 	nat_key_of(&packet.tuple, &key);
+	if (packet.icmp_error) {
+		bpf_tail_call_static(skb, &sn_progs_02, here ? SLOT_ERROR_HERE : SLOT_ERROR_ON);
+		return drop_plain(skb, &packet.tuple, REASON_MISSED_TAIL_CALL, DIRECTION_EGRESS, PLACE(FILE_SERVICE));
+	}
 	if (nat_read(&key, &entry) && !(entry.flags & NAT_FORWARD) && nat_apply(skb, &packet, &entry))
 		return drop_plain(skb, &packet.tuple, REASON_WRITE_ERROR, DIRECTION_EGRESS, PLACE(FILE_SERVICE));
 	if (!here)
@@ -414,6 +419,10 @@ int source_nat(struct __sk_buff *skb)
 	reason = read_packet(skb, &packet);
 	if (reason)
 		return drop_plain(skb, &packet.tuple, reason, DIRECTION_INGRESS, PLACE(FILE_PACKET));
+	if (packet.icmp_error) {
+		bpf_tail_call_static(skb, &sn_progs_02, SLOT_ERROR_ON);
+		return drop_plain(skb, &packet.tuple, REASON_MISSED_TAIL_CALL, DIRECTION_INGRESS, PLACE(FILE_SERVICE));
+	}
 	nat_key_of(&packet.tuple, &key);
 	if (!nat_read(&key, &entry)) {
 		reason = snat_choose(&packet.tuple, packet.v6, &entry);
@@ -425,4 +434,60 @@ int source_nat(struct __sk_buff *skb)
 	count(REASON_NONE, DIRECTION_INGRESS, skb->len);
 	verdict = to_uplink(skb, &packet);
 	return verdict < 0 ? drop_plain(skb, &packet.tuple, REASON_WRITE_ERROR, DIRECTION_INGRESS, PLACE(FILE_FORWARD)) : verdict;
+}
+
+/*
+ * error_of - an ICMP error about a translated packet, translated as what would answer that; at a pod and an uplink the
+ * hook's own program then looks whether its flow lives. @slot: where it was called from
+ */
+static __always_inline int error_of(struct __sk_buff *skb, const __u32 slot)
+{
+	__u8 direction = slot == SLOT_ERROR_NETDEV || slot == SLOT_ERROR_HERE ? DIRECTION_INGRESS : DIRECTION_EGRESS;
+	struct packet packet = {};
+	struct party party;
+	int reason, flags;
+
+	reason = read_packet(skb, &packet);
+	if (reason)
+		return drop_plain(skb, &packet.tuple, reason, direction, PLACE(FILE_PACKET));
+	flags = nat_error(skb, &packet);
+	if (flags < 0)
+		return drop_plain(skb, &packet.tuple, REASON_NO_MAPPING, direction, PLACE(FILE_SERVICE));
+	if (slot == SLOT_ERROR_ON)
+		return go_on(skb, &packet);
+	if (slot == SLOT_ERROR_HERE) {
+		count(REASON_NONE, direction, skb->len);
+		return TC_ACT_OK;
+	}
+	if (slot == SLOT_ERROR_POD)
+		bpf_tail_call_static(skb, &sn_progs_02, SLOT_POD_TRANSLATED);
+	else if ((flags & NAT_FORWARD) || endpoint_read(&packet.tuple.destination, &party))
+		bpf_tail_call_static(skb, &sn_progs_02, SLOT_NETDEV_TRANSLATED);
+	else
+		bpf_tail_call_static(skb, &sn_progs_02, SLOT_NETDEV_ANSWER);
+	return drop_plain(skb, &packet.tuple, REASON_MISSED_TAIL_CALL, direction, PLACE(FILE_SERVICE));
+}
+
+SEC("tc")
+int error_pod(struct __sk_buff *skb)
+{
+	return error_of(skb, SLOT_ERROR_POD);
+}
+
+SEC("tc")
+int error_netdev(struct __sk_buff *skb)
+{
+	return error_of(skb, SLOT_ERROR_NETDEV);
+}
+
+SEC("tc")
+int error_on(struct __sk_buff *skb)
+{
+	return error_of(skb, SLOT_ERROR_ON);
+}
+
+SEC("tc")
+int error_here(struct __sk_buff *skb)
+{
+	return error_of(skb, SLOT_ERROR_HERE);
 }

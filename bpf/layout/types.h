@@ -106,6 +106,10 @@ enum seine_program_slot {
 	SLOT_ANSWER = 9,		/* an answer gets its frontend back and goes on */
 	SLOT_ANSWER_HERE = 10,		/* as above, at to_pod: the stack carries it on */
 	SLOT_SNAT = 11,			/* towards a backend elsewhere: from this node, so that its answer comes back */
+	SLOT_ERROR_POD = 12,		/* ICMP errors about translated packets: what a pod says */
+	SLOT_ERROR_NETDEV = 13,		/* what comes by an uplink */
+	SLOT_ERROR_ON = 14,		/* what goes on as answers and forwarded packets do */
+	SLOT_ERROR_HERE = 15,		/* what the stack carries on */
 };
 
 /* Flags of self. */

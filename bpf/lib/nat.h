@@ -87,6 +87,32 @@ __noinline int nat_known(const struct tuple *tuple)
 	return nat_read(&key, &entry);
 }
 
+/* nat_key_turn - of the packets that answer @key's. */
+static __always_inline void nat_key_turn(struct nat_key *key)
+{
+	__be16 port = key->source_port;
+	__u8 address[16];
+
+	__builtin_memcpy(address, key->source, 16);
+	__builtin_memcpy(key->source, key->destination, 16);
+	__builtin_memcpy(key->destination, address, 16);
+	key->source_port = key->destination_port;
+	key->destination_port = port;
+}
+
+/* nat_known_back - as above, of what would answer a packet: an ICMP error about it goes that way. */
+__noinline int nat_known_back(const struct tuple *tuple)
+{
+	struct nat_entry entry;
+	struct nat_key key;
+
+	if (!tuple)
+		return 0;
+	nat_key_of(tuple, &key);
+	nat_key_turn(&key);
+	return nat_read(&key, &entry);
+}
+
 static __always_inline void nat_answer_of(const struct nat_key *key, const struct nat_entry *forward, struct nat_entry *answer)
 {
 	*answer = *forward;
@@ -229,4 +255,81 @@ static __always_inline int nat_apply(struct __sk_buff *skb, struct packet *packe
 	    nat_side(skb, packet, &to, entry->destination_port, false))
 		return -1;
 	return 0;
+}
+
+/*
+ * nat_inner - another address and port for one side of the packet that an ICMP error holds. IPv4's header keeps its own
+ * sum, so the error's sum stays; the inner transport's is left as it is: nobody can check it over a part.
+ * A global function, for the stack. Return: 0, or -1 when the packet could not be written.
+ */
+__noinline int nat_inner(struct __sk_buff *skb, const struct packet *outer, struct packet *inner, const struct address *to, __be16 port)
+{
+	__u32 header, check, offset;
+	bool source;
+	__be16 old;
+	__s64 sum;
+
+	if (!outer || !inner || !to)
+		return -1;
+	/* inner->ttl is not needed any more: it says which side is meant. */
+	source = inner->ttl;
+	header = outer->l4_offset + 8;
+	check = outer->l4_offset + __builtin_offsetof(struct icmp_echo_header, checksum);
+	sum = bpf_csum_diff((__be32 *)(source ? &inner->tuple.source : &inner->tuple.destination), 16, (__be32 *)to, 16, 0);
+	if (sum < 0)
+		return -1;
+	if (outer->v6) {
+		offset = header + (source ? __builtin_offsetof(struct ipv6hdr, saddr) : __builtin_offsetof(struct ipv6hdr, daddr));
+		if (bpf_skb_store_bytes(skb, offset, to, 16, 0) || bpf_l4_csum_replace(skb, check, 0, sum, 0))
+			return -1;
+	} else {
+		__be32 v4 = to->low >> 32;
+
+		offset = header + (source ? __builtin_offsetof(struct iphdr, saddr) : __builtin_offsetof(struct iphdr, daddr));
+		if (bpf_skb_store_bytes(skb, offset, &v4, sizeof(v4), 0) ||
+		    bpf_l3_csum_replace(skb, header + __builtin_offsetof(struct iphdr, check), 0, sum, 0))
+			return -1;
+	}
+	old = source ? inner->tuple.source_port : inner->tuple.destination_port;
+	if (old == port || (inner->icmp_echo && !source))
+		return 0;
+	if (bpf_skb_store_bytes(skb, inner->l4_offset + port_offset(inner->tuple.protocol, source), &port, sizeof(port), 0) ||
+	    bpf_l4_csum_replace(skb, check, old, port, sizeof(port)))
+		return -1;
+	return 0;
+}
+
+/*
+ * nat_error - an ICMP error about a translated packet becomes one about the packet that its receiver knows: as what
+ * answers that packet is translated, so is the error, inside and out.
+ * A global function, for the stack. Return: the translation's flags, or -1 when there is none or the packet could not be written.
+ */
+__noinline int nat_error(struct __sk_buff *skb, struct packet *packet)
+{
+	struct packet inner = {};
+	struct nat_entry entry;
+	struct address to, from;
+	struct nat_key key;
+
+	if (!packet)
+		return -1;
+	inner.v6 = packet->v6;
+	if (parse_ip(skb, &inner, packet->l4_offset + 8, true))
+		return -1;
+	nat_key_of(&inner.tuple, &key);
+	nat_key_turn(&key);
+	if (!nat_read(&key, &entry))
+		return -1;
+	from = inner.tuple.destination;
+	__builtin_memcpy(&to, entry.source, 16);
+	if (address_equal(&packet->tuple.source, &from) && nat_side(skb, packet, &to, packet->tuple.source_port, true))
+		return -1;
+	inner.ttl = 0;
+	if (nat_inner(skb, packet, &inner, &to, entry.source_port))
+		return -1;
+	__builtin_memcpy(&to, entry.destination, 16);
+	if (nat_side(skb, packet, &to, packet->tuple.destination_port, false))
+		return -1;
+	inner.ttl = 1;
+	return nat_inner(skb, packet, &inner, &to, entry.destination_port) ? -1 : (int)entry.flags;
 }

@@ -7,7 +7,7 @@ import { Direction, FrontendFlag, Reason, SampleKind, Scope, Verdict } from '@se
 import { Datapath, OK, openInterfaces, REDIRECT, SHOT, type Outcome, type Pod } from './datapath.ts';
 import { describeIn } from './describe-in.ts';
 import { FAMILIES, IPV4, type Family } from './families.ts';
-import { checksummed, ethernet, ipv4, PROTOCOL, reversed, sctp, TCP, tcp, told, udp, type Flow } from './packet.ts';
+import { checksummed, ethernet, icmp, internetChecksum, ip, ipv4, PROTOCOL, reversed, sctp, TCP, tcp, tcpSegment, told, udp, type Flow } from './packet.ts';
 
 const HOST = 1;
 const REMOTE_NODE_IDENTITY = 6;
@@ -314,6 +314,52 @@ describeBoth('a packet from outside to a node port', () => {
   test('reaches a ClusterIP that is routed here', () => {
     clusterIp(1);
     expect(arrives(fromNetdev(tcp(flow(at.world, at.service), TCP.SYN)))).toMatchObject({ verdict: REDIRECT, flow: flow(at.world, db.address, 8080) });
+  });
+});
+
+describeBoth('an ICMP error about a translated packet', () => {
+  const tooBig = (from: string, to: string, about: Flow): Buffer => icmp({ source: from, destination: to }, { ...at.icmp.tooBig, inner: ip(about, PROTOCOL.tcp, tcpSegment(about, TCP.ACK)) });
+  const innerOf = (packet: Buffer) => told(Buffer.concat([packet.subarray(0, 14), packet.subarray(14 + (at === IPV4 ? 20 : 40) + 8)])).flow;
+  const innerRight = (packet: Buffer): boolean => at !== IPV4 || internetChecksum(packet.subarray(42, 62)) === 0;
+  const errors = ({ packet, verdict }: Outcome) => {
+    const { flow: { source, destination }, right } = told(packet);
+    return { verdict, source, destination, inner: innerOf(packet), right: right && innerRight(packet) };
+  };
+  test('tells a pod here of the ClusterIP that it asked, whoever saw it', () => {
+    clusterIp(2);
+    fromPod(tcp(flow(web.address, at.service), TCP.SYN));
+    expect(errors(fromNetdev(tooBig(at.onTheWay, web.address, flow(web.address, at.remote, 8080)))))
+      .toEqual({ verdict: REDIRECT, source: at.onTheWay, destination: web.address, inner: flow(web.address, at.service), right: true });
+    expect(errors(fromNetdev(tooBig(at.remote, web.address, flow(web.address, at.remote, 8080))))).toMatchObject({ source: at.service, inner: flow(web.address, at.service), right: true });
+  });
+  test('tells a backend of a client behind the ClusterIP', () => {
+    clusterIp(1);
+    fromPod(tcp(flow(web.address, at.service), TCP.SYN));
+    expect(errors(fromPod(tooBig(web.address, at.service, reversed(flow(web.address, at.service))))))
+      .toEqual({ verdict: REDIRECT, source: web.address, destination: db.address, inner: reversed(flow(web.address, db.address, 8080)), right: true });
+  });
+  test('tells who came from outside of the node port, and the backend here of who came', () => {
+    nodePort(1);
+    fromNetdev(tcp(flow(at.world, at.node, 30080), TCP.SYN));
+    expect(errors(fromPod(tooBig(db.address, at.world, flow(at.world, db.address, 8080)), db)))
+      .toEqual({ verdict: REDIRECT, source: at.node, destination: at.world, inner: flow(at.world, at.node, 30080), right: true });
+    expect(errors(fromNetdev(tooBig(at.onTheWay, at.node, reversed(flow(at.world, at.node, 30080))))))
+      .toEqual({ verdict: REDIRECT, source: at.onTheWay, destination: db.address, inner: reversed(flow(at.world, db.address, 8080)), right: true });
+  });
+  test('goes through this node both ways where the backend is elsewhere', () => {
+    nodePort(2);
+    const { flow: forwarded } = arrives(fromNetdev(tcp(flow(at.world, at.node, 30080), TCP.SYN)));
+    expect(errors(fromNetdev(tooBig(at.onTheWay, at.node, forwarded))))
+      .toEqual({ verdict: REDIRECT, source: at.onTheWay, destination: at.world, inner: flow(at.world, at.node, 30080), right: true });
+    expect(errors(fromNetdev(tooBig(at.onTheWay, at.node, reversed(flow(at.world, at.node, 30080))))))
+      .toEqual({ verdict: REDIRECT, source: at.onTheWay, destination: at.remote, inner: reversed(forwarded), right: true });
+  });
+  test('that tells of a flow that is refused goes nowhere', () => {
+    nodePort(1);
+    fromNetdev(tcp(flow(at.world, at.node, 30080), TCP.SYN));
+    datapath.closed(301, INGRESS);
+    datapath.bumpEpoch();
+    expect(fromNetdev(tooBig(at.onTheWay, at.node, reversed(flow(at.world, at.node, 30080)))).verdict).toBe(SHOT);
   });
 });
 

@@ -8,6 +8,7 @@ import { persistentUnix, serveUnix, SOCKET, type PersistentUnix } from '@seine/n
 import { runRole } from '@seine/role';
 
 import { DATAPATH_WRITER_FIELDS } from './config.ts';
+import { createHealthPorts } from './shell/health-ports.ts';
 import { openStore, type Store } from './shell/store.ts';
 import { createWriter, IDENTITY_PATIENCE_MS, WRITER_METRICS } from './shell/writer.ts';
 
@@ -21,7 +22,7 @@ await runRole({
   name: 'datapath-writer',
   config: DATAPATH_WRITER_FIELDS,
   start: async (role) => {
-    const { runDir, stateDir, node, cluster, mtu, repair, cniSocket, logLevel } = role.config;
+    const { runDir, stateDir, node, cluster, mtu, repair, cniSocket, proxyHealthPort, logLevel } = role.config;
     const container = new Container({ defaultScope: 'Singleton' });
     container.bind<() => Promise<Bus>>(BUS).toConstantValue(role.connectBus);
     let touched = (): void => {};
@@ -35,6 +36,7 @@ await runRole({
     role.onStop('fold', writer.keepFold);
     role.background('log', writer.followLog);
     role.background('beat', writer.beat);
+    role.background('health', createHealthPorts(proxyHealthPort, writer.health, role.log).run);
     for (const path of [join(runDir, SOCKET.writer), cniSocket === '' ? join(runDir, SOCKET.cni) : cniSocket]) {
       const server = await serveUnix(path, writer.handle);
       role.onStop(path, server.close);

@@ -54,6 +54,10 @@ export const ProgramSlot = {
   ANSWER: 9,
   ANSWER_HERE: 10,
   SNAT: 11,
+  ERROR_POD: 12,
+  ERROR_NETDEV: 13,
+  ERROR_ON: 14,
+  ERROR_HERE: 15,
 } as const;
 
 export const Reason = {

@@ -53,14 +53,14 @@ export const openCluster = (nodeCount: number, families: readonly IpFamily[] = [
       for (const event of events) evolveNode(state, event, ++seq);
       return events;
     },
-    /** Rows of a node in words; the fixed table of shapes is left out. */
+    /** Rows of a node in words; the fixed tables of shapes and of the node's own addresses are left out. */
     rows: (node: string): readonly string[] => {
       const tables = emptyTables();
       const interfaces: string[] = [];
       const indexOf = (name: string): number => (interfaces.includes(name) ? interfaces.indexOf(name) + 1 : interfaces.push(name));
       const { rows } = nodeRows(node, state, endpointsOfLog(node, state, indexOf), tables);
       return canonicalEntries(rowsByMap(rows), { tables, interfaceName: (index) => interfaces[index - 1] })
-        .filter(({ map }) => map !== 'sn_shape_01').map(({ map, key, value }) => `${map.replace(/^sn_|_\d\d$/g, '')}  ${key}  →  ${value}`);
+        .filter(({ map }) => map !== 'sn_shape_01' && map !== 'sn_self_01').map(({ map, key, value }) => `${map.replace(/^sn_|_\d\d$/g, '')}  ${key}  →  ${value}`);
     },
   };
 };

@@ -101,6 +101,14 @@ describe('Services, packet by packet', () => {
     expect(Date.now() - startedMs).toBeLessThan(1_500);
   });
 
+  test('a balancer outside is told which nodes have a backend, and that they are well', async () => {
+    const health = async (node: string, port: number, path = ''): Promise<string> => new Promise((resolve) => {
+      execFile('nsenter', [`--net=/run/netns/${EXTERNAL}`, 'curl', '-s', '--max-time', '2', '-w', ' %{http_code}', `http://${node}:${port}${path}`], { encoding: 'utf8' }, (_, out) => { resolve(out.replace('\n', '')); });
+    });
+    expect(await health(NODES.n1, 31085)).toBe('{"service":{"namespace":"shop","name":"local"},"localEndpoints":1,"serviceProxyHealthy":true} 200');
+    expect(await health(NODES.n2, 10256, '/healthz')).toMatch(/"nodeEligible":true\} 200$/);
+  });
+
   test('no process of a node binds a port that its sources are translated to; pods may', () => {
     const cgroup = `${cgroupRoot()}/seine-${LAB}/n1/cgroup.procs`;
     const bind = (netns: string, port: number): string => execFileSync('sh', ['-c', `echo $$ > ${cgroup} && exec nsenter --net=/run/netns/${netns} ${process.execPath} -e 'const s=require("net").createServer();s.on("error",(e)=>{console.log(e.code)});s.listen(${port},()=>{console.log("bound");s.close()})'`], { encoding: 'utf8' }).trim();

@@ -6,6 +6,7 @@ export * from './cluster.ts';
 export * from './cni.ts';
 export * from './desired.ts';
 export * from './fold.ts';
+export * from './health.ts';
 export { createPartyFile, filingOf, reachOf } from './join/label-index.ts';
 export { mentionsOf } from './join/mentions.ts';
 export * from './join/node-join.ts';

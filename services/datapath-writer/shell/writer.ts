@@ -17,10 +17,11 @@ import {
 import { withSpan, type Logger, type MetricDefinitions, type Metrics } from '@seine/role';
 
 import {
-  attributor, canonicalEntries, CNI_ERROR, cniError, cniResult, differences, emptyNodeState, evolveNode, HOST_MAC, hostInterfaceName, nextAddresses, originOf,
+  attributor, canonicalEntries, CNI_ERROR, cniError, cniResult, differences, emptyNodeState, evolveNode, healthChecks, HOST_MAC, hostInterfaceName, nextAddresses, originOf,
   parseCni, podMac, rawEntries, stepText, type CniCall, type LocalNames, type Ordered,
 } from '../core/index.ts';
 import { createRealizer } from './realizer.ts';
+import type { NodeHealth } from './health-ports.ts';
 import type { Store } from './store.ts';
 
 export const WRITER_METRICS = {
@@ -51,6 +52,9 @@ const digestOf = (entries: readonly CanonicalEntry[]): string => {
   for (const { map, key, value } of entries) hash.update(`${map} ${key} ${value}\n`);
   return hash.digest('hex');
 };
+
+/** How long rows may be on their way before the node is called unwell. */
+const BEHIND_PATIENCE_MS = 5_000;
 
 export interface WriterPorts {
   readonly node: string;
@@ -87,6 +91,8 @@ export const createWriter = (ports: WriterPorts) => {
   let inSync = false;
   let trusted = true;
   let appliedSeq = 0;
+  let lastUpdatedMs = 0;
+  let behindSinceMs: number | undefined;
   const realizer = createRealizer({ node, loader, store, log }, state, tables);
   let repairs = 0;
   /** How often the kernel was written, and whether it is being written: what is read meanwhile is neither old nor new. */
@@ -131,6 +137,7 @@ export const createWriter = (ports: WriterPorts) => {
       }
       traceparent = undefined;
       appliedSeq = seq;
+      lastUpdatedMs = Date.now();
       bus?.publish(appliedSubject(ports.cluster, node), { node, seq, rows: writes, timeMs: Date.now() });
     };
     if (inSync) await realizer.bringAbout(local.values(), apply);
@@ -496,6 +503,12 @@ export const createWriter = (ports: WriterPorts) => {
   };
 
   return { handle, followLog, beat, adoptInterfaces,
+    /** A log that is not trusted, or rows that were not written, are no reason to send more here. */
+    health: (): NodeHealth => {
+      behindSinceMs = appliedSeq === complete ? undefined : behindSinceMs ?? Date.now();
+      const late = behindSinceMs !== undefined && Date.now() - behindSinceMs > BEHIND_PATIENCE_MS;
+      return { healthy: inSync && trusted && !late, lastUpdatedMs, checks: healthChecks(state, node) };
+    },
     /** Somebody touched an interface of this node: what is attached is looked at now. */
     touched: (): void => { touched = true; wakeBeat(); },
     keepFold,

@@ -15,6 +15,7 @@ const STUBS = { pod: { ingress: 'stub_from_pod', egress: 'stub_to_pod' }, uplink
 const ALL_STUBS = Object.values(STUBS).flatMap(({ ingress, egress }) => [ingress, egress]);
 const SERVICE_SLOTS = {
   service_pod: ProgramSlot.SERVICE_POD, service_netdev: ProgramSlot.SERVICE_NETDEV, answer: ProgramSlot.ANSWER, answer_here: ProgramSlot.ANSWER_HERE, source_nat: ProgramSlot.SNAT,
+  error_pod: ProgramSlot.ERROR_POD, error_netdev: ProgramSlot.ERROR_NETDEV, error_on: ProgramSlot.ERROR_ON, error_here: ProgramSlot.ERROR_HERE,
 } as const;
 const POD_SLOTS = {
   pod_translated: ProgramSlot.POD_TRANSLATED, netdev_translated: ProgramSlot.NETDEV_TRANSLATED, netdev_answer: ProgramSlot.NETDEV_ANSWER,
