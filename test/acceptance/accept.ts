@@ -26,7 +26,8 @@ export interface RowReport {
 }
 export interface AcceptanceReport { readonly rows: readonly RowReport[]; readonly passed: number; readonly refused: number; readonly absent: number; readonly failed: number; readonly ms: number }
 
-interface Converged { readonly failed: readonly string[]; readonly refused: readonly { readonly object: string; readonly messages: readonly string[] }[] }
+interface Refused { readonly object: string; readonly messages: readonly string[] }
+interface Converged { readonly failed: readonly string[]; readonly refused: readonly Refused[]; readonly refusedInPart: readonly Refused[] }
 interface Probed { readonly probes: readonly (Answer & { readonly unexplained: boolean })[]; readonly unexplained: number }
 
 const FLOW_PATIENCE_MS = 2_000;
@@ -62,6 +63,8 @@ const flowsTold = async ({ asks, objects }: AcceptanceCase, answers: readonly An
 
 const refusals = ({ refused, failed }: Converged): readonly string[] => [...refused.flatMap(({ object, messages }) => messages.map((message) => `${object}: ${message}`)), ...failed];
 
+const inPart = (converged: Converged | undefined): readonly string[] => converged?.refusedInPart.flatMap(({ object, messages }) => messages.map((message) => `${object}: ${message}`)) ?? [];
+
 const stateOf = (faults: readonly string[], { refused, absent }: AcceptanceCase['row']): Pick<RowReport, 'state' | 'why'> =>
   faults.length > 0 ? { state: 'failed', why: faults.join('\n') } : refused !== undefined ? { state: 'refused', why: refused } : absent !== undefined ? { state: 'absent', why: absent } : { state: 'pass', why: null };
 
@@ -70,15 +73,18 @@ const runRow = async (each: AcceptanceCase, checked: Checked, running: Running):
   const { row, name, twin, objects, asks } = each;
   const startedMs = performance.now();
   const faults: string[] = [];
-  if (objects.length > 0) faults.push(...refusals(await client.call<Converged>('apply', { objects })));
+  const applied = objects.length > 0 ? await client.call<Converged>('apply', { objects }) : undefined;
+  if (applied !== undefined) faults.push(...refusals(applied));
   const extra = row.extra === undefined ? undefined : extraFaults[row.extra];
   const before = await extra?.before?.({ lab, client });
   observer.forget();
   const { probes, unexplained } = await client.call<Probed>('probe', { probes: asks.map(probeOf) });
   const flows = await flowsTold(each, probes, running);
-  if (extra !== undefined) faults.push(...await extra.after({ lab, client, answers: probes, before }));
+  if (extra !== undefined) faults.push(...await extra.after({ lab, client, answers: probes, before, refusedInPart: inPart(applied) }));
   if (objects.length > 0) faults.push(...refusals(await client.call<Converged>('delete', { keys: objects.map(objectKey) })));
-  const check = { total: checked.probes.length, faults: [...checked.rejected, ...checkFaults(asks, checked.probes)] };
+  /* What a row is about may be refused in part, by both engines alike; anything else that is refused is a fault. */
+  const rejected = row.extra === 'refused in part' ? [] : checked.rejected;
+  const check = { total: checked.probes.length, faults: [...rejected, ...checkFaults(asks, checked.probes)] };
   const probe = { total: probes.length, unexplained, faults: [...faults, ...probeFaults(asks, probes)] };
   const all = [...check.faults.map((fault) => `check: ${fault}`), ...probe.faults.map((fault) => `probe: ${fault}`), ...flows.faults.map((fault) => `flows: ${fault}`)];
   return { name, section: row.section, twin, ...stateOf(all, row), check, probe, flows, ms: Math.round(performance.now() - startedMs) };

@@ -11,7 +11,7 @@ interface Place { readonly lab: string; readonly client: UnixClient }
 interface ExtraCheck {
   readonly before?: (place: Place) => Promise<unknown>;
   /** @returns what is wrong */
-  readonly after: (place: Place & { readonly answers: readonly Answer[]; readonly before: unknown }) => Promise<readonly string[]>;
+  readonly after: (place: Place & { readonly answers: readonly Answer[]; readonly before: unknown; /** What `lab apply` says of the row's Services. */ readonly refusedInPart: readonly string[] }) => Promise<readonly string[]>;
 }
 interface Role { readonly name: string; readonly node: string | null; readonly health: string | null }
 
@@ -55,6 +55,9 @@ export const extraFaults: Readonly<Record<Extra, ExtraCheck>> = {
       const policies = await json<readonly { readonly name: string; readonly state: string; readonly withheld: readonly string[] }[]>('get', 'policies', '-n', 'acceptance', '--name', lab);
       return policies.some(({ state, withheld }) => state === 'not enforceable here' && withheld.length > 0) ? [] : [`seine get policies: expected one that is not enforceable here, with what is withheld: ${JSON.stringify(policies)}`];
     },
+  },
+  'refused in part': {
+    after: async ({ refusedInPart }) => (refusedInPart.some((text) => text.includes('lb-l7')) ? [] : ['lab apply: expected the Service with what of it is refused']),
   },
   /* Each process of each node, asked from every other node. */
   'health over HTTP': {

@@ -1,11 +1,11 @@
 /** The acceptance table: a row for each test of ../shared/acceptance.md 3.4, 3.5, 3.6 and the host firewall's two of 3.8, with its twin over a range of ports. */
 import {
   allOk, besidePort, ccnpToCcnp, CLIENTS, clientToClient, denyRule, EXTERNAL, fromCidrToPod, hostToPod, largestEcho, nodeToNode, noRule, OTHER_EXTERNAL, OUTSIDE_NODE, podToApiServer, podToCidr, podToDns,
-  podToHost, podToItself, podToPod, podToPodWithEndpoints, podToService, podToWorld, toPod, toWorld, type Ask, type Expect, type Want,
+  podToHost, podToItself, podToL7Service, podToPod, podToPodWithEndpoints, podToService, podToWorld, toPod, toWorld, type Ask, type Expect, type Want,
 } from './scenario.ts';
 
 /** What a row asks beside its questions; run.ts knows how. */
-export type Extra = 'forward metrics' | 'fragments forbidden' | 'health over HTTP' | 'withheld policy';
+export type Extra = 'forward metrics' | 'fragments forbidden' | 'health over HTTP' | 'withheld policy' | 'refused in part';
 
 export interface Row {
   readonly name: string;
@@ -47,7 +47,10 @@ const connectivity: readonly Row[] = [
   { name: 'pod-to-itself-via-service', section: '3.4', manifests: [], asks: podToItself },
   { name: 'pod-to-pod-no-frag', section: '3.4', manifests: [], asks: largestEcho, extra: 'fragments forbidden' },
   { name: 'health', section: '3.4', manifests: [], asks: nodeToNode, extra: 'health over HTTP' },
-  { name: 'l7-lb', section: '3.4', manifests: ['l7-lb'], asks: [], refused: 'a Service that asks for balancing by request needs a proxy, and there is none yet' },
+  {
+    name: 'l7-lb', section: '3.4', manifests: ['l7-lb'], asks: podToL7Service, extra: 'refused in part',
+    refused: 'requests are not balanced one by one: that needs a proxy, and there is none yet; the Service says so, and its connections are balanced',
+  },
 ];
 
 const allowAndDefaultDeny: readonly Row[] = [

@@ -94,6 +94,8 @@ export const besidePort = (clients: readonly string[], want: Drop): readonly Ask
 
 export const podToItself: readonly Ask[] = [{ from: own('loop'), to: `svc:${own('loop')}`, port: ECHO_PORT, ...get('/'), want: 'ok', untold: true }];
 
+export const podToL7Service: readonly Ask[] = CLIENTS.map((from): Ask => ({ from: own(from), to: `svc:${own('l7-lb')}`, port: ECHO_PORT, ...get('/'), want: 'ok' }));
+
 /** The largest echo that the route takes in one piece, across nodes and back. */
 export const largestEcho: readonly Ask[] = pairs(['client', 'client2'], ['client3'], (from, to) =>
   [[from, to], [to, from]].map(([a, b]): Ask => ({ from: own(a!), to: own(b!), protocol: 'ICMP', icmp: { type: 8, code: 0, overMtu: 0 }, want: 'ok' }))); // both are there

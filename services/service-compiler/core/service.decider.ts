@@ -141,8 +141,10 @@ const faultOf = ({ frontend: { address, port, protocol, kind }, targetPort, fiel
   return undefined;
 };
 
+const NO_PROXY = refusal('metadata.annotations.service.cilium.io/lb-l7', 'enabled', 'disabled: there is no proxy to balance requests; connections are balanced');
+
 const compileService = (name: string, service: ServiceData, state: Readonly<ServiceState>, ledger: ReturnType<typeof openLedger>): CompiledService => {
-  const refusals: Refusal[] = [];
+  const refusals: Refusal[] = service.byRequest === true ? [NO_PROXY] : [];
   const frontends: CompiledService['frontends'][number][] = [];
   const own = new Set<string>();
   for (const asked of frontendsAskedBy(service)) {

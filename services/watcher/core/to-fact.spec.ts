@@ -75,6 +75,11 @@ describe('an object that is a fact', () => {
       fact: { type: 'service.observed.v1', key: 'shop/a', data: { clusterIPs: [], externalIPs: ['192.0.2.1'], ports: [{ name: '', port: 80, protocol: 'TCP', targetPort: 'http' }] } },
     });
   });
+  test('wants its requests balanced only where it says so', () => {
+    const asks = (annotations: unknown): unknown => made({ ...service({ clusterIP: '10.96.0.1', ports: [{ port: 80 }] }), metadata: { name: 'a', namespace: 'shop', annotations } });
+    expect(asks({ 'service.cilium.io/lb-l7': 'enabled' })).toMatchObject({ fact: { data: { byRequest: true } } });
+    for (const annotations of [undefined, {}, { 'service.cilium.io/lb-l7': 'disabled' }]) expect(asks(annotations)).not.toHaveProperty('fact.data.byRequest');
+  });
   test('has addresses of both families, in one spelling', () => {
     expect(made(pod({}, { podIP: '10.244.1.2', podIPs: [{ ip: '10.244.1.2' }, { ip: 'FD00:0:0::000a' }] }))).toMatchObject({ fact: { data: { addresses: ['10.244.1.2', 'fd00::a'] } } });
     expect(made(service({ clusterIP: '10.96.0.1', clusterIPs: ['10.96.0.1', 'fd00:96::1'], ipFamilies: ['IPv4', 'IPv6'], ipFamilyPolicy: 'RequireDualStack', ports: [{ port: 80 }] }))).toMatchObject({ fact: { data: { clusterIPs: ['10.96.0.1', 'fd00:96::1'] } } });

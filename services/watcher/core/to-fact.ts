@@ -152,6 +152,8 @@ const loadBalancerAddresses = (found: Faults, object: KubeObject): readonly stri
   });
 };
 
+/** What Cilium's users write for it. */
+const BY_REQUEST_ANNOTATION = 'service.cilium.io/lb-l7';
 const BALANCING_ANNOTATION = 'seine.network/load-balancing';
 const AFFINITY_DEFAULT_S = 10_800;
 const AFFINITY_MAX_S = 86_400;
@@ -181,16 +183,18 @@ const sourceRangesOf = (found: Faults, spec: PlainObject): { readonly sourceRang
   return ranges.length === 0 ? {} : { sourceRanges: [...new Set(read)].sort() };
 };
 
-const serviceOptions = (found: Faults, object: KubeObject, spec: PlainObject): Pick<ServiceData, 'externalLocal' | 'internalLocal' | 'healthCheckNodePort' | 'sourceRanges' | 'affinityS' | 'maglev'> => {
+const serviceOptions = (found: Faults, object: KubeObject, spec: PlainObject): Pick<ServiceData, 'externalLocal' | 'internalLocal' | 'healthCheckNodePort' | 'sourceRanges' | 'affinityS' | 'maglev' | 'byRequest'> => {
   const externalLocal = oneOf(found, 'spec.externalTrafficPolicy', member(spec, 'externalTrafficPolicy'), ['Cluster', 'Local']) === 'Local';
   const internalLocal = oneOf(found, 'spec.internalTrafficPolicy', member(spec, 'internalTrafficPolicy'), ['Cluster', 'Local']) === 'Local';
   const healthCheck = member(spec, 'healthCheckNodePort') ?? 0;
-  const field = `metadata.annotations.${BALANCING_ANNOTATION}`;
-  const balancing = oneOf(found, field, member(objectAt(found, 'metadata.annotations', member(metadataOf(object), 'annotations')), BALANCING_ANNOTATION), ['random', 'maglev']);
+  const annotations = objectAt(found, 'metadata.annotations', member(metadataOf(object), 'annotations'));
+  const balancing = oneOf(found, `metadata.annotations.${BALANCING_ANNOTATION}`, member(annotations, BALANCING_ANNOTATION), ['random', 'maglev']);
+  const byRequest = oneOf(found, `metadata.annotations.${BY_REQUEST_ANNOTATION}`, member(annotations, BY_REQUEST_ANNOTATION), ['disabled', 'enabled']);
   return {
     ...(externalLocal ? { externalLocal } : {}), ...(internalLocal ? { internalLocal } : {}),
     ...(healthCheck === 0 ? {} : { healthCheckNodePort: portAt(found, 'spec.healthCheckNodePort', healthCheck) }),
     ...sourceRangesOf(found, spec), ...affinityOf(found, spec), ...(balancing === 'maglev' ? { maglev: true } : {}),
+    ...(byRequest === 'enabled' ? { byRequest: true } : {}),
   };
 };
 

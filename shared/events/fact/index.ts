@@ -54,6 +54,8 @@ export const serviceObserved = defineEvent({
     /** status.loadBalancer.ingress[].ip, but for those of ipMode Proxy. */
     loadBalancerIPs: Type.Optional(Type.Array(Type.String())),
     ...ServiceOptions,
+    /** The annotation `service.cilium.io/lb-l7: enabled`: it wants its requests balanced one by one. */
+    byRequest: Type.Optional(Type.Boolean()),
     selector: Type.Optional(LabelMap),
     labels: Type.Optional(LabelMap),
     ports: Type.Array(Type.Object({
