@@ -8,7 +8,6 @@ export interface Claims<V> {
   readonly heard: (key: string) => V | undefined;
   readonly has: (key: string) => boolean;
   readonly keys: () => Iterable<string>;
-  readonly size: () => number;
   /** Who speaks of a key. */
   readonly sourcesOf: (key: string) => Iterable<string>;
   /** What a source speaks of. */
@@ -45,8 +44,10 @@ export const createClaims = <V>(): Claims<V> => {
     },
     has: (key) => byKey.has(key),
     keys: () => byKey.keys(),
-    size: () => byKey.size,
     sourcesOf: (key) => byKey.get(key)?.keys() ?? [],
     keysOf: (source) => bySource.get(source)?.keys() ?? [],
   };
 };
+
+/** Words that a source says, without anything about them. */
+export const says = (words: Iterable<string>): ReadonlyMap<string, true> => new Map([...words].map((word) => [word, true]));

@@ -14,7 +14,8 @@ import { inOrder, subjectMatches, type Bindings, type DirectionName, type Party 
 import type { Dirty } from './dirty.ts';
 import type { Holds } from './holds.ts';
 import { createSelectorFile, filingOf, reachOf, type Filing } from './label-index.ts';
-import { subjectKey, type Kind, type Parties, type PartyChanges } from './parties.ts';
+import type { Kind } from './kinds.ts';
+import { subjectKey, type Parties, type PartyChanges } from './parties.ts';
 import { createPlacement, type Capacity } from './placement.ts';
 import type { RowStore } from './row-store.ts';
 import { createRuleSet, ruleSetName, type PeerEntry, type RuleSet } from './rule-set.ts';

@@ -8,7 +8,8 @@ import { digest, RESERVED_IDENTITY } from '@seine/model';
 import {
   bindingsText, isolatingPolicies, LOCALHOST_RULE, placedRules, plainRow, policyKey, rowOf, ruleName, type Bindings, type DirectionName, type PlacedRule, type RowContent,
 } from '../policy/index.ts';
-import type { Kind, Parties } from './parties.ts';
+import type { Kind } from './kinds.ts';
+import type { Parties } from './parties.ts';
 import type { Selection, Selections } from './selections.ts';
 
 /** What a rule set says of a peer, where that is not what it says of anybody. */

@@ -3,7 +3,7 @@ import type { Peer } from '@seine/events';
 
 import { peerMatches } from '../policy/index.ts';
 import { createPartyFile, createSelectorFile, filingOf, reachOf, type Filing } from './label-index.ts';
-import type { Kind } from './parties.ts';
+import type { Kind } from './kinds.ts';
 
 export interface Selection {
   readonly peer: Peer;
