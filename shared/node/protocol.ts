@@ -15,7 +15,12 @@ export type Step =
   /** Nobody holds what was unlinked before. */
   | { readonly step: 'grace' };
 
-export interface ApplyOrder { readonly seq: number; readonly steps: readonly Step[]; readonly traceparent?: string }
+/** Many keys, or keys and values, as the bytes that the kernel takes: base64, one after the other, by the map's layout. */
+export interface Packed { readonly count: number; readonly keys: string; readonly values: string }
+/** A large step: words would cost several times what the kernel does with them. A delete has no values. */
+export interface PackedStep { readonly step: 'upsert' | 'delete'; readonly map: MapName; readonly packed: Packed }
+
+export interface ApplyOrder { readonly seq: number; readonly steps: readonly (Step | PackedStep)[]; readonly traceparent?: string }
 export interface Applied { readonly upserted: number; readonly deleted: number }
 
 export interface LoadedMap { readonly name: MapName; readonly id: number; readonly fold: boolean; readonly maxEntries: number }

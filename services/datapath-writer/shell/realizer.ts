@@ -73,6 +73,11 @@ export const createRealizer = ({ node, loader, store, log }: RealizerPorts, stat
     note: (event: SeineEvent): void => { join?.note(event); },
     /** What the maps should hold as of the last pass; undefined before the first. */
     rows: (): Rows | undefined => join?.rows,
+    /** Do the maps hold anything else than they should? */
+    differs: async (): Promise<boolean> => {
+      const kernel = await dumpKernel();
+      return join !== undefined && [...changesBetween(kernel, join.rows).values()].some((changes) => changes.length > 0);
+    },
     /** Somebody else wrote the maps: the next pass asks what they hold. */
     doubt: (): void => { known = false; },
     /** One pass. @param apply hands steps to the loader, where there is something to tell */

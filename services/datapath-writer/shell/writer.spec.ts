@@ -7,9 +7,11 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 
 import { createFakeLog, hashOf, systemClock, type Bus, type FakeLog, type Followed } from '@seine/bus';
 import { EVENT_CATALOGUE, NO_PREVIOUS, serialiseCommit, type Lane } from '@seine/events';
-import { FOLDED_MAPS } from '@seine/layout';
+import { decodeAll, FOLDED_MAPS, MAPS, type StructLayout } from '@seine/layout';
 import { SeineError } from '@seine/model';
-import { NO_INTERFACE, type ApplyOrder, type DumpReport, type LocalEndpoint, type MapEntry, type NodeVerify, type PersistentUnix } from '@seine/node';
+import {
+  NO_INTERFACE, type AnyRow, type ApplyOrder, type DumpReport, type LocalEndpoint, type MapEntry, type NodeVerify, type PackedStep, type PersistentUnix, type Step,
+} from '@seine/node';
 import { createRegistry } from '@seine/role';
 import { eventually } from '@seine/testkit';
 
@@ -21,6 +23,17 @@ import { createWriter, WRITER_METRICS } from './writer.ts';
 const silent = (): void => {};
 const LOG = { debug: silent, info: silent, warn: silent, error: silent, fatal: silent };
 const CONNECTION = { push: silent, backlogBytes: () => 0, closed: new AbortController().signal };
+
+/** A large step comes as bytes. */
+const unpacked = (step: Step | PackedStep): Step => {
+  if (!('packed' in step)) return step;
+  const { key, value } = MAPS[step.map] as { readonly key: StructLayout; readonly value: StructLayout };
+  const rowsOf = (layout: StructLayout, text: string): readonly AnyRow[] => decodeAll(layout, Buffer.from(text, 'base64'), step.packed.count) as unknown as readonly AnyRow[]; // folded maps hold no 64-bit numbers
+  const keys = rowsOf(key, step.packed.keys);
+  if (step.step === 'delete') return { step: 'delete', map: step.map, keys };
+  const values = rowsOf(value, step.packed.values);
+  return { step: 'upsert', map: step.map, rows: keys.map((each, index) => ({ key: each, value: values[index]! })) };
+};
 
 /** Maps that are written by orders, links that are wired. */
 const rememberingLoader = () => {
@@ -48,7 +61,7 @@ const rememberingLoader = () => {
       case 'attachments': return (body as { interfaces: readonly string[] }).interfaces.filter((name) => !links.has(name)).map((name) => ({ hook: `${name} tc ingress`, want: 'program 7', have: NO_INTERFACE }));
       case 'reattach': return [];
       case 'apply':
-        for (const each of (body as ApplyOrder).steps) {
+        for (const each of (body as ApplyOrder).steps.map(unpacked)) {
           if (each.step === 'upsert') for (const entry of each.rows) step(() => { written += 1; maps.get(each.map)!.set(keyText(entry.key), entry); });
           if (each.step === 'delete') for (const key of each.keys) step(() => { written += 1; maps.get(each.map)!.delete(keyText(key)); });
         }

@@ -20,6 +20,7 @@ import {
   attributor, canonicalEntries, CNI_ERROR, cniError, cniResult, differences, emptyNodeState, evolveNode, healthChecks, HOST_MAC, hostInterfaceName, nextAddresses, originOf,
   parseCni, podMac, rawEntries, stepText, type CniCall, type LocalNames, type Ordered,
 } from '../core/index.ts';
+import { packSteps } from './pack.ts';
 import { createRealizer } from './realizer.ts';
 import type { NodeHealth } from './health-ports.ts';
 import type { Store } from './store.ts';
@@ -44,7 +45,9 @@ const FOLD_PATIENCE_MS = 5_000;
 const FOLD_EVERY_MS = 5_000;
 const FOLD_SHARE = 50;
 const REPORT_EVERY_MS = 1_000;
+/** Drift is looked for at most so often, and takes at most one part in so many of the time. */
 const DRIFT_EVERY_MS = 2_000;
+const DRIFT_SHARE = 20;
 const LANES = ['fact', 'identity', 'ipam', 'policy', 'service'] as const satisfies readonly Lane[];
 
 const digestOf = (entries: readonly CanonicalEntry[]): string => {
@@ -126,7 +129,7 @@ export const createWriter = (ports: WriterPorts) => {
     const apply = async ({ steps, writes }: Ordered): Promise<void> => {
       if (steps.length === 0 && seq === appliedSeq) return;
       await withSpan('apply', { traceparent, attributes: { node, seq, writes } }, async (parent) => {
-        await loader.call<Applied>('apply', { seq, steps, traceparent: parent });
+        await loader.call<Applied>('apply', { seq, steps: packSteps(steps), traceparent: parent });
       });
       if (writes > 0) {
         if (ports.traceRows) for (const step of steps) for (const line of stepText(step)) log.debug(line);
@@ -349,11 +352,12 @@ export const createWriter = (ports: WriterPorts) => {
     return { node, seq: appliedSeq, rows: have.length, digestLog: digestOf(want), digestKernel: digestOf(have), differences: differences(want, have, state), programs };
   };
 
-  /** Looks beside the line of changes, so that no pod waits for it; what changed meanwhile is looked at the next time. */
-  const findDrift = async (): Promise<NodeVerify | undefined> => {
+  /** Looks beside the line of changes, so that no pod waits for it; what changed meanwhile is looked at the next time. In words only where something differs. */
+  const findDrift = async (): Promise<Pick<NodeVerify, 'differences' | 'programs'> | undefined> => {
     if (!inSync || realizer.rows() === undefined || changing) return undefined;
     const before = changes;
-    const found = await compare();
+    const programs = await lostAttachments();
+    const found = await realizer.differs() ? await compare() : { differences: [], programs };
     return changes === before && found.differences.length + found.programs.length > 0 ? found : undefined;
   };
 
@@ -470,7 +474,7 @@ export const createWriter = (ports: WriterPorts) => {
   let touched = false;
   let wakeBeat = (): void => {};
   const beat = async (signal: AbortSignal): Promise<void> => {
-    let last = 0;
+    let dueMs = 0;
     signal.addEventListener('abort', () => { wakeBeat(); }, { once: true });
     while (!signal.aborted) {
       await new Promise<void>((resolve) => {
@@ -479,16 +483,17 @@ export const createWriter = (ports: WriterPorts) => {
       });
       reportSoon();
       if (performance.now() >= keepAfterMs) keepFold();
-      const due = Date.now() - last >= DRIFT_EVERY_MS;
+      const startMs = performance.now();
+      const due = startMs >= dueMs;
       if (!ports.repair || signal.aborted || !(touched || due)) continue;
       touched = false;
-      if (due) last = Date.now();
       try {
         const found = due ? await findDrift() : { differences: [], programs: await lostAttachments() };
         if (found !== undefined && found.differences.length + found.programs.length > 0) await repairDrift(found);
       } catch (error) {
         log.warn('drift could not be checked', { error: (error as Error).message });
       }
+      if (due) dueMs = performance.now() + Math.max(DRIFT_EVERY_MS, DRIFT_SHARE * (performance.now() - startMs));
     }
   };
 

@@ -4,7 +4,7 @@ import { decode, encode, MAPS } from '@seine/layout';
 import type { Applied, ApplyOrder } from '@seine/node';
 import { assertNever } from '@seine/model';
 
-import { encodeEntries, encodeKeys } from '../core/index.ts';
+import { encodeEntries, encodeKeys, unpack } from '../core/index.ts';
 import type { NodeObjects } from './objects.ts';
 
 const FIRST = new Uint8Array(4);
@@ -27,8 +27,8 @@ export const applyOrder = async (objects: Pick<NodeObjects, 'map' | 'build'>, { 
   /* All of it is encoded before any of it is written: a value out of range changes nothing. */
   const encoded = steps.map((step) => {
     switch (step.step) {
-      case 'upsert': return { ...step, entries: encodeEntries(step.map, step.rows) };
-      case 'delete': return { ...step, bytes: encodeKeys(step.map, step.keys) };
+      case 'upsert': return { step: step.step, map: step.map, entries: 'packed' in step ? unpack(step.map, step.packed, true) : encodeEntries(step.map, step.rows) };
+      case 'delete': return { step: step.step, map: step.map, ...('packed' in step ? unpack(step.map, step.packed, false) : { keys: encodeKeys(step.map, step.keys), count: step.keys.length }) };
       case 'bump':
       case 'grace': return step;
       default: return assertNever(step);
@@ -42,8 +42,8 @@ export const applyOrder = async (objects: Pick<NodeObjects, 'map' | 'build'>, { 
         upserted += step.entries.count;
         break;
       case 'delete':
-        mapKernel.deleteBatch(objects.map(step.map), step.bytes, step.keys.length);
-        deleted += step.keys.length;
+        mapKernel.deleteBatch(objects.map(step.map), step.keys, step.count);
+        deleted += step.count;
         break;
       case 'bump': bumpEpoch(objects); break;
       case 'grace': await gracePeriod(); break;
