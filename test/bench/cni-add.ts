@@ -1,4 +1,14 @@
-/** CNI ADD with the policy in force on return, one after the other, beside the same wiring by a process for each step. */
+/**
+ * CNI ADD with the policy in force on return, one after the other, beside the same wiring by a process for each step, and beside the plugins
+ * bridge and host-local where the machine has them (Debian: containernetworking-plugins).
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { closeFd, inNetns, netnsPath, openFd } from '@seine/kernel';
+
 import { admit, seine, withLab } from './lib/lab.ts';
 import { percentile, type Figure } from './lib/line.ts';
 import { attempt, run } from './lib/shell.ts';
@@ -22,6 +32,36 @@ const floor = (index: number): number => {
   return ms;
 };
 
+const PLUGIN_FOLDERS = ['/usr/lib/cni', '/opt/cni/bin'] as const;
+
+/** One ADD after the other by bridge and host-local, in a namespace that stands for the host; undefined where they are not installed. No policy is in force after it. */
+const pluginsMs = (): readonly number[] | undefined => {
+  const folder = PLUGIN_FOLDERS.find((each) => ['bridge', 'host-local'].every((name) => existsSync(join(each, name))));
+  if (folder === undefined) return undefined;
+  const host = 'sbench-cni-p';
+  const dataDir = mkdtempSync(join(tmpdir(), 'seine-bench-cni-'));
+  attempt('ip', 'netns', 'del', host);
+  run('ip', 'netns', 'add', host);
+  const fd = openFd(netnsPath(host));
+  const input = JSON.stringify({ cniVersion: '1.0.0', name: 'sbench', type: 'bridge', bridge: 'sbench0', isGateway: true, ipMasq: false, ipam: { type: 'host-local', dataDir, ranges: [[{ subnet: '10.97.0.0/16' }]] } });
+  try {
+    return Array.from({ length: FLOOR_ROUNDS + 1 }, (_, index) => {
+      const pod = `sbench-cni-p${index}`;
+      attempt('ip', 'netns', 'del', pod);
+      run('ip', 'netns', 'add', pod);
+      const started = performance.now();
+      inNetns(fd, () => execFileSync(join(folder, 'bridge'), { input, env: { CNI_COMMAND: 'ADD', CNI_CONTAINERID: pod, CNI_NETNS: netnsPath(pod), CNI_IFNAME: 'eth0', CNI_PATH: folder, PATH: process.env['PATH'] ?? '' } }));
+      const ms = performance.now() - started;
+      run('ip', 'netns', 'del', pod);
+      return ms;
+    }).slice(1); // the first makes the bridge
+  } finally {
+    closeFd(fd);
+    run('ip', 'netns', 'del', host);
+    rmSync(dataDir, { recursive: true });
+  }
+};
+
 export const measure = async (): Promise<readonly Figure[]> => {
   attempt('ip', 'netns', 'del', 'sbench-cni-h');
   run('ip', 'netns', 'add', 'sbench-cni-h');
@@ -37,7 +77,10 @@ spec:
 ${admit('server', 'client')}`;
   const addMs = await withLab('bench', manifest, ['--nodes', '1', '--at-once', '1'], async () => (JSON.parse(seine('lab', 'status', '--name', 'bench', '-o', 'json')) as { readonly cniAddMs: readonly number[] }).cniAddMs);
   const yardstick = { name: 'the same wiring, a process for each step', values: floorMs };
+  const plugins = pluginsMs();
+  if (plugins === undefined) process.stderr.write(`bridge and host-local are in none of ${PLUGIN_FOLDERS.join(', ')}: left out\n`);
   return [
+    ...(plugins === undefined ? [] : [{ figure: 'ADD p50 against bridge and host-local', unit: 'ms', ours: addMs, yardstick: { name: 'bridge and host-local', values: plugins }, aim: { relation: '<=', ratio: 0.2 } } as const]),
     { figure: 'ADD p50', unit: 'ms', ours: addMs, yardstick, aim: { relation: '<=', ratio: 0.5 } },
     { figure: 'ADD p99', unit: 'ms', ours: [percentile(addMs, 0.99)], yardstick: { name: `${yardstick.name}, p99`, values: [percentile(floorMs, 0.99)] }, aim: undefined },
     { figure: 'ADD of the first pod, its identity never seen', unit: 'ms', ours: [addMs[0]!], yardstick, aim: undefined },

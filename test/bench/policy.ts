@@ -4,10 +4,11 @@ import { setFlagsFromString } from 'node:v8';
 
 import { createNodeJoin, emptyTables, endpointsOfLog, type NodeState } from '@seine/datapath-writer';
 import { decideAll, serialiseCommit, NO_PREVIOUS, type SeineEvent } from '@seine/events';
-import type { ApplyOrder } from '@seine/node';
+import type { ApplyOrder, Step } from '@seine/node';
 import { policyDecider } from '@seine/policy-compiler';
 
 import { Datapath, openInterfaces } from '../../bpf/test/datapath.ts';
+import { packSteps } from '../../services/datapath-writer/shell/pack.ts';
 import { applyOrder } from '../../services/loader/shell/apply.ts';
 import type { NodeObjects } from '../../services/loader/shell/objects.ts';
 import { clusterEvents, compiled, KIN, namespaceName, nodeEvents, podEvents, policyFact, policyObjects, SELF, type PolicyObject, type Size } from './lib/cluster.ts';
@@ -15,9 +16,9 @@ import { fromScratchMs, openMind, stateOf } from './lib/mind.ts';
 import type { Figure } from './lib/line.ts';
 
 export const SIZE: Size = { namespaces: 50, identities: 10_000, policies: 5_000, local: 50 };
-const ROUNDS = 9;
+export const ROUNDS = 9;
 /** Passes before the first that counts: the compiler of the language warms up as it would in a process that runs for weeks. */
-const WARM = 15;
+export const WARM = 15;
 const MEGABYTE = 1_048_576;
 
 setFlagsFromString('--expose-gc');
@@ -83,27 +84,29 @@ const fromAll = (version: number): readonly SeineEvent[] => compiled([{
   namespace: 'team-0', name: 'from-all', spec: { podSelector: { matchLabels: { app: 'app-0' } }, ingress: [{ from: [{ namespaceSelector: {} }], ports: [{ protocol: 'TCP', port: 1024 + version }] }] },
 }]);
 
-/** Milliseconds of one change of each kind, in a cluster of some size. */
-export const incremental = (size: Size): { readonly identity: readonly number[]; readonly rules: readonly number[]; readonly nothing: readonly number[]; readonly scratch: readonly number[] } => {
+/** A mind over a cluster of some size, and changes to put to it: each tells its milliseconds. */
+export const openChanges = (size: Size): Readonly<Record<'identity' | 'rules' | 'nothing' | 'scratch', (round: number) => number>> => {
   const state = stateOf([...clusterEvents(size), ...compiled(policyObjects(size))]);
   const mind = openMind(state);
   mind.pass([]);
   const perNamespace = size.identities / size.namespaces;
-  const identity = warm((round) => mind.pass(podEvents({ index: size.identities + round, namespace: 'team-0', app: `app-${round % perNamespace}`, node: 'n7' })).ms);
-  const rules = warm((round) => mind.pass(hundredRules(round)).ms);
-  const nothing = warm((round) => mind.pass(podEvents({ index: size.identities + 1_000 + round, namespace: 'elsewhere', app: 'nobody', node: 'n9', identity: 65_000 })).ms);
-  return { identity, rules, nothing, scratch: repeat(5, () => fromScratchMs(state)) };
+  return {
+    identity: (round) => mind.pass(podEvents({ index: size.identities + round, namespace: 'team-0', app: `app-${round % perNamespace}`, node: 'n7' })).ms,
+    rules: (round) => mind.pass(hundredRules(round)).ms,
+    nothing: (round) => mind.pass(podEvents({ index: size.identities + 1_000 + round, namespace: 'elsewhere', app: 'nobody', node: 'n9', identity: 65_000 })).ms,
+    scratch: () => fromScratchMs(state),
+  };
 };
 
 /** A loader's hands on real maps. */
 const openKernel = () => {
   const interfaces = openInterfaces();
   const datapath = new Datapath(interfaces, { maxEntries: { sn_peer_01: 131_072, sn_row_01: 65_536, sn_subject_01: 4_096, sn_ipcache_01: 32_768, sn_ipprefix_01: 1_024, sn_class_01: 1_024 } });
-  const objects = { map: datapath.map, build: '00'.repeat(8) } as unknown as NodeObjects; // all that a batch needs
+  const objects = { map: datapath.map, build: '00'.repeat(32) } as unknown as NodeObjects; // all that a batch needs
   /** As it crosses the socket. @returns milliseconds */
-  const apply = async (steps: ApplyOrder['steps']): Promise<number> => {
+  const apply = async (steps: readonly Step[]): Promise<number> => {
     const started = performance.now();
-    const order = JSON.parse(JSON.stringify({ seq: 1, steps })) as ApplyOrder;
+    const order = JSON.parse(JSON.stringify({ seq: 1, steps: packSteps(steps) })) as ApplyOrder;
     await applyOrder(objects, order);
     return performance.now() - started;
   };
@@ -135,7 +138,8 @@ const fullFigures = (): readonly Figure[] => {
 };
 
 const incrementalFigures = (): readonly Figure[] => {
-  const { identity, rules, nothing, scratch } = incremental(SIZE);
+  const changes = openChanges(SIZE);
+  const [identity, rules, nothing, scratch] = [warm(changes.identity), warm(changes.rules), warm(changes.nothing), repeat(5, changes.scratch)];
   return [
     aim('one new identity, 5,000 policies, 50 local subjects', 'ms', identity, 2), against('one new identity', identity, scratch),
     aim('one policy of 100 rules changes, 10,000 identities', 'ms', rules, 20), against('one policy of 100 rules', rules, scratch),
@@ -193,9 +197,9 @@ const kernelFigures = async (): Promise<readonly Figure[]> => {
 
 /** Entries of the policy maps for so many pods of one Deployment. */
 const policyEntries = (pods: number): number => {
-  const events = Array.from({ length: pods }, (_, index) => podEvents({ index, namespace: 'team-0', app: 'app-0', workload: 'web', identity: 300, node: SELF })).flat();
+  const events = Array.from({ length: pods }, (_, index) => podEvents({ index: 5_000 + index, namespace: 'team-0', app: 'app-0', workload: 'web', identity: 900, node: SELF })).flat();
   const size: Size = { namespaces: 2, identities: 400, policies: 400, local: 0 };
-  const mind = openMind(stateOf([...clusterEvents(size).filter(({ key }) => !key.startsWith('team-0/')), ...compiled(policyObjects(size)), ...events]));
+  const mind = openMind(stateOf([...clusterEvents(size), ...compiled(policyObjects(size)), ...events]));
   mind.pass([], true);
   return (['sn_subject_01', 'sn_peer_01', 'sn_row_01', 'sn_class_01'] as const).reduce((sum, map) => sum + mind.rows.get(map)!.size, 0);
 };

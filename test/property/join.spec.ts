@@ -155,6 +155,7 @@ describe('a mind that takes one event after the other', () => {
     const events = [...eventsOf(9, 0), ...ODD];
     for (const each of events) subject.take(each);
     subject.update(subject.local());
+    expect(['sn_subject_01', 'sn_peer_01', 'sn_endpoint_01', 'sn_class_01', 'sn_frontend_02'].filter((map) => !subject.rows().some((row) => row.startsWith(map)))).toEqual([]);
     for (const each of events) { const gone = GONE[nounOf(each)]; if (gone !== undefined) subject.take(gone(each)); }
     subject.update([]);
     expect(subject.rows().filter((row) => !/^sn_(shape|self)_01/.test(row))).toEqual([]);

@@ -77,7 +77,7 @@ export const compiled = (objects: readonly PolicyObject[]): readonly SeineEvent[
 export const policyObjects = (size: Size): readonly PolicyObject[] => Array.from({ length: size.policies }, (_, index) => policyObject(index, size));
 
 export const nodeEvents = (): readonly SeineEvent[] => [
-  ...POLICY_KINDS.map((kind) => event('kind.listed.v1', kind, { kind, resourceVersion: '1', absent: false })),
+  ...POLICY_KINDS.map((kind) => event('policykind.compiled.v1', kind, { kind })),
   ...Array.from({ length: NODES }, (_, index) => event('node.observed.v1', `n${index + 1}`, { uid: `n${index + 1}`, labels: { zone: `z${index % 3}` }, addresses: [`192.168.${index >>> 8}.${(index & 255) + 1}`] })),
 ];
 
