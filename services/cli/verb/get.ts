@@ -59,11 +59,11 @@ const KINDS: Readonly<Record<string, Kind>> = {
     },
   },
   frontends: {
-    columns: ['service', 'address', 'port', 'protocol', 'backends'], wide: ['id', 'portName'],
+    columns: ['service', 'address', 'port', 'protocol', 'backends'], wide: ['id', 'portName', 'kind'],
     items: async ({ past }) => {
       const state = await past();
       return [...state.services].flatMap(([service, { frontends }]) => frontends.map((frontend) => ({
-        service, ...frontend,
+        service, ...frontend, kind: frontend.kind ?? 'clusterIP',
         backends: [...state.slices.values()].filter((slice) => slice.service === service).flatMap(({ backends }) => backends).filter(({ portName, protocol }) => portName === frontend.portName && protocol === frontend.protocol).length,
       })));
     },
