@@ -1,7 +1,7 @@
 /** The acceptance table: a row for each test of ../shared/acceptance.md 3.4, 3.5, 3.6 and the host firewall's two of 3.8, with its twin over a range of ports. */
 import {
   allOk, besidePort, ccnpToCcnp, CLIENTS, clientToClient, denyRule, EXTERNAL, fromCidrToPod, hostToPod, largestEcho, nodeToNode, noRule, OTHER_EXTERNAL, OUTSIDE_NODE, podToApiServer, podToCidr, podToDns,
-  podToHost, podToItself, podToL7Service, podToPod, podToPodWithEndpoints, podToService, podToWorld, toPod, toWorld, type Ask, type Expect, type Want,
+  podToHost, podToItself, podToL7Service, podToNodePort, podToPod, podToPodWithEndpoints, podToService, podToWorld, toPod, toWorld, type Ask, type Expect, type Want,
 } from './scenario.ts';
 
 /** What a row asks beside its questions; run.ts knows how. */
@@ -40,7 +40,7 @@ const connectivity: readonly Row[] = [
     asks: [...podToPod(allOk), ...clientToClient(allOk), ...podToService(allOk), ...podToWorld(allOk), ...podToHost(allOk), ...hostToPod(allOk), ...podToCidr(allOk)],
     refused: 'hostPort is not served yet; all other paths of the test were tried',
   },
-  { name: 'no-policies-extra', section: '3.4', manifests: [], asks: [], absent: 'a probe that knows a node port; its paths are tried with connections by test/lab/service' },
+  { name: 'no-policies-extra', section: '3.4', manifests: [], asks: podToNodePort },
   { name: 'no-policies-from-outside', section: '3.4', manifests: [], asks: fromCidrToPod(allOk) },
   { name: 'allow-all-except-world', section: '3.4', manifests: ['allow-all-except-world'], asks: [...podToPod(allOk), ...clientToClient(allOk), ...podToService(allOk), ...podToHost(allOk), ...podToDns(allOk)], beyond: toWorld(CLIENTS, noRule('egress')) },
   { name: 'allow-all-with-metrics-check', section: '3.4', manifests: [], asks: podToPod(allOk), extra: 'forward metrics' },

@@ -17,7 +17,7 @@ export interface Ask {
   readonly http?: { readonly method: string; readonly path: string };
   readonly icmp?: { readonly type: number; readonly code: number; readonly overMtu?: number };
   readonly want: Want;
-  /** Its packets never leave the pod, so no verdict is told: the socket was translated to its own pod. */
+  /** No verdict is demanded: the packets never leave the pod (its socket was translated to itself), or their addresses change on the way. */
   readonly untold?: true;
 }
 
@@ -93,6 +93,10 @@ const BESIDE_PORT = 8192;
 export const besidePort = (clients: readonly string[], want: Drop): readonly Ask[] => pairs(clients, ECHOS, (from, to): Ask => ({ from: own(from), to: own(to), protocol: 'TCP', port: BESIDE_PORT, want }));
 
 export const podToItself: readonly Ask[] = [{ from: own('loop'), to: `svc:${own('loop')}`, port: ECHO_PORT, ...get('/'), want: 'ok', untold: true }];
+
+/** Every node port of the servers, on the own node and on the other. */
+const NODE_PORTS = [30001, 30002] as const;
+export const podToNodePort: readonly Ask[] = CLIENTS.flatMap((from) => NODES.flatMap((node) => NODE_PORTS.map((port): Ask => ({ from: own(from), to: `node:${node}`, port, ...get('/'), want: 'ok', untold: true }))));
 
 export const podToL7Service: readonly Ask[] = CLIENTS.map((from): Ask => ({ from: own(from), to: `svc:${own('l7-lb')}`, port: ECHO_PORT, ...get('/'), want: 'ok' }));
 

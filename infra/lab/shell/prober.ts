@@ -79,6 +79,12 @@ const decisiveOf = (flows: readonly Flow[]): Flow | undefined => {
   return flows.filter(({ verdict, rule }) => verdict === 'AUDIT' || (verdict === 'FORWARDED' && rule !== null)).sort((a, b) => rank(a) - rank(b))[0];
 };
 
+/** A node port of a Service: who asks there is answered from elsewhere, and may be somebody else when it arrives. */
+const isNodePort = (objects: readonly KubeObject[], protocol: string, port: number): boolean => objects.some(({ kind, raw }) => {
+  const ports = kind === 'Service' ? (raw['spec'] as { readonly ports?: readonly { readonly nodePort?: number; readonly protocol?: string }[] } | undefined)?.ports : undefined;
+  return ports?.some((each) => each.nodePort === port && (each.protocol ?? 'TCP') === protocol) === true;
+});
+
 const policyRef = (key: string): PolicyRef => {
   const [kind, namespace, ...name] = key.split('/') as [string, string, ...string[]]; // a policy key
   return { kind, namespace, name: name.join('/') };
@@ -172,12 +178,16 @@ export const createProber = (ports: ProberPorts) => {
       });
       const key = `${protocolOf(protocol, from.address)}/${from.address}${protocol === 'ICMP' ? '#' : ':'}${sent.sourcePort}`;
       const ends = arrivalPlaces(to, objects).map(([place, netns, address]) => `${place} ${netns} ${key}>${address}`);
-      const arrivedAt = (): number => ends.reduce((sum, end) => sum + (arrivals.get(end) ?? 0), 0);
+      /* Sources may be translated on the way to a node port's backend, so no arrival can be told from others: the answered connection is the arrival. */
+      const byAnswer = to.type === 'node' && protocol === 'TCP' && isNodePort(objects, protocol, port);
+      let answered = 0;
+      const arrivedAt = (): number => (byAnswer ? answered : ends.reduce((sum, end) => sum + (arrivals.get(end) ?? 0), 0));
       const startedMs = performance.now();
       const dropsOf = (): readonly Flow[] => (flows.get(key) ?? []).filter(({ verdict, source, destination }) => verdict === 'DROPPED' && (source.address === from.address || destination.address === from.address));
       let droppedMs: number | undefined;
       let refused = sent.error;
       for (;;) {
+        if (byAnswer && (await ports.hostOf(host).call<Outcome>('outcome', { id: sent.id })).connected === true) answered = 1;
         if (arrivedAt() > 0) break;
         const now = performance.now();
         if (dropsOf().length > 0) droppedMs ??= now;
