@@ -295,7 +295,7 @@ const reachableServices = async (): Promise<number> => {
 
 const handle: Handler = async (op, body) => {
   switch (op) {
-    case 'ping': return { pid: process.pid, times, order };
+    case 'ping': return { pid: process.pid, times, order, bus: NATS_URL };
     case 'apply': return inTurn(async () => {
       const { objects: more, replace } = body as { readonly objects: readonly KubeObject[]; readonly replace?: boolean };
       const former = new Set(given.keys());

@@ -9,14 +9,13 @@ import { connectLab } from '@seine/lab/client';
 import type { Moment } from './moment.ts';
 import { badInput, unreachable } from './verb/verb.ts';
 
-const NATS_URL = 'nats://192.168.50.250:4222';
-
 /** The lab's bus; this process then lives in the lab's hub (unix sockets work as before). */
 export const labBus = async (name: string): Promise<Bus> => {
-  (await connectLab(name)).close();
+  const lab = await connectLab(name);
+  const { bus: url } = await lab.call<{ readonly bus: string }>('ping').finally(() => { lab.close(); });
   moveToNetns(placesOf(name).hub);
   try {
-    return await connectBus({ url: NATS_URL, cluster: 'default', name: 'seine', patienceMs: 5_000 });
+    return await connectBus({ url, cluster: 'default', name: 'seine', patienceMs: 5_000 });
   } catch (cause) {
     throw unreachable(`the log of lab ${name} does not answer: ${(cause as Error).message}`);
   }

@@ -7,7 +7,9 @@ import { describe, expect, test } from '@jest/globals';
 import { foldNode, replayNode, type NodeState } from '@seine/datapath-writer';
 import { decideAll, EVENT_CATALOGUE, type SeineEvent } from '@seine/events';
 import { identityDecider } from '@seine/identity-allocator';
-import { DEFAULT_POD_CIDR, ipamDecider, parsePools } from '@seine/ipam';
+import { ipamDecider, parsePools } from '@seine/ipam';
+import { IP_FAMILIES, POD_CIDRS } from '@seine/lab';
+import type { IpFamily } from '@seine/model';
 import { isRefused, toObject, type KubeObject } from '@seine/objects';
 import { policyDecider } from '@seine/policy-compiler';
 import { serviceDecider } from '@seine/service-compiler';
@@ -15,6 +17,7 @@ import { unkindly } from '@seine/testkit';
 
 import { openCluster } from '../golden/engine.ts';
 import { randomOf } from '../oracle/mutate.mjs';
+import { inBothFamilies } from './families.ts';
 import { caseOf, type PropertyCase } from './generate.ts';
 
 const SEED = 21;
@@ -25,8 +28,8 @@ const keyOf = ({ type, key }: SeineEvent): string => `${type.split('.')[0]}/${ke
 const objectsOf = ({ objects }: PropertyCase): readonly KubeObject[] => objects.map((raw) => toObject(raw)).filter((each): each is KubeObject => !isRefused(each));
 
 /** Facts of a cluster that became one after the other of these. */
-const history = (...cases: readonly PropertyCase[]): readonly SeineEvent[] => {
-  const cluster = openCluster(0);
+const history = (families: readonly IpFamily[], ...cases: readonly PropertyCase[]): readonly SeineEvent[] => {
+  const cluster = openCluster(0, families);
   return cases.flatMap((each) => cluster.apply(objectsOf(each), each.settings)).filter(({ type }) => LANE_OF.get(type) === 'fact');
 };
 
@@ -39,9 +42,9 @@ const rowsOf = (state: NodeState): readonly string[] => {
     .replaceAll(/identity=(\d{3,5})\b/g, (_, number: string) => `identity=<${labelsOf(number)}>`).replaceAll(/revision=(\d+)\//g, (_, number: string) => `revision=<${labelsOf(number)}>/`))).sort();
 };
 
-const decisionsOf = (facts: readonly SeineEvent[]): readonly SeineEvent[] => {
+const decisionsOf = (facts: readonly SeineEvent[], families: readonly IpFamily[]): readonly SeineEvent[] => {
   const by = <State>(decider: Parameters<typeof decideAll<State>>[0]): readonly SeineEvent[] => decideAll(decider, decider.initialState(), facts);
-  return [...by(identityDecider), ...by(ipamDecider(parsePools(DEFAULT_POD_CIDR))), ...by(policyDecider()), ...by(serviceDecider)];
+  return [...by(identityDecider), ...by(ipamDecider(parsePools(families.map((family) => POD_CIDRS[family]).join()))), ...by(policyDecider()), ...by(serviceDecider)];
 };
 const folded = (events: readonly SeineEvent[]): NodeState => foldNode(events.map((event, index) => ({ seq: index + 1, events: [event] })));
 
@@ -58,8 +61,9 @@ const shuffled = (seed: number, events: readonly SeineEvent[]): readonly SeineEv
 const ways = (seed: number, events: readonly SeineEvent[]): Readonly<Record<string, readonly SeineEvent[]>> => ({ ...unkindly(events, keyOf), shuffled: shuffled(seed, events), shuffledTwice: shuffled(seed, [...events, ...events]) });
 
 const HISTORIES = Array.from({ length: 12 }, (_, index) => {
-  const cases = [0, 1, 2].map((step) => caseOf(SEED, index * 3 + step));
-  return { index, facts: history(...cases), last: history(cases.at(-1)!) }; // three
+  const families = index % 2 === 0 ? IP_FAMILIES.ipv4 : IP_FAMILIES.dual;
+  const cases = [0, 1, 2].map((step) => caseOf(SEED, index * 3 + step)).map((made) => (families.length === 1 ? made : inBothFamilies(made).made));
+  return { index, families, facts: history(families, ...cases), last: history(families, cases.at(-1)!) }; // three
 });
 
 test('facts of every kind are told, settings too, and that things are gone', () => {
@@ -69,15 +73,15 @@ test('facts of every kind are told, settings too, and that things are gone', () 
   expect(['pod', 'endpoint', 'endpointslice', 'networkpolicy', 'ciliumnetworkpolicy', 'ciliumclusterwidenetworkpolicy', 'clusternetworkpolicy'].filter((noun) => ![...told].some((type) => type.startsWith(`${noun}.vanished`)))).toEqual([]);
 });
 
-describe.each(HISTORIES)('cluster $index that became another, and another', ({ index, facts, last }) => {
-  const want = rowsOf(folded([...last, ...decisionsOf(last)]));
+describe.each(HISTORIES)('cluster $index that became another, and another', ({ index, families, facts, last }) => {
+  const want = rowsOf(folded([...last, ...decisionsOf(last, families)]));
 
   test.each(Object.keys(ways(0, [])))('facts delivered %s to the deciders', (way) => {
     const delivered = ways(index, facts)[way]!; // the keys are the same
-    expect(rowsOf(folded([...delivered, ...decisionsOf(delivered)]))).toEqual(want);
+    expect(rowsOf(folded([...delivered, ...decisionsOf(delivered, families)]))).toEqual(want);
   });
 
   test.each(Object.keys(ways(0, [])))('facts and decisions delivered %s to the node', (way) => {
-    expect(rowsOf(folded(ways(index, [...facts, ...decisionsOf(facts)])[way]!))).toEqual(want); // the keys are the same
+    expect(rowsOf(folded(ways(index, [...facts, ...decisionsOf(facts, families)])[way]!))).toEqual(want); // the keys are the same
   });
 });

@@ -30,7 +30,7 @@ const policyCells = ({ nodes, seq, file, line, refusals, withheld, standing }: P
 
 const KINDS: Readonly<Record<string, Kind>> = {
   endpoints: {
-    columns: ['pod', 'node', 'address', 'identity', 'hostInterface'], wide: ['workload', 'nodeNetns', 'podNetns'],
+    columns: ['pod', 'node', 'address', 'identity', 'hostInterface'], wide: ['workload', 'addresses', 'nodeNetns', 'podNetns'],
     items: async ({ lab, node, past }) => {
       const state = await past();
       const here = lab === undefined ? [] : (await Promise.all((await labNodesOf(lab, node)).map(({ name }) => askWriter<readonly LocalEndpoint[]>(lab, name, 'endpoints').catch(() => [])))).flat();
@@ -39,7 +39,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
         const workload = state.pods.get(pod)?.workload;
         return {
           pod, workload: workload === undefined ? null : `${workload.kind}/${workload.name}`, node: data.node, nodeNetns: lab === undefined ? null : placesOf(lab).nodeNetns(data.node), podNetns: netns.get(pod)?.replace(/^\/run\/netns\//, '') ?? null,
-          hostInterface: data.hostInterface, address: data.addresses[0] ?? null, identity: state.podIdentities.get(pod)?.identity ?? null,
+          hostInterface: data.hostInterface, address: data.addresses[0] ?? null, addresses: data.addresses, identity: state.podIdentities.get(pod)?.identity ?? null,
         };
       });
     },
@@ -73,10 +73,10 @@ const KINDS: Readonly<Record<string, Kind>> = {
     items: async ({ past }) => [...(await past()).slices.values()].flatMap(({ service, backends }) => backends.map((backend) => ({ service, ...backend }))),
   },
   nodes: {
-    columns: ['name', 'address', 'podCidr', 'pods'], wide: [],
+    columns: ['name', 'address', 'podCidr', 'pods'], wide: ['addresses'],
     items: async ({ past }) => {
       const state = await past();
-      return [...state.nodes].map(([name, { addresses }]) => ({ name, address: addresses[0] ?? null, podCidr: state.podCidrs.get(name)?.join(',') ?? null, pods: [...state.endpoints.values()].filter((endpoint) => endpoint.node === name).length }));
+      return [...state.nodes].map(([name, { addresses }]) => ({ name, address: addresses[0] ?? null, addresses, podCidr: state.podCidrs.get(name)?.join(',') ?? null, pods: [...state.endpoints.values()].filter((endpoint) => endpoint.node === name).length }));
     },
   },
   maps: {

@@ -1,6 +1,6 @@
 /** Why: which policies select a subject, which rules and peers mean the other side and a port, and which nearly did. Pure. */
 import type { CompiledPolicy, CompiledRule, Peer } from '@seine/events';
-import { NAMESPACE_LABEL, PROTOCOL, protocolName, selects, type Requirement } from '@seine/model';
+import { familyOf, NAMESPACE_LABEL, PROTOCOL, protocolName, selects, type Requirement } from '@seine/model';
 
 import { decide, type Outcome, type PlacedRule } from './decide.ts';
 import { isolatingPolicies, placedRules, rulesFor, selectingPolicies, type DirectionName } from './join.ts';
@@ -106,7 +106,10 @@ export const peerColumns = (peer: Peer): readonly string[] => {
       const [where, labels] = [peer.labels.filter(isNamespaceLabel), peer.labels.filter((requirement) => !isNamespaceLabel(requirement))];
       return [listText(labels.map(labelText), where.length === 0 ? 'everybody' : 'any pod'), ...where.map(inNamespaces).filter((text) => text !== '')];
     }
-    case 'cidr': return [`${peer.cidr}${peer.except.length === 0 ? '' : ` except ${peer.except.join(', ')}`}`];
+    case 'cidr': {
+      const holes = peer.except.filter((hole) => familyOf(hole) === familyOf(peer.cidr)); // a block of all IPv6 was never one of IPv4
+      return [`${peer.cidr}${holes.length === 0 ? '' : ` except ${holes.join(', ')}`}`];
+    }
     case 'entity': return [`entity ${peer.entity}`];
     case 'nodes': return [`nodes with ${listText(peer.labels.map(requirementText), 'any labels')}`];
     case 'name': return [`DNS name ${peer.name}`];
@@ -182,7 +185,7 @@ export const matchColumns = (peer: Peer, party: Party, name: string): readonly s
 const ICMP_PROTOCOLS: ReadonlySet<number> = new Set([PROTOCOL.ICMP, PROTOCOL.ICMPV6]);
 
 /** `80/TCP`, `8000-8999/UDP`, `any TCP port`; `ICMP 8/0`, `ICMP type 3` where every code of a type is meant. */
-const rangeText = (protocol: number, from: number, to: number): string => {
+export const rangeText = (protocol: number, from: number, to: number): string => {
   const name = protocolName(protocol);
   if (ICMP_PROTOCOLS.has(protocol)) return from === 0 && to === 65535 ? `any ${name}` : from === to ? `${name} ${from >> 8}/${from & 0xff}` : `${name} type ${from >> 8}`;
   return from === 0 && to === 65535 ? `any ${name} port` : `${from === to ? from : `${from}-${to}`}/${name}`;
