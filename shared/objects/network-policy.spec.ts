@@ -64,6 +64,7 @@ describe('empty is not absent', () => {
     { name: 'a port without a protocol is TCP', item: { port: 80 }, want: { type: 'range', protocol: 6, from: 80, to: 80 } },
     { name: 'a protocol alone is all its ports', item: { protocol: 'UDP' }, want: { type: 'range', protocol: 17, from: 0, to: 65535 } },
     { name: 'endPort ends a range', item: { port: 80, endPort: 90, protocol: 'SCTP' }, want: { type: 'range', protocol: 132, from: 80, to: 90 } },
+    { name: 'a range may be of one port', item: { port: 80, endPort: 80 }, want: { type: 'range', protocol: 6, from: 80, to: 80 } },
     { name: 'a name stays a name', item: { port: 'web' }, want: { type: 'named', protocol: 6, name: 'web' } },
   ])('$name', ({ item, want }) => { expect(parse(port(item))).toMatchObject({ ok: true, policy: { rules: [{ ports: [want] }] } }); });
 });
