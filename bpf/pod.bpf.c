@@ -13,7 +13,7 @@
  *                selects the node. The rest is the stack's.
  *   to_netdev    uplink, tc egress: what the node itself sends, as above.
  *
- * What is attached are the stubs: they tail-call a slot of sn_progs_02, so an
+ * What is attached are the stubs: they tail-call a slot of sn_progs_03, so an
  * upgrade is one write for all hooks, and an empty slot drops (at an uplink only
  * where the node is isolated: what is for pods meets their own hooks).
  */
@@ -50,7 +50,7 @@ static __always_inline bool host_serves(void)
  */
 static __always_inline int answer(struct __sk_buff *skb, const struct packet *packet, const struct hook *hook)
 {
-	bpf_tail_call_static(skb, &sn_progs_02, hook->outbound != hook->uplink || hook->translated ? SLOT_ANSWER : SLOT_ANSWER_HERE);
+	bpf_tail_call_static(skb, &sn_progs_03, hook->outbound != hook->uplink || hook->translated ? SLOT_ANSWER : SLOT_ANSWER_HERE);
 	return drop_plain(skb, &packet->tuple, REASON_MISSED_TAIL_CALL, hook->direction, PLACE(FILE_POD));
 }
 
@@ -64,7 +64,7 @@ static __always_inline int onward(struct __sk_buff *skb, const struct packet *pa
 	int verdict = TC_ACT_OK;
 
 	if (hook->translated && !hook->outbound && ifindex == IFINDEX_FORWARDED) {
-		bpf_tail_call_static(skb, &sn_progs_02, SLOT_SNAT);
+		bpf_tail_call_static(skb, &sn_progs_03, SLOT_SNAT);
 		return drop_plain(skb, &packet->tuple, REASON_MISSED_TAIL_CALL, hook->direction, PLACE(FILE_POD));
 	}
 	count(REASON_NONE, hook->direction, skb->len);
@@ -219,7 +219,7 @@ static __always_inline int judge_packet(struct __sk_buff *skb, const struct pack
 	__u8 reason;
 
 	if (hook->uplink && !hook->outbound && !hook->translated && !standing && is_service_outside(tuple)) {
-		bpf_tail_call_static(skb, &sn_progs_02, SLOT_SERVICE_NETDEV);
+		bpf_tail_call_static(skb, &sn_progs_03, SLOT_SERVICE_NETDEV);
 		return drop_plain(skb, tuple, REASON_MISSED_TAIL_CALL, hook->direction, PLACE(FILE_POD));
 	}
 	if (hook->uplink && !uplink_own(tuple, hook->outbound, hook->translated, hook->outbound ? &judged.source : &judged.destination))
@@ -231,7 +231,7 @@ static __always_inline int judge_packet(struct __sk_buff *skb, const struct pack
 		return drop_plain(skb, tuple, reason, hook->direction, PLACE(FILE_POD));
 
 	if (!hook->uplink && hook->outbound && !hook->translated && is_service_inside(tuple, &judged.destination, standing)) {
-		bpf_tail_call_static(skb, &sn_progs_02, SLOT_SERVICE_POD);
+		bpf_tail_call_static(skb, &sn_progs_03, SLOT_SERVICE_POD);
 		return drop_plain(skb, tuple, REASON_MISSED_TAIL_CALL, hook->direction, PLACE(FILE_POD));
 	}
 
@@ -286,7 +286,7 @@ static __always_inline int related(struct __sk_buff *skb, const struct packet *p
 		return onward_by_entry(skb, packet, hook, &entry, !source_is_a);
 	/* It tells of a packet that was translated here: translated as what would answer that, it may be about a live flow. */
 	if (!hook->translated && hook->outbound != hook->uplink && nat_known_back(&inner.tuple)) {
-		bpf_tail_call_static(skb, &sn_progs_02, hook->uplink ? SLOT_ERROR_NETDEV : SLOT_ERROR_POD);
+		bpf_tail_call_static(skb, &sn_progs_03, hook->uplink ? SLOT_ERROR_NETDEV : SLOT_ERROR_POD);
 		return drop_plain(skb, &packet->tuple, REASON_MISSED_TAIL_CALL, hook->direction, PLACE(FILE_POD));
 	}
 	return -1;
@@ -427,14 +427,14 @@ int netdev_answer(struct __sk_buff *skb)
 SEC("tc")
 int stub_from_pod(struct __sk_buff *skb)
 {
-	bpf_tail_call_static(skb, &sn_progs_02, SLOT_FROM_POD);
+	bpf_tail_call_static(skb, &sn_progs_03, SLOT_FROM_POD);
 	return drop_plain(skb, NULL, REASON_MISSED_TAIL_CALL, DIRECTION_EGRESS, PLACE(FILE_STUB));
 }
 
 SEC("tc")
 int stub_to_pod(struct __sk_buff *skb)
 {
-	bpf_tail_call_static(skb, &sn_progs_02, SLOT_TO_POD);
+	bpf_tail_call_static(skb, &sn_progs_03, SLOT_TO_POD);
 	return drop_plain(skb, NULL, REASON_MISSED_TAIL_CALL, DIRECTION_INGRESS, PLACE(FILE_STUB));
 }
 
@@ -447,13 +447,13 @@ static __always_inline int missed_at_uplink(struct __sk_buff *skb, __u8 directio
 SEC("tc")
 int stub_from_netdev(struct __sk_buff *skb)
 {
-	bpf_tail_call_static(skb, &sn_progs_02, SLOT_FROM_NETDEV);
+	bpf_tail_call_static(skb, &sn_progs_03, SLOT_FROM_NETDEV);
 	return missed_at_uplink(skb, DIRECTION_INGRESS);
 }
 
 SEC("tc")
 int stub_to_netdev(struct __sk_buff *skb)
 {
-	bpf_tail_call_static(skb, &sn_progs_02, SLOT_TO_NETDEV);
+	bpf_tail_call_static(skb, &sn_progs_03, SLOT_TO_NETDEV);
 	return missed_at_uplink(skb, DIRECTION_EGRESS);
 }

@@ -297,11 +297,11 @@ static __always_inline int service(struct __sk_buff *skb, bool at_pod)
 			flow.destination_port = key.destination_port;
 			return own_loopback(skb, &packet, &flow);
 		}
-		bpf_tail_call_static(skb, &sn_progs_02, SLOT_POD_TRANSLATED);
+		bpf_tail_call_static(skb, &sn_progs_03, SLOT_POD_TRANSLATED);
 	} else if ((entry.flags & NAT_FORWARD) || endpoint_read(&packet.tuple.destination, &party)) {
-		bpf_tail_call_static(skb, &sn_progs_02, SLOT_NETDEV_TRANSLATED);
+		bpf_tail_call_static(skb, &sn_progs_03, SLOT_NETDEV_TRANSLATED);
 	} else {
-		bpf_tail_call_static(skb, &sn_progs_02, SLOT_NETDEV_ANSWER);
+		bpf_tail_call_static(skb, &sn_progs_03, SLOT_NETDEV_ANSWER);
 	}
 	return drop_plain(skb, &packet.tuple, REASON_MISSED_TAIL_CALL, direction, PLACE(FILE_SERVICE));
 }
@@ -345,7 +345,7 @@ static __always_inline int answer_of(struct __sk_buff *skb, bool here)
 		return drop_plain(skb, &packet.tuple, reason, DIRECTION_EGRESS, PLACE(FILE_PACKET));
 	nat_key_of(&packet.tuple, &key);
 	if (packet.icmp_error) {
-		bpf_tail_call_static(skb, &sn_progs_02, here ? SLOT_ERROR_HERE : SLOT_ERROR_ON);
+		bpf_tail_call_static(skb, &sn_progs_03, here ? SLOT_ERROR_HERE : SLOT_ERROR_ON);
 		return drop_plain(skb, &packet.tuple, REASON_MISSED_TAIL_CALL, DIRECTION_EGRESS, PLACE(FILE_SERVICE));
 	}
 	if (nat_read(&key, &entry) && !(entry.flags & NAT_FORWARD) && nat_apply(skb, &packet, &entry))
@@ -420,7 +420,7 @@ int source_nat(struct __sk_buff *skb)
 	if (reason)
 		return drop_plain(skb, &packet.tuple, reason, DIRECTION_INGRESS, PLACE(FILE_PACKET));
 	if (packet.icmp_error) {
-		bpf_tail_call_static(skb, &sn_progs_02, SLOT_ERROR_ON);
+		bpf_tail_call_static(skb, &sn_progs_03, SLOT_ERROR_ON);
 		return drop_plain(skb, &packet.tuple, REASON_MISSED_TAIL_CALL, DIRECTION_INGRESS, PLACE(FILE_SERVICE));
 	}
 	nat_key_of(&packet.tuple, &key);
@@ -460,11 +460,11 @@ static __always_inline int error_of(struct __sk_buff *skb, const __u32 slot)
 		return TC_ACT_OK;
 	}
 	if (slot == SLOT_ERROR_POD)
-		bpf_tail_call_static(skb, &sn_progs_02, SLOT_POD_TRANSLATED);
+		bpf_tail_call_static(skb, &sn_progs_03, SLOT_POD_TRANSLATED);
 	else if ((flags & NAT_FORWARD) || endpoint_read(&packet.tuple.destination, &party))
-		bpf_tail_call_static(skb, &sn_progs_02, SLOT_NETDEV_TRANSLATED);
+		bpf_tail_call_static(skb, &sn_progs_03, SLOT_NETDEV_TRANSLATED);
 	else
-		bpf_tail_call_static(skb, &sn_progs_02, SLOT_NETDEV_ANSWER);
+		bpf_tail_call_static(skb, &sn_progs_03, SLOT_NETDEV_ANSWER);
 	return drop_plain(skb, &packet.tuple, REASON_MISSED_TAIL_CALL, direction, PLACE(FILE_SERVICE));
 }
 

@@ -207,8 +207,8 @@ struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__type(key, __u32);		/* enum seine_program_slot */
 	__type(value, __u32);
-	__uint(max_entries, 16);
-} sn_progs_02 SEC(".maps") KERNEL_WRITTEN;
+	__uint(max_entries, 32);
+} sn_progs_03 SEC(".maps") KERNEL_WRITTEN;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -105,8 +105,8 @@ export class Datapath {
   }
 
   #slot(slot: keyof typeof ProgramSlot, fd: number): void {
-    const { key, value } = MAPS.sn_progs_02;
-    updateOne(this.map('sn_progs_02'), encode(key, { value: ProgramSlot[slot] }), encode(value, { value: fd }));
+    const { key, value } = MAPS.sn_progs_03;
+    updateOne(this.map('sn_progs_03'), encode(key, { value: ProgramSlot[slot] }), encode(value, { value: fd }));
   }
 
   /** What the node translates sources to. */

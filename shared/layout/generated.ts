@@ -394,8 +394,8 @@ export const MAPS = {
       {name: 'echo', offset: 4, size: 4, kind: 'int', order: 'host'},
     ] },
   },
-  sn_progs_02: {
-    name: 'sn_progs_02', type: 'prog_array', maxEntries: 16, kernelWritten: true,
+  sn_progs_03: {
+    name: 'sn_progs_03', type: 'prog_array', maxEntries: 32, kernelWritten: true,
     key: { name: 'u32', size: 4, fields: [
       {name: 'value', offset: 0, size: 4, kind: 'int', order: 'host'},
     ] },

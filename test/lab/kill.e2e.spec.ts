@@ -73,7 +73,7 @@ describe('a lab that repairs', () => {
   test('puts back programs that somebody took off, and a wire that somebody deleted', async () => {
     const [pod, other, gone] = [at('catalogue'), at('payment'), at('orders')];
     const inNode = ({ nodeNetns }: Endpoint, ...command: readonly string[]): void => { execFileSync('nsenter', [`--net=/run/netns/${nodeNetns}`, ...command]); };
-    const slots = (await json<readonly MapItem[]>('get', 'maps', '--node', 'n1', '--name', LAB)).find(({ name }) => name === 'sn_progs_02')!;
+    const slots = (await json<readonly MapItem[]>('get', 'maps', '--node', 'n1', '--name', LAB)).find(({ name }) => name === 'sn_progs_03')!;
     inNode(pod, 'tc', 'qdisc', 'del', 'dev', pod.hostInterface, 'clsact');
     bpftool('link', 'detach', 'pinned', `/sys/fs/bpf/seine-${LAB}/${other.node}/tcx_${other.hostInterface}_egress`);
     inNode(gone, 'ip', 'link', 'del', gone.hostInterface);

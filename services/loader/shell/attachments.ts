@@ -31,7 +31,7 @@ export const createAttachments = ({ netlink, objects, uplinks, tcx }: { readonly
         if (index !== undefined && !rows.includes(index)) found.push({ hook: `uplink ${name}`, want: `a row for interface ${index}`, have: 'nothing' });
       }
       for (const { slot, name, id } of objects.slots) {
-        const value = mapKernel.lookup(objects.map('sn_progs_02'), Uint8Array.of(slot, 0, 0, 0));
+        const value = mapKernel.lookup(objects.map('sn_progs_03'), Uint8Array.of(slot, 0, 0, 0));
         const have = value === undefined ? 0 : new DataView(value.buffer, value.byteOffset).getUint32(0, true);
         if (have !== id) found.push({ hook: `slot ${slot} (${name})`, want: `program ${id}`, have: have === 0 ? 'nothing' : `program ${have}` });
       }

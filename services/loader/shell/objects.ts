@@ -135,7 +135,7 @@ export const openObjects = ({ pinRoot, bpfDir, cgroup, ctSize }: ObjectPaths): N
   const slots = Object.entries(SLOTS).map(([name, slot]) => ({ slot, name, id: idOf(name), fd: fdOf(name) }));
   const socketPrograms = SOCKET_HOOKS.map((hook) => ({ hook, attachType: ATTACH[hook], id: idOf(hook) }));
 
-  const slotKey = (slot: number): Uint8Array => encode(MAPS.sn_progs_02.key, { value: slot });
+  const slotKey = (slot: number): Uint8Array => encode(MAPS.sn_progs_03.key, { value: slot });
   const attachSocket = (hook: (typeof SOCKET_HOOKS)[number]): void => {
     const link = pinned(path(`link_${hook}`));
     if (link !== undefined) { linkUpdate(link, fdOf(hook)); closeFd(link); return; }
@@ -146,9 +146,9 @@ export const openObjects = ({ pinRoot, bpfDir, cgroup, ctSize }: ObjectPaths): N
   const repair = (): readonly string[] => {
     const put: string[] = [];
     for (const { slot, name, id, fd } of slots) {
-      const found = mapKernel.lookup(map('sn_progs_02'), slotKey(slot));
+      const found = mapKernel.lookup(map('sn_progs_03'), slotKey(slot));
       if (found !== undefined && new DataView(found.buffer, found.byteOffset).getUint32(0, true) === id) continue;
-      updateOne(map('sn_progs_02'), slotKey(slot), encode(MAPS.sn_progs_02.value, { value: fd }));
+      updateOne(map('sn_progs_03'), slotKey(slot), encode(MAPS.sn_progs_03.value, { value: fd }));
       put.push(`program ${name}`);
     }
     return put;
