@@ -9,6 +9,8 @@ export interface CatalogueEntry {
   readonly key: string;
   readonly summary: string;
   readonly gone: boolean;
+  /** Of a former type: what it is read as. */
+  readonly now?: string;
 }
 
 export const EVENT_CATALOGUE: readonly CatalogueEntry[] = DOORS;

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { Compile } from 'typebox/compile';
 
 import { compileCheck } from './check.ts';
-import { EVENT_DEFINITIONS } from './definitions.ts';
+import { EVENT_DEFINITIONS, FORMER_DEFINITIONS } from './definitions.ts';
 import { CommitEnvelope } from './envelope-definitions.ts';
 import { DOORS } from './generated/doors.ts';
 import { outdated, plainSchema } from './generate-docs.ts';
@@ -37,7 +37,7 @@ const mutate = (value: Json, choices: readonly number[], odd: Json): Json => {
 };
 
 const CASES = [
-  ...[...EVENT_DEFINITIONS, ...WRITER_EVENTS].map(({ type, data }) => ({ type: type as string, schema: data as object, example: golden(type).data })),
+  ...[...EVENT_DEFINITIONS, ...FORMER_DEFINITIONS, ...WRITER_EVENTS].map(({ type, data }) => ({ type: type as string, schema: data as object, example: golden(type).data })),
   {
     type: 'a commit', schema: CommitEnvelope as object,
     example: { log: 'l', lane: 'fact', laneSeq: 1, epoch: 0, prev: 'a'.repeat(64), seen: 0, writer: 'w', events: [golden('pod.observed.v1')] },

@@ -11,6 +11,7 @@ import type { CloudEvent, CommitEnvelope } from './envelope-definitions.ts';
 import type { Lane } from './event.ts';
 import { DOORS, ENVELOPE_DOOR } from './generated/doors.ts';
 import { COMMIT_BYTES_MAX, COMMIT_EVENTS_MAX, EVENT_BYTES_MAX } from './limits.ts';
+import { upcast } from './upcast.ts';
 
 /** What a commit says of itself; its hash, sequence and time of storing are the broker's. */
 export interface CommitHeader {
@@ -144,7 +145,7 @@ const parseEvent = (lane: Lane, stored: Static<typeof CloudEvent>): SeineEvent =
     data: stored.data,
   };
   checkData(lane, event);
-  return event as SeineEvent; // the door of `type` has checked `data`
+  return upcast(event) as SeineEvent; // the door of `type` has checked `data`
 };
 
 /** @throws SEINE_COMMIT_MALFORMED, SEINE_EVENT_UNKNOWN, SEINE_EVENT_MALFORMED */

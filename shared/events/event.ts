@@ -17,6 +17,8 @@ export interface EventDefinition<Type extends string = string, Data extends TSch
   readonly data: Data;
   /** True: the aggregate is gone after this event; a checkpoint leaves it out. */
   readonly gone?: boolean;
+  /** Of a former type: what it is read as, and written as now. */
+  readonly now?: string;
 }
 
 /** Event data is shared by every projection: nobody writes into it. */

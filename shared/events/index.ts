@@ -3,6 +3,7 @@
  * types and the generated doors, so that no schema library is loaded into every process.
  */
 export type * from './audit.ts';
+export * from './backends.ts';
 export * from './decider-fold.ts';
 export * from './decider.ts';
 export type * from './definitions.ts';

@@ -23,18 +23,37 @@ export const serviceRemoved = defineEvent({
   lane: 'service', type: 'service.removed.v1', key: '<namespace>/<name>', summary: 'The Service is gone.',
   data: Type.Object({ object: ObjectRef }), gone: true,
 });
+/** active: drawn; terminating: drawn while nobody is active; quarantined (not ready): not drawn, its connections go on. */
+const BackendState = Type.Union([Type.Literal('active'), Type.Literal('terminating'), Type.Literal('quarantined')]);
+/** Where it runs, and for whom the topology controller means it. */
+const BackendPlace = {
+  node: Type.Optional(Type.String()), pod: Type.Optional(Type.String()),
+  forZones: Type.Optional(Type.Array(Type.String())), forNodes: Type.Optional(Type.Array(Type.String())),
+} as const;
 export const backendsCompiled = defineEvent({
-  lane: 'service', type: 'backends.compiled.v1', key: '<namespace>/<slice>', summary: "One EndpointSlice's backends.",
+  lane: 'service', type: 'backends.compiled.v2', key: '<namespace>/<slice>', summary: "One EndpointSlice's backends: each endpoint at each port.",
+  data: Type.Object({
+    /** `<namespace>/<name>` */
+    service: Type.String(),
+    ports: Type.Array(Type.Object({ name: Type.String(), port: PortNumber, protocol: ProtocolText })),
+    endpoints: Type.Array(Type.Object({
+      address: Type.String(),
+      /** Backend ids, one for each of `ports`, in their order. */
+      ids: Type.Array(Type.Integer({ minimum: 1 })),
+      /** Absent: active. */
+      state: Type.Optional(BackendState),
+      ...BackendPlace,
+    })),
+  }),
+});
+export const backendsCompiledV1 = defineEvent({
+  lane: 'service', type: 'backends.compiled.v1', key: '<namespace>/<slice>', summary: "One EndpointSlice's backends, one by one.", now: 'backends.compiled.v2',
   data: Type.Object({
     /** `<namespace>/<name>` */
     service: Type.String(),
     backends: Type.Array(Type.Object({
       id: Type.Integer({ minimum: 1 }),
-      address: Type.String(), port: PortNumber, protocol: ProtocolText, portName: Type.String(),
-      /** active: drawn; terminating: drawn while nobody is active; quarantined (not ready): not drawn, its connections go on. */
-      state: Type.Union([Type.Literal('active'), Type.Literal('terminating'), Type.Literal('quarantined')]),
-      node: Type.Optional(Type.String()), pod: Type.Optional(Type.String()),
-      forZones: Type.Optional(Type.Array(Type.String())), forNodes: Type.Optional(Type.Array(Type.String())),
+      address: Type.String(), port: PortNumber, protocol: ProtocolText, portName: Type.String(), state: BackendState, ...BackendPlace,
     })),
   }),
 });
@@ -43,7 +62,12 @@ export const backendsRemoved = defineEvent({
   data: Type.Object({ service: Type.String() }), gone: true,
 });
 
+/** What former builds wrote: read for ever, written no more. */
+export const FORMER_SERVICE_EVENTS = [backendsCompiledV1] as const;
 export const SERVICE_EVENTS = [serviceCompiled, serviceRemoved, backendsCompiled, backendsRemoved] as const;
 export type ServiceEvent = EventOfEach<(typeof SERVICE_EVENTS)[number]>;
 export type CompiledService = EventOf<typeof serviceCompiled>['data'];
-export type CompiledBackends = EventOf<typeof backendsCompiled>['data'];
+/** As stored; `unpackBackends` has it as readers want it. */
+export type PackedBackends = EventOf<typeof backendsCompiled>['data'];
+/** Backends one by one: an address and a port each. */
+export type CompiledBackends = EventOf<typeof backendsCompiledV1>['data'];

@@ -33,7 +33,7 @@ describe('golden', () => {
     const bare = ['n1', 'n2'].map((node) => { cluster.apply([]); return cluster.rows(node); });
     const given = new Map<string, KubeObject>();
     const settings: Record<string, string> = {};
-    const apply = (): readonly string[] => cluster.apply([...given.values()], settings).map((event) => `${event.type.replace(/\.v1$/, '')} ${event.key}`);
+    const apply = (): readonly string[] => cluster.apply([...given.values()], settings).map((event) => `${event.type.replace(/\.v\d+$/, '')} ${event.key}`);
     let events: readonly string[] = [];
     const written: Section[] = sections.map(({ head, body }) => {
       const [verb, argument] = head.split(' ') as [string, string | undefined]; // a head is never empty

@@ -7,7 +7,7 @@ import { describe, expect, test } from '@jest/globals';
 import {
   canonicalEntries, createNodeJoin, emptyNodeState, emptyTables, endpointsOfLog, evolveNode, MAP_CAPACITY, nodeRoutes, type Capacity, type NodeJoin, type NodeState, type Tables,
 } from '@seine/datapath-writer';
-import type { CompiledPolicy, SeineEvent } from '@seine/events';
+import { packBackends, type CompiledPolicy, type SeineEvent } from '@seine/events';
 import { FOLDED_MAPS } from '@seine/layout';
 import type { LocalEndpoint } from '@seine/node';
 import { unkindly } from '@seine/testkit';
@@ -49,9 +49,9 @@ const ODD: readonly SeineEvent[] = [
   event('address.bound.v1', 'fd00:10:244:2::2', { identity: 257, node: 'n2', pod: 'shop/web-1', uid: 'u' }),
   event('address.bound.v1', '10.99.0.9', { identity: 256, node: 'n2', pod: 'shop/web-1', uid: 'u' }),
   event('address.bound.v1', '10.244.1.10', { identity: 258, node: 'n3', pod: 'pay/db-1', uid: 'u' }),
-  event('backends.compiled.v1', 'default/odd', { service: 'default/kubernetes', backends: [backend(901, '192.168.50.2'), backend(902, '192.168.50.100')] }),
-  event('backends.compiled.v1', 'default/odd', { service: 'default/kubernetes', backends: [backend(901, '192.168.50.1'), backend(903, '198.51.100.9')] }),
-  event('backends.compiled.v1', 'default/odd', { service: 'shop/other', backends: [backend(901, '192.168.50.1')] }),
+  event('backends.compiled.v2', 'default/odd', packBackends({ service: 'default/kubernetes', backends: [backend(901, '192.168.50.2'), backend(902, '192.168.50.100')] })),
+  event('backends.compiled.v2', 'default/odd', packBackends({ service: 'default/kubernetes', backends: [backend(901, '192.168.50.1'), backend(903, '198.51.100.9')] })),
+  event('backends.compiled.v2', 'default/odd', packBackends({ service: 'shop/other', backends: [backend(901, '192.168.50.1')] })),
   oddPolicy('api', [{ ...oddRule, direction: 'egress', peers: [{ type: 'entity', entity: 'kube-apiserver' }] }, { ...oddRule, direction: 'ingress', peers: [{ type: 'labels', labels: [{ key: 'any:kube-apiserver', operator: 'In', values: ['', 'x'] }] }] }]),
   oddPolicy('names', [{ ...oddRule, direction: 'egress', peers: 'any', ports: [{ type: 'named', protocol: 6, name: 'http' }] }]),
   oddPolicy('nodes', [{ ...oddRule, direction: 'egress', peers: [{ type: 'nodes', labels: [{ key: 'pool', operator: 'In', values: ['gpu'] }] }] }]),

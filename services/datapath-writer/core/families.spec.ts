@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 
-import type { SeineEvent } from '@seine/events';
+import { packBackends, type SeineEvent } from '@seine/events';
 
 import { WORLD } from '../fixture/world.ts';
 import { canonicalEntries } from './canonical.ts';
@@ -20,9 +20,9 @@ const SIX: readonly SeineEvent[] = [
   event('service.compiled.v1', 'shop/db', {
     frontends: [{ id: 1, address: '10.96.0.10', port: 80, protocol: 'TCP', portName: 'http' }, { id: 2, address: 'fd00:10:96::10', port: 80, protocol: 'TCP', portName: 'http' }], refusals: [],
   }),
-  event('backends.compiled.v1', 'shop/db-6', {
+  event('backends.compiled.v2', 'shop/db-6', packBackends({
     service: 'shop/db', backends: [{ id: 3, address: 'fd00:10:244:2::2', port: 8302, protocol: 'TCP', portName: 'http', state: 'active', node: 'n2', pod: 'shop/far' }],
-  }),
+  })),
 ];
 const allows = (peer: object): SeineEvent => event('policy.compiled.v1', 'CiliumNetworkPolicy/shop/out', {
   object: { kind: 'CiliumNetworkPolicy', namespace: 'shop', name: 'out' }, uid: 'out', tier: 'normal', priority: 0, audit: false, isolates: { ingress: false, egress: true },

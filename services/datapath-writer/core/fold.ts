@@ -1,6 +1,6 @@
 /** The node's view of the log: the last state of every key that its rows depend on. Path-independent; total. */
 import {
-  EVENT_CATALOGUE, POLICY_KINDS, type CompiledBackends, type CompiledPolicy, type CompiledService, type EndpointData, type NodeData, type PodData, type SeineEvent,
+  EVENT_CATALOGUE, POLICY_KINDS, unpackBackends, type CompiledBackends, type CompiledPolicy, type CompiledService, type EndpointData, type NodeData, type PodData, type SeineEvent,
 } from '@seine/events';
 import { familyOf, type IpFamily, type LabelSet } from '@seine/model';
 
@@ -68,7 +68,7 @@ export const evolveNode = (draft: NodeState, event: SeineEvent, seq: number): vo
     case 'policy.removed.v1': draft.policies.delete(event.key); draft.refusedPolicies.delete(event.key); return;
     case 'service.compiled.v1': draft.services.set(event.key, event.data); return;
     case 'service.removed.v1': draft.services.delete(event.key); return;
-    case 'backends.compiled.v1': draft.slices.set(event.key, event.data); return;
+    case 'backends.compiled.v2': draft.slices.set(event.key, unpackBackends(event.data)); return;
     case 'backends.removed.v1': draft.slices.delete(event.key); return;
     default: return; // not this node's business
   }

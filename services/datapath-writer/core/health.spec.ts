@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 
-import type { SeineEvent } from '@seine/events';
+import { packBackends, type CompiledBackends, type SeineEvent } from '@seine/events';
 
 import { foldNode } from './replay.ts';
 import { healthChecks } from './health.ts';
@@ -10,9 +10,9 @@ const service = (name: string, over: object = {}): SeineEvent => event('service.
   frontends: [{ id: 1, address: '10.96.0.1', port: 80, protocol: 'TCP', portName: '' }, { id: 2, address: '0.0.0.0', port: 30080, protocol: 'TCP', portName: '', kind: 'nodePort' }],
   refusals: [], externalLocal: true, healthCheckNodePort: 31000, ...over,
 });
-const backends = (name: string, ...states: readonly (readonly [string, string])[]): SeineEvent => event('backends.compiled.v1', `shop/${name}-x`, {
+const backends = (name: string, ...states: readonly (readonly [string, CompiledBackends['backends'][number]['state']])[]): SeineEvent => event('backends.compiled.v2', `shop/${name}-x`, packBackends({
   service: `shop/${name}`, backends: states.map(([node, state], index) => ({ id: index + 1, address: `10.244.1.${index + 1}`, port: 80, protocol: 'TCP', portName: '', state, node })),
-});
+}));
 const told = (...events: readonly SeineEvent[]): readonly unknown[] => [...healthChecks(foldNode(events.map((each, index) => ({ seq: index + 1, events: [each] }))), 'n1')];
 
 describe('a health-check node port', () => {

@@ -48,8 +48,8 @@ describe('the difference', () => {
     ['sn_subject_01', 'identity=301', 'identity.allocated.v1', '301', 'identity/301'],
     ['sn_peer_01', 'identity=300', 'identity.allocated.v1', '300', 'identity/300'],
     ['sn_frontend_02', '10.96.0.10', 'service.compiled.v1', 'shop/db', 'service/shop/db'],
-    ['sn_slot_02', 'value=2', 'backends.compiled.v1', 'shop/db-2', 'backends/shop/db-2'],
-    ['sn_backend_01', 'value=1', 'backends.compiled.v1', 'shop/db-1', 'backends/shop/db-1'],
+    ['sn_slot_02', 'value=2', 'backends.compiled.v2', 'shop/db-2', 'backends/shop/db-2'],
+    ['sn_backend_01', 'value=1', 'backends.compiled.v2', 'shop/db-1', 'backends/shop/db-1'],
   ])('names map, key and the event behind a missing row of %s (%s)', (map, part, type, key, subject) => {
     const taken = entry(map, part);
     expect(differences(want, without(taken), state)).toEqual([{ map, key: taken.key, kind: 'missing', want: taken.value, have: null, event: { seq: seqOf(type, key), type, subject } }]);

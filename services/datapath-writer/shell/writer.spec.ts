@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 
 import { createFakeLog, hashOf, systemClock, type Bus, type FakeLog, type Followed } from '@seine/bus';
-import { EVENT_CATALOGUE, NO_PREVIOUS, serialiseCommit, type Lane } from '@seine/events';
+import { EVENT_CATALOGUE, NO_PREVIOUS, packBackends, serialiseCommit, type Lane } from '@seine/events';
 import { decodeAll, FOLDED_MAPS, MAPS, type StructLayout } from '@seine/layout';
 import { SeineError } from '@seine/model';
 import {
@@ -265,7 +265,7 @@ test('a restart with many Services writes no row again', async () => {
   const address = (index: number): string => `10.96.${1 + (index >> 8)}.${index & 255}`;
   const many = Array.from({ length: SERVICES }, (_, index) => [
     { type: 'service.compiled.v1', key: `many/${index}`, time: '', data: { frontends: [{ id: 100 + index, address: address(index), port: 80, protocol: 'TCP', portName: '' }], refusals: [] } },
-    { type: 'backends.compiled.v1', key: `many/${index}-x`, time: '', data: { service: `many/${index}`, backends: [{ id: 100 + index, address: `10.244.2.${1 + (index & 63)}`, port: 80, protocol: 'TCP', portName: '', state: 'active' }] } },
+    { type: 'backends.compiled.v2', key: `many/${index}-x`, time: '', data: packBackends({ service: `many/${index}`, backends: [{ id: 100 + index, address: `10.244.2.${1 + (index & 63)}`, port: 80, protocol: 'TCP', portName: '', state: 'active' }] }) },
   ] as const).flat() as unknown as typeof WORLD;
   const from = SCHEDULED.length + 1;
   await started();

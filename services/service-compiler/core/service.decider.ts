@@ -1,5 +1,7 @@
 /** Services and EndpointSlices → frontends and backends with ids that stay with their key. Pure. */
-import type { CompiledBackends, CompiledService, Decider, EndpointSliceData, ObjectRef, Refusal, SeineEvent, ServiceData } from '@seine/events';
+import {
+  packBackends, unpackBackends, type CompiledBackends, type CompiledService, type Decider, type EndpointSliceData, type ObjectRef, type PackedBackends, type Refusal, type SeineEvent, type ServiceData,
+} from '@seine/events';
 
 import { frontendKey, frontendsAskedBy, type Asked } from './asked.ts';
 import { emptyHolders, holderOf, holdersAfter, type Holders } from './holders.ts';
@@ -18,7 +20,7 @@ export interface ServiceState {
   /** Addresses whose holders the last fact changed, as far as a Service asks for them. */
   touched: readonly string[];
   readonly compiledServices: Map<string, CompiledService>;
-  readonly compiledSlices: Map<string, CompiledBackends>;
+  readonly compiledSlices: Map<string, PackedBackends>;
   /** `address/port/protocol` → its Service: the first holds it. */
   readonly frontendOwner: Map<string, string>;
   readonly frontendIds: Map<string, number>;
@@ -52,9 +54,10 @@ const ask = (draft: ServiceState, name: string, service: ServiceData | undefined
   else draft.services.set(name, service);
 };
 
-const leaveSlice = (draft: ServiceState, slice: CompiledBackends | undefined): void => {
-  for (const { address, port, protocol } of slice?.backends ?? []) {
-    const key = backendKey(slice!.service, address, port, protocol);
+const leaveSlice = (draft: ServiceState, slice: PackedBackends | undefined): void => {
+  if (slice === undefined) return;
+  for (const { address, port, protocol } of unpackBackends(slice).backends) {
+    const key = backendKey(slice.service, address, port, protocol);
     const backend = draft.backends.get(key);
     if (backend !== undefined && (backend.slices -= 1) === 0) draft.backends.delete(key);
   }
@@ -86,12 +89,12 @@ const evolve = (draft: ServiceState, event: SeineEvent): void => {
       }
       return;
     }
-    case 'backends.compiled.v1':
+    case 'backends.compiled.v2':
     case 'backends.removed.v1': {
       leaveSlice(draft, draft.compiledSlices.get(event.key));
       if (event.type === 'backends.removed.v1') { draft.compiledSlices.delete(event.key); return; }
       draft.compiledSlices.set(event.key, event.data);
-      for (const { id, address, port, protocol } of event.data.backends) {
+      for (const { id, address, port, protocol } of unpackBackends(event.data).backends) {
         const key = backendKey(event.data.service, address, port, protocol);
         draft.backends.set(key, { id, slices: (draft.backends.get(key)?.slices ?? 0) + 1 });
         draft.nextBackend = Math.max(draft.nextBackend, id + 1);
@@ -170,7 +173,7 @@ const compileService = (name: string, service: ServiceData, state: Readonly<Serv
 type BackendState = CompiledBackends['backends'][number]['state'];
 const stateOf = ({ ready, serving, terminating }: EndpointSliceData['endpoints'][number]): BackendState => (ready && !terminating ? 'active' : serving && terminating ? 'terminating' : 'quarantined');
 
-const compileSlice = (slice: EndpointSliceData, serviceKey: string, state: Readonly<ServiceState>): CompiledBackends => {
+const compileSlice = (slice: EndpointSliceData, serviceKey: string, state: Readonly<ServiceState>): PackedBackends => {
   let next = state.nextBackend;
   const fresh = new Map<string, number>();
   const idOf = (key: string): number => {
@@ -190,7 +193,7 @@ const compileSlice = (slice: EndpointSliceData, serviceKey: string, state: Reado
       ...(node === undefined ? {} : { node }), ...(pod === undefined ? {} : { pod }), ...(forZones === undefined ? {} : { forZones }), ...(forNodes === undefined ? {} : { forNodes }),
     }];
   })));
-  return { service: serviceKey, backends };
+  return packBackends({ service: serviceKey, backends });
 };
 
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
@@ -234,7 +237,7 @@ export const serviceDecider: Decider<ServiceState> = {
   evolve,
   decide: (input, state) => {
     const head = { key: input.key, time: input.time, ...(input.traceparent === undefined ? {} : { traceparent: input.traceparent }) };
-    const gone = (former: CompiledBackends | undefined): readonly SeineEvent[] => (former === undefined ? [] : [{ type: 'backends.removed.v1', ...head, data: { service: former.service } }]);
+    const gone = (former: PackedBackends | undefined): readonly SeineEvent[] => (former === undefined ? [] : [{ type: 'backends.removed.v1', ...head, data: { service: former.service } }]);
     switch (input.type) {
       case 'service.observed.v1':
       case 'service.vanished.v1': return decideServices(input, [...new Set([input.key, ...servicesTouched(state)])], state);
@@ -242,7 +245,7 @@ export const serviceDecider: Decider<ServiceState> = {
         if (input.data.service === '') return gone(state.compiledSlices.get(input.key)); // a slice without a Service is nobody's backends
         const service = `${input.key.slice(0, input.key.indexOf('/'))}/${input.data.service}`;
         const data = compileSlice(input.data, service, state);
-        return same(state.compiledSlices.get(input.key), data) ? [] : [{ type: 'backends.compiled.v1', ...head, data }];
+        return same(state.compiledSlices.get(input.key), data) ? [] : [{ type: 'backends.compiled.v2', ...head, data }];
       }
       case 'endpointslice.vanished.v1': return gone(state.compiledSlices.get(input.key));
       default: return state.touched.length === 0 ? [] : decideServices(input, servicesTouched(state), state);
