@@ -109,6 +109,29 @@ export const encodeAll = <const L extends StructLayout>(layout: L, rows: readonl
 
 export const encode = <const L extends StructLayout>(layout: L, row: Row<L>): Uint8Array => encodeAll(layout, [row]);
 
+/** Larger than any struct. */
+const SCRATCH = Buffer.alloc(1024);
+const SCRATCH_VIEW = new DataView(SCRATCH.buffer, SCRATCH.byteOffset, SCRATCH.length);
+
+/** @returns bytes that the next call overwrites. @throws SEINE_LAYOUT_RANGE */
+export const encodeScratch = <const L extends StructLayout>(layout: L, row: Row<L>): DataView => {
+  for (let at = 0; at < layout.size; at += 1) SCRATCH[at] = 0;
+  for (const write of compile(layout).writers) write(SCRATCH, SCRATCH_VIEW, 0, row as AnyRow); // a Row is such a record by construction
+  return SCRATCH_VIEW;
+};
+
+/** The same bytes as a text of one character each (latin1): the smallest way to keep very many rows. @throws SEINE_LAYOUT_RANGE */
+export const encodeText = <const L extends StructLayout>(layout: L, row: Row<L>): string => {
+  encodeScratch(layout, row);
+  return SCRATCH.toString('latin1', 0, layout.size);
+};
+
+/** Of `encodeText`. */
+export const decodeText = <const L extends StructLayout>(layout: L, text: string): Row<L> => {
+  SCRATCH.write(text, 0, 'latin1');
+  return decodeFrom<L>(compile(layout), SCRATCH, SCRATCH_VIEW, 0);
+};
+
 const decodeFrom = <const L extends StructLayout>({ readers }: Compiled, bytes: Uint8Array, view: DataView, offset: number): Row<L> => {
   const row: Record<string, number | bigint | string> = {};
   for (const [name, read] of readers) row[name] = read(bytes, view, offset);

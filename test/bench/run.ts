@@ -14,6 +14,8 @@ const BENCHES: Readonly<Record<string, () => Promise<{ readonly measure: () => P
   program: () => import('./program.ts'),
   'cni-add': () => import('./cni-add.ts'),
   memory: () => import('./memory.ts'),
+  services: () => import('./services.ts'),
+  'services-scale': () => import('./services-scale.ts'),
   policy: () => import('./policy.ts'),
   'policy-growth': () => import('./policy-growth.ts'),
 };

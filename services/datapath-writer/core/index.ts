@@ -10,6 +10,8 @@ export * from './health.ts';
 export { createPartyFile, filingOf, reachOf } from './join/label-index.ts';
 export { mentionsOf } from './join/mentions.ts';
 export * from './join/node-join.ts';
+export { PackedEntry } from './join/packed-rows.ts';
+export { SERVICE_CAPACITY, type FullService, type ServiceCapacity } from './join/services.ts';
 export { peerEcho } from './join/peer-echo.ts';
 export type { KnownAddress } from './join/parties.ts';
 export { MAP_CAPACITY, type Capacity, type FullSubject } from './join/placement.ts';

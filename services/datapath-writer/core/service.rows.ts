@@ -4,11 +4,15 @@ import { echoOf, FrontendFlag, MAPS, Scope, SelfFlag } from '@seine/layout';
 import { digest, familyOf, formatAddress, parsePrefix, PROTOCOL } from '@seine/model';
 
 import type { DesiredRow } from './desired.ts';
+import type { PackedMapName } from './join/packed-rows.ts';
 import { nodeAddress, type NodeState } from './fold.ts';
 import { maglevTable } from './maglev.ts';
 
 type Backend = CompiledBackends['backends'][number];
 type Frontend = CompiledService['frontends'][number];
+
+/** A row of the maps that Services fill. */
+export type ServiceRow = Extract<DesiredRow, { readonly map: PackedMapName }>;
 
 /** The node whose rows these are. */
 export interface Here { readonly node: string; readonly zone: string | undefined }
@@ -43,35 +47,44 @@ export const backendsToDraw = (offered: readonly Backend[], local: boolean, here
 
 /** Backends that serve a frontend's port, whatever their state; one that moves between slices once, ready if one of them says so. */
 export const offeredTo = (frontend: Frontend, slices: readonly CompiledBackends[]): readonly Backend[] => {
+  const { portName, protocol } = frontend;
+  const family = familyOf(frontend.address);
+  const serves = (backend: Backend): boolean => backend.portName === portName && backend.protocol === protocol && familyOf(backend.address) === family;
+  if (slices.length === 1) return slices[0]!.backends.filter(serves); // there nobody stands twice
   const offered = new Map<number, Backend>();
-  for (const backend of slices.flatMap(({ backends }) => backends)) {
-    if (backend.portName !== frontend.portName || backend.protocol !== frontend.protocol || familyOf(backend.address) !== familyOf(frontend.address)) continue;
-    if (!offered.has(backend.id) || backend.state === 'active') offered.set(backend.id, backend);
+  for (const { backends } of slices) {
+    for (const backend of backends) if (serves(backend) && (!offered.has(backend.id) || backend.state === 'active')) offered.set(backend.id, backend);
   }
   return [...offered.values()];
 };
 
-/** A set of slots is named by a digest of its content, the same on every node and after every restart: equal sets are one, and none is ever overwritten. */
-const slotSet = (drawn: readonly Backend[], { maglev = false, affinityS }: CompiledService): { readonly slots: number; readonly slotsHigh: number; readonly count: number; readonly rows: readonly DesiredRow[] } => {
-  if (drawn.length === 0) return { slots: 0, slotsHigh: 0, count: 0, rows: [] };
+const hashedIds = (drawn: readonly Backend[]): readonly number[] => {
   const idOf = new Map(drawn.map(({ id, address, port }) => [`${address}/${port}`, id]));
-  const ids = maglev ? maglevTable([...idOf.keys()]).map((name) => idOf.get(name)!) : drawn.map(({ id }) => id);
+  return maglevTable([...idOf.keys()]).map((name) => idOf.get(name)!);
+};
+
+/** A set of slots is named by a digest of its content, the same on every node and after every restart: equal sets are one, and none is ever overwritten. */
+const slotSet = (drawn: readonly Backend[], { maglev = false, affinityS }: CompiledService): { readonly slots: number; readonly slotsHigh: number; readonly count: number; readonly rows: readonly ServiceRow[] } => {
+  if (drawn.length === 0) return { slots: 0, slotsHigh: 0, count: 0, rows: [] };
+  const ids = maglev ? hashedIds(drawn) : drawn.map(({ id }) => id);
   const hex = digest(`${affinityS === undefined ? '' : 'members '}${ids.join(',')}`);
   const [slotsHigh, slots] = [Number.parseInt(hex.slice(0, 6), 16), Number.parseInt(hex.slice(6), 16)];
-  const slot = (index: number, id: number): DesiredRow => ({ map: 'sn_slot_02', key: { slots, slotsHigh, index }, value: { value: id } });
+  const slot = (index: number, id: number): ServiceRow => ({ map: 'sn_slot_02', key: { slots, slotsHigh, index }, value: { value: id } });
   const members = affinityS === undefined ? [] : drawn.map(({ id }) => slot(SLOT_MEMBER + id, id));
   return { slots, slotsHigh, count: ids.length, rows: [...ids.map((id, index) => slot(index, id)), ...members] };
 };
 
-const rangeRows = ({ id }: Frontend, ranges: readonly string[]): readonly DesiredRow[] => ranges.flatMap((range): readonly DesiredRow[] => {
+const rangeRows = ({ id }: Frontend, ranges: readonly string[]): readonly ServiceRow[] => ranges.flatMap((range): readonly ServiceRow[] => {
   const prefix = parsePrefix(range);
   return prefix === undefined ? [] : [{ map: 'sn_srange_01', key: { prefixLength: REVNAT_BITS + prefix.length, revnat: id, address: formatAddress(prefix.address) }, value: { value: 1 } }];
 });
 
-/** @param slices of this Service, in the order of their names */
-export const serviceRows = (service: CompiledService, slices: readonly CompiledBackends[], here: Here): readonly DesiredRow[] => {
-  const rows = new Map<string, DesiredRow>();
-  const put = (row: DesiredRow): void => { rows.set(`${row.map} ${Object.values(row.key).join(' ')}`, row); };
+/** @param slices of this Service, in the order of their names. @returns no key twice */
+export const serviceRows = (service: CompiledService, slices: readonly CompiledBackends[], here: Here): readonly ServiceRow[] => {
+  const rows: ServiceRow[] = [];
+  /** Frontends of one Service share backends, and sets of them. */
+  const placed = new Set<number>();
+  const sets = new Set<number>();
   const { affinityS, maglev = false, externalLocal = false, internalLocal = false, sourceRanges } = service;
   for (const frontend of service.frontends) {
     const { id, address, port, kind } = frontend;
@@ -83,17 +96,23 @@ export const serviceRows = (service: CompiledService, slices: readonly CompiledB
     const flags = (split ? FrontendFlag.SPLIT : 0) | (ranges === undefined ? 0 : FrontendFlag.RANGES) | (maglev ? FrontendFlag.HASHED : 0);
     const frontendRow = (scope: number, local: boolean): void => {
       const { slots, slotsHigh, count, rows: slotRows } = slotSet(backendsToDraw(offered, local, here), service);
+      const name = slotsHigh * 2 ** 32 + slots;
       const key = { address, port, protocol, scope };
-      put({ map: 'sn_frontend_02', key, value: { slots, slotsHigh, echo: echoOf(MAPS.sn_frontend_02.key, key), count, revnat: id, affinity: affinityS === undefined ? 0 : ticks(affinityS), flags } });
-      slotRows.forEach(put);
+      rows.push({ map: 'sn_frontend_02', key, value: { slots, slotsHigh, echo: echoOf(MAPS.sn_frontend_02.key, key), count, revnat: id, affinity: affinityS === undefined ? 0 : ticks(affinityS), flags } });
+      if (!sets.has(name)) for (const row of slotRows) rows.push(row);
+      sets.add(name);
     };
     frontendRow(Scope.INSIDE, kind === undefined && internalLocal);
     if (split) frontendRow(Scope.OUTSIDE, true);
-    rangeRows(frontend, ranges ?? []).forEach(put);
+    if (ranges !== undefined) rows.push(...rangeRows(frontend, ranges));
     /* Also those that are not drawn: their connections go on. */
-    for (const backend of offered) put({ map: 'sn_backend_01', key: { value: backend.id }, value: { address: backend.address, port: backend.port, protocol } });
+    for (const backend of offered) {
+      if (placed.has(backend.id)) continue;
+      placed.add(backend.id);
+      rows.push({ map: 'sn_backend_01', key: { value: backend.id }, value: { address: backend.address, port: backend.port, protocol } });
+    }
   }
-  return [...rows.values()];
+  return rows;
 };
 
 /** What this node is the source of where it translates one. An array has both rows always. @param serves some Service's backend is the node itself */

@@ -5,7 +5,7 @@ import type { LocalEndpoint, MapEntry, NodeRoute, PersistentUnix } from '@seine/
 import { dropReasonName } from '@seine/model';
 import type { Logger } from '@seine/role';
 
-import { changesBetween, createNodeJoin, nodeRoutes, orderChanges, orderSteps, peerEcho, rowsByMap, type Change, type DesiredRow, type FullSubject, type NodeJoin, type NodeState, type Ordered, type Rows, type Tables } from '../core/index.ts';
+import { changesBetween, createNodeJoin, nodeRoutes, orderChanges, orderSteps, peerEcho, rowsByMap, type Change, type DesiredRow, type FullService, type FullSubject, type NodeJoin, type NodeState, type Ordered, type Rows, type Tables } from '../core/index.ts';
 import type { Store } from './store.ts';
 
 export interface RealizerPorts {
@@ -32,10 +32,11 @@ export const createRealizer = ({ node, loader, store, log }: RealizerPorts, stat
   };
 
   /** Said when it begins and when it changes. */
-  const tellFull = (full: readonly FullSubject[]): void => {
-    const text = JSON.stringify(full);
+  const tellFull = (full: readonly FullSubject[], services: readonly FullService[]): void => {
+    const text = JSON.stringify([full, services]);
     if (text === fullText) return;
     fullText = text;
+    for (const { service, ...counts } of services) log.error('a Service does not fit: it keeps the rows that it had', { code: 'SEINE_MAP_FULL', service, ...counts, services: state.services.size });
     for (const { identity, direction, peers, entries, capacity } of full) {
       log.error('a policy does not fit: its subject is closed', { identity, direction, peers, entries, capacity, policies: state.policies.size });
     }
@@ -82,14 +83,20 @@ export const createRealizer = ({ node, loader, store, log }: RealizerPorts, stat
     doubt: (): void => { known = false; },
     /** One pass. @param apply hands steps to the loader, where there is something to tell */
     bringAbout: async (local: Iterable<LocalEndpoint>, apply: (ordered: Ordered) => Promise<void>): Promise<void> => {
-      const desired = desire(local);
-      tellFull(desired.full());
-      store.writeTables(tables);
-      const ordered = known ? orderChanges(desired.changes(), desired.rows, peerEcho) : orderSteps(await dumpKernel(), desired.rows, peerEcho);
-      known = false;
-      await apply(ordered);
-      known = true;
-      desired.settle();
+      /* What left may have made room for a Service that waits: again, as long as one of them is placed. */
+      for (let waited = Infinity; ;) {
+        const desired = desire(local);
+        const waiting = desired.fullServices();
+        tellFull(desired.full(), waiting);
+        store.writeTables(tables);
+        const ordered = known ? orderChanges(desired.changes(), desired.rows, peerEcho) : orderSteps(await dumpKernel(), desired.rows, peerEcho);
+        known = false;
+        await apply(ordered);
+        known = true;
+        desired.settle();
+        if (waiting.length === 0 || waiting.length >= waited) break;
+        waited = waiting.length;
+      }
       await applyRoutes();
     },
     /**

@@ -260,8 +260,8 @@ describe('a wire that somebody deleted', () => {
   });
 });
 
-test('a restart with many Services writes no row again', async () => {
-  const SERVICES = 500;
+test('a restart with 10,000 Services writes no row again', async () => {
+  const SERVICES = 10_000;
   const address = (index: number): string => `10.96.${1 + (index >> 8)}.${index & 255}`;
   const many = Array.from({ length: SERVICES }, (_, index) => [
     { type: 'service.compiled.v1', key: `many/${index}`, time: '', data: { frontends: [{ id: 100 + index, address: address(index), port: 80, protocol: 'TCP', portName: '' }], refusals: [] } },

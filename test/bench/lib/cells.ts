@@ -1,5 +1,7 @@
 /** Ways from one namespace to another that Seine is set beside. Each cell has fresh namespaces: a namespace remembers netfilter. */
-import { attempt, ipBatch, run } from './shell.ts';
+import { createNetns, deleteNetns } from '@seine/kernel';
+
+import { ipBatch, run } from './shell.ts';
 
 export interface Cell {
   readonly name: string;
@@ -14,9 +16,9 @@ const SERVER = '10.99.2.2';
 
 const wire = (tag: string) => {
   const names = { client: `sbench-${tag}-a`, server: `sbench-${tag}-b`, node: `sbench-${tag}-r` };
-  const down = (): void => { for (const name of Object.values(names)) attempt('ip', 'netns', 'del', name); };
+  const down = (): void => { for (const name of Object.values(names)) deleteNetns(name); };
   down();
-  for (const name of Object.values(names)) run('ip', 'netns', 'add', name);
+  for (const name of Object.values(names)) createNetns(name);
   const join = (netns: string, host: string, index: number, last: string, address: string, gateway: string): void => {
     ipBatch(`link add ${host} index ${index} netns ${names.node} type veth peer name eth0 address 02:00:00:00:00:${last} netns ${netns}`);
     run('ip', '-n', names.node, 'addr', 'add', `${gateway}/24`, 'dev', host);
@@ -30,6 +32,16 @@ const wire = (tag: string) => {
   join(names.server, 'vb', 3, '0b', SERVER, '10.99.2.1');
   run('nsenter', `--net=/run/netns/${names.node}`, 'sysctl', '-qw', 'net.ipv4.ip_forward=1');
   return { ...names, down };
+};
+
+/** Where a cell's server answers. */
+export const CELL_SERVER = SERVER;
+
+/** Two namespaces routed by the kernel, nothing else; `onNode` then changes the node between them. */
+export const routed = (tag: string, name: string, onNode: (node: string) => void = () => {}): Cell & { readonly node: string } => {
+  const { client, server, node, down } = wire(tag);
+  onNode(node);
+  return { name, client, server, node, address: SERVER, down };
 };
 
 const admitByIptables = (node: string): void => {
@@ -49,9 +61,9 @@ export const routedByIptables = (tag: string): Cell => {
 /** The same over two nodes on one bridge, as the lab's nodes are: each routes, each has its conntrack. */
 export const routedAcross = (tag: string): Cell => {
   const names = { client: `sbench-${tag}-a`, server: `sbench-${tag}-b`, near: `sbench-${tag}-n`, far: `sbench-${tag}-f`, hub: `sbench-${tag}-h` };
-  const down = (): void => { for (const name of Object.values(names)) attempt('ip', 'netns', 'del', name); };
+  const down = (): void => { for (const name of Object.values(names)) deleteNetns(name); };
   down();
-  for (const name of Object.values(names)) run('ip', 'netns', 'add', name);
+  for (const name of Object.values(names)) createNetns(name);
   ipBatch(`link add wire netns ${names.hub} type bridge`);
   run('ip', '-n', names.hub, 'link', 'set', 'wire', 'up');
   const sides = [

@@ -1,7 +1,5 @@
 /** Receive-path cells: a namespace that is given UDP frames for a socket of its own, and something that decides which sources it hears. */
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
-import { join } from 'node:path';
 
 import {
   addressAdd, clsactAdd, closeFd, createNetns, deleteNetns, filterReplace, inNetns, injectFrames, linkUp, netnsPath, openFd, openNetlink, openSocket, receiveFrom, routeReplace, vethAdd, type LoadedObject,
@@ -11,6 +9,7 @@ import { SeineError } from '@seine/model';
 
 import { Datapath } from '../../../bpf/test/datapath.ts';
 import { ethernet, ipv4, PROTOCOL, udpDatagram } from '../../../bpf/test/packet.ts';
+import { requireCommands } from './shell.ts';
 
 const NODE = '10.98.0.1';
 const PORT = 9999;
@@ -53,22 +52,8 @@ const setUp: Readonly<Record<Exclude<Filter, 'seine'>, (netns: string, addresses
   'nft set with conntrack': (netns, addresses) => { shell(netns, nftSet(addresses, 'ct state established accept;'), 'nft', '-f', '-'); },
 };
 
-const PACKAGE_OF = { 'iptables-legacy-restore': 'iptables', ipset: 'ipset', nft: 'nftables' } as const;
-const PATHS = [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin'];
-const runs = (command: string): boolean => PATHS.some((directory) => {
-  try {
-    accessSync(join(directory, command), constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-});
-
 /** @throws SEINE_BENCH_INCOMPLETE naming the packages that the yardsticks need */
-export const requireFilters = (): void => {
-  const missing = Object.entries(PACKAGE_OF).filter(([command]) => !runs(command)).map(([, name]) => name);
-  if (missing.length > 0) throw new SeineError('SEINE_BENCH_INCOMPLETE', `the yardsticks need ${missing.join(', ')}: apt-get install ${missing.join(' ')}`, { missing });
-};
+export const requireFilters = (): void => { requireCommands('iptables-legacy-restore', 'ipset', 'nft'); };
 
 const openSeine = (ifindex: number, inside: <T>(act: () => T) => T, addresses: readonly string[]): Datapath => {
   const peers = addresses.length;

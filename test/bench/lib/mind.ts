@@ -11,17 +11,18 @@ export const stateOf = (events: readonly SeineEvent[]): NodeState => {
   return state;
 };
 
-export const openMind = (state: NodeState) => {
+/** @param indexOf a host side's index */
+export const openMind = (state: NodeState, indexOf: (hostInterface: string) => number = () => 1) => {
   const tables = emptyTables();
   const join = createNodeJoin(SELF, state, tables);
-  let local: readonly LocalEndpoint[] = endpointsOfLog(SELF, state, () => 1);
+  let local: readonly LocalEndpoint[] = endpointsOfLog(SELF, state, indexOf);
   return {
     state, tables, rows: join.rows,
     /** Events → steps in order. The steps count as done. */
     pass: (events: readonly SeineEvent[], look = false): { readonly ms: number; readonly ordered: Ordered } => {
       const started = performance.now();
       for (const each of events) { evolveNode(state, each, 1); join.note(each); }
-      if (look) local = endpointsOfLog(SELF, state, () => 1);
+      if (look) local = endpointsOfLog(SELF, state, indexOf);
       join.update(local);
       const ordered = orderChanges(join.changes(), join.rows, peerEcho);
       join.settle();

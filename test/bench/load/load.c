@@ -5,6 +5,7 @@
  *   load server ADDRESS PORT            serves all three modes until killed
  *   load rr     ADDRESS PORT SECONDS    one-byte request and response on one connection: transactions/s
  *   load crr    ADDRESS PORT SECONDS    connect, one-byte request and response, close: transactions/s
+ *   load connect ADDRESS PORT SECONDS   connect and close: microseconds that connect() takes, the median
  *   load stream ADDRESS PORT SECONDS    one connection, one way: Mbit/s
  *
  * Client and server pin themselves to the CPU named by LOAD_CPU when set: a
@@ -144,19 +145,52 @@ static double rr(const struct sockaddr_in *sin, double seconds)
 	return done / (now_s() - start);
 }
 
+/* RST on close: TIME_WAIT would run out of ports, not of speed. */
+static void reset(int fd)
+{
+	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+	close(fd);
+}
+
+static int by_size(const void *a, const void *b)
+{
+	return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b);
+}
+
+static double connect_us(const struct sockaddr_in *sin, double seconds)
+{
+	static double took[1 << 20];
+	double start = now_s();
+	size_t done = 0;
+
+	do {
+		double before;
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		if (fd < 0)
+			fail("socket");
+		before = now_s();
+		if (connect(fd, (const struct sockaddr *)sin, sizeof(*sin)))
+			fail("connect");
+		took[done++] = now_s() - before;
+		reset(fd);
+	} while (done < sizeof(took) / sizeof(*took) && now_s() - start < seconds);
+	qsort(took, done, sizeof(*took), by_size);
+	return took[done / 2] * 1e6;
+}
+
 static double crr(const struct sockaddr_in *sin, double seconds)
 {
 	double start = now_s();
 	long done = 0;
 
 	do {
-		struct linger hard = { .l_onoff = 1, .l_linger = 0 };
 		int fd = connect_to(sin);
 
 		exchange(fd, MODE_ECHO);
-		/* RST on close: TIME_WAIT would run out of ports, not of speed. */
-		setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
-		close(fd);
+		reset(fd);
 		done++;
 	} while (now_s() - start < seconds);
 	return done / (now_s() - start);
@@ -185,7 +219,7 @@ int main(int argc, char **argv)
 
 	signal(SIGPIPE, SIG_IGN);
 	if (argc < 4)
-		return fprintf(stderr, "usage: load server|rr|crr|stream ADDRESS PORT [SECONDS]\n"), 2;
+		return fprintf(stderr, "usage: load server|rr|crr|connect|stream ADDRESS PORT [SECONDS]\n"), 2;
 	pin();
 	sin = address_of(argv[2], argv[3]);
 	seconds = argc > 4 ? atof(argv[4]) : 1;
@@ -195,6 +229,8 @@ int main(int argc, char **argv)
 		printf("%.1f\n", rr(&sin, seconds));
 	else if (!strcmp(argv[1], "crr"))
 		printf("%.1f\n", crr(&sin, seconds));
+	else if (!strcmp(argv[1], "connect"))
+		printf("%.2f\n", connect_us(&sin, seconds));
 	else if (!strcmp(argv[1], "stream"))
 		printf("%.1f\n", stream(&sin, seconds));
 	else

@@ -18,7 +18,7 @@ import { createParties } from './parties.ts';
 import { MAP_CAPACITY, type Capacity, type FullSubject } from './placement.ts';
 import { createPolicyJoin } from './policy-join.ts';
 import { createRowStore } from './row-store.ts';
-import { createServices } from './services.ts';
+import { createServices, SERVICE_CAPACITY, type FullService, type ServiceCapacity } from './services.ts';
 
 export interface NodeJoin {
   /** An event that was folded into the state. */
@@ -32,14 +32,15 @@ export interface NodeJoin {
   /** The kernel holds these rows: numbers that nothing refers to any more are free. */
   readonly settle: () => void;
   readonly full: () => readonly FullSubject[];
+  readonly fullServices: () => readonly FullService[];
 }
 
 /** @param state folded by the caller, who notes each event; everything in it is dirty at first */
-export const createNodeJoin = (self: string, state: Readonly<NodeState>, tables: Tables, capacity: Capacity = MAP_CAPACITY): NodeJoin => {
+export const createNodeJoin = (self: string, state: Readonly<NodeState>, tables: Tables, capacity: Capacity = MAP_CAPACITY, serviceCapacity: ServiceCapacity = SERVICE_CAPACITY): NodeJoin => {
   const store = createRowStore();
   const holds = createHolds(tables);
   const parties = createParties(self, state, holds, store);
-  const services = createServices(self, state, store);
+  const services = createServices(self, state, store, serviceCapacity);
   const policies = createPolicyJoin(state, parties, holds, store, capacity);
   const dirty = noDirt();
   soilAll(dirty, state);
@@ -57,5 +58,6 @@ export const createNodeJoin = (self: string, state: Readonly<NodeState>, tables:
     changes: store.changes,
     settle: () => { store.settle(); holds.settle(); },
     full: policies.full,
+    fullServices: services.full,
   };
 };

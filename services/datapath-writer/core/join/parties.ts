@@ -107,8 +107,9 @@ export const createParties = (self: string, state: Readonly<NodeState>, holds: H
   const ownClaims = createClaims<LocalEndpoint>();
   const local = new Map<string, LocalEndpoint>();
   /** Addresses that serve, by the slices that say so: who comes to one from outside by this node is judged here. */
-  const servedClaims = createClaims<true>();
-  const served = new Set<string>();
+  /** Addresses that serve, by how many slices name them; and what each slice names. */
+  const served = new Map<string, number>();
+  const servedOfSlice = new Map<string, readonly string[]>();
   /* What follows. */
   const entries = new Map<string, Entry>();
   const addressesOfPod = new Map<string, Set<string>>();
@@ -215,14 +216,22 @@ export const createParties = (self: string, state: Readonly<NodeState>, holds: H
     return changes.moved;
   };
 
+  const countServing = (address: string, by: 1 | -1): void => {
+    const before = served.get(address) ?? 0;
+    if (before + by === 0) served.delete(address);
+    else served.set(address, before + by);
+    if (before === 0 || before + by === 0) touched.add(address);
+  };
   const readServed = (slices: ReadonlySet<string>): void => {
     for (const slice of slices) {
-      for (const address of servedClaims.say(slice, says((state.slices.get(slice)?.backends ?? []).map((backend) => backend.address)))) {
-        if (servedClaims.has(address) === served.has(address)) continue;
-        if (servedClaims.has(address)) served.add(address);
-        else served.delete(address);
-        touched.add(address);
-      }
+      const backends = state.slices.get(slice)?.backends ?? [];
+      const former = servedOfSlice.get(slice) ?? [];
+      const now = backends.length === 1 ? [backends[0]!.address] : [...new Set(backends.map(({ address }) => address))];
+      const [kept, keeps] = [new Set(former), new Set(now)];
+      for (const address of now) if (!kept.has(address)) countServing(address, 1);
+      for (const address of former) if (!keeps.has(address)) countServing(address, -1);
+      if (now.length === 0) servedOfSlice.delete(slice);
+      else servedOfSlice.set(slice, now);
     }
   };
 
@@ -245,7 +254,7 @@ export const createParties = (self: string, state: Readonly<NodeState>, holds: H
       changed.add(identity);
       for (const kind of kinds.of(identity)) kinds.describe(kind, { view: viewOf(identity) });
     }
-    if (changed.size > 0) for (const address of [...ownClaims.keys(), ...served]) if (changed.has(entries.get(address)?.kind.identity ?? 0)) touched.add(address);
+    if (changed.size > 0) for (const address of [...ownClaims.keys(), ...served.keys()]) if (changed.has(entries.get(address)?.kind.identity ?? 0)) touched.add(address);
   };
 
   /** This node's own pods: an address counts once the log gave an identity to this very uid. */

@@ -1,35 +1,63 @@
-/** Rows of Services, each made anew when the Service or one of its slices changes, all when the node moves to another zone. Pure. */
-import type { FoldedMapName } from '@seine/layout';
+/**
+ * Rows of Services, each made anew when the Service or one of its slices changes, all when the node moves to another zone. What would not fit is
+ * counted before anything of it is written: such a Service keeps the rows that it has until there is room. Pure.
+ */
+import { MAPS } from '@seine/layout';
 import { compareCodeUnits } from '@seine/model';
 
-import type { DesiredRow } from '../desired.ts';
 import type { NodeState } from '../fold.ts';
-import { entryOf, keyText } from '../order.ts';
-import { hereOf, selfRows, serviceRows } from '../service.rows.ts';
-import { createClaims } from './claims.ts';
+import { hereOf, selfRows, serviceRows, type ServiceRow } from '../service.rows.ts';
 import type { Dirty } from './dirty.ts';
+import { packRow, PACKED_MAPS, type PackedMapName, type PackedRow } from './packed-rows.ts';
+import { createRowClaims } from './row-claims.ts';
 import type { RowStore } from './row-store.ts';
 
-export const createServices = (self: string, state: Readonly<NodeState>, store: RowStore) => {
+/** Entries that each map of Services holds at most. */
+export type ServiceCapacity = Readonly<Record<PackedMapName, number>>;
+export const SERVICE_CAPACITY = Object.fromEntries(PACKED_MAPS.map((map) => [map, MAPS[map].maxEntries])) as unknown as ServiceCapacity; // every map is there
+
+/** A Service that did not fit, and the first map that has no room for it. */
+export interface FullService {
+  readonly service: string;
+  readonly map: PackedMapName;
+  /** entries that it needs beside those that are there */
+  readonly entries: number;
+  /** entries that stand, those that are about to leave too */
+  readonly occupied: number;
+  readonly capacity: number;
+}
+
+export interface Services {
+  readonly update: (dirty: Dirty) => void;
+  readonly full: () => readonly FullService[];
+}
+
+export const createServices = (self: string, state: Readonly<NodeState>, store: RowStore, capacity: ServiceCapacity = SERVICE_CAPACITY): Services => {
   /** Two Services may speak of one frontend, one backend or one set of slots: one of them is heard. */
-  const claims = createClaims<DesiredRow>();
-  const slicesOf = new Map<string, Set<string>>();
+  const claims = createRowClaims(store.packed);
+  /** In the order of their names. */
+  const slicesOf = new Map<string, readonly string[]>();
   const serviceOf = new Map<string, string>();
   /** Slices in which the node itself serves. */
   const ownSlices = new Set<string>();
+  /** In the order in which they came: who waits longest is tried first. */
+  const full = new Map<string, FullService>();
   let zone: string | undefined;
 
   /** @returns the Services that a slice belonged to and belongs to */
   const fileSlice = (key: string): readonly string[] => {
     const [former, now] = [serviceOf.get(key), state.slices.get(key)?.service];
-    if (former !== undefined && former !== now) {
-      slicesOf.get(former)!.delete(key);
-      if (slicesOf.get(former)!.size === 0) slicesOf.delete(former);
+    if (former === now) return now === undefined ? [] : [now];
+    if (former !== undefined) {
+      const left = slicesOf.get(former)!.filter((other) => other !== key);
+      if (left.length === 0) slicesOf.delete(former);
+      else slicesOf.set(former, left);
     }
     if (now === undefined) serviceOf.delete(key);
     else {
       serviceOf.set(key, now);
-      slicesOf.set(now, (slicesOf.get(now) ?? new Set()).add(key));
+      const known = slicesOf.get(now);
+      slicesOf.set(now, known === undefined ? [key] : [...known, key].sort(compareCodeUnits));
     }
     return [former, now].filter((name) => name !== undefined);
   };
@@ -43,24 +71,41 @@ export const createServices = (self: string, state: Readonly<NodeState>, store: 
     for (const row of selfRows(state, self, ownSlices.size > 0)) store.put(row);
   };
 
+  const withoutRoom = (service: string, rows: readonly PackedRow[]): FullService | undefined => {
+    for (const map of PACKED_MAPS) {
+      const packed = store.packed[map];
+      const occupied = packed.occupied();
+      if (occupied + rows.length <= capacity[map]) continue; // as a rule: nobody has to count
+      const entries = rows.reduce((sum, row) => sum + (row.map === map && packed.isFresh(row.key) ? 1 : 0), 0);
+      if (occupied + entries > capacity[map]) return { service, map, entries, occupied, capacity: capacity[map] };
+    }
+    return undefined;
+  };
+
+  const rowsOf = (name: string, here: ReturnType<typeof hereOf>): readonly ServiceRow[] => {
+    const service = state.services.get(name);
+    if (service === undefined) return [];
+    return serviceRows(service, (slicesOf.get(name) ?? []).map((key) => state.slices.get(key)!), here);
+  };
+
   return {
-    update: (dirty: Dirty): void => {
+    full: () => [...full.values()],
+    update: (dirty) => {
       placeSelf(dirty);
       const here = hereOf(state, self);
-      const touched = new Set(here.zone === zone ? dirty.service : [...dirty.service, ...state.services.keys()]);
+      const touched = here.zone === zone ? dirty.service : new Set([...dirty.service, ...state.services.keys()]);
       zone = here.zone;
-      for (const key of dirty.backends) for (const name of fileSlice(key)) touched.add(name);
-      for (const name of touched) {
-        const service = state.services.get(name);
-        const slices = [...slicesOf.get(name) ?? []].sort(compareCodeUnits).map((key) => state.slices.get(key)!);
-        const rows = service === undefined ? [] : serviceRows(service, slices, here);
-        for (const key of claims.say(name, new Map(rows.map((row) => [`${row.map} ${keyText(entryOf(row).key)}`, row])))) {
-          const row = claims.heard(key);
-          const space = key.indexOf(' ');
-          if (row === undefined) store.remove(key.slice(0, space) as FoldedMapName, key.slice(space + 1)); // as written above
-          else store.put(row);
-        }
-      }
+      const others = new Set<string>();
+      for (const key of dirty.backends) for (const name of fileSlice(key)) if (!touched.has(name)) others.add(name);
+      /* Those that wait for room come last: who has become smaller makes it. */
+      const waiting = [...full.keys()];
+      const place = (name: string): void => {
+        const rows = rowsOf(name, here).map(packRow);
+        const fault = withoutRoom(name, rows);
+        if (fault === undefined) { claims.say(name, rows); full.delete(name); } else full.set(name, fault);
+      };
+      for (const names of [touched, others]) for (const name of names) if (!full.has(name)) place(name);
+      for (const name of waiting) place(name);
     },
   };
 };
