@@ -1,6 +1,7 @@
 export * from './codec.ts';
 export * from './echo.ts';
 export * from './generated.ts';
+export * from './sum.ts';
 import { MAPS } from './generated.ts';
 
 export type MapName = keyof typeof MAPS;

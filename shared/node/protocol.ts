@@ -1,5 +1,5 @@
 /** What the processes of one node say to each other. Rows are the codec's: text addresses, host numbers. */
-import type { MapName } from '@seine/layout';
+import type { EntrySum, MapName } from '@seine/layout';
 
 export const SOCKET = { cni: 'cni.sock', writer: 'writer.sock', loader: 'loader.sock', observer: 'observer.sock', pods: 'pods.sock' } as const;
 
@@ -22,6 +22,9 @@ export interface PackedStep { readonly step: 'upsert' | 'delete'; readonly map: 
 
 export interface ApplyOrder { readonly seq: number; readonly steps: readonly (Step | PackedStep)[]; readonly traceparent?: string }
 export interface Applied { readonly upserted: number; readonly deleted: number }
+
+/** Map → checksum of what it holds (`addEntries`): op `sums`. */
+export type MapSums = Readonly<Record<string, EntrySum>>;
 
 export interface LoadedMap { readonly name: MapName; readonly id: number; readonly fold: boolean; readonly maxEntries: number }
 export interface Hello { readonly build: string; readonly maps: readonly LoadedMap[] }

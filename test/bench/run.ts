@@ -16,6 +16,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ readonly measure: () => P
   memory: () => import('./memory.ts'),
   services: () => import('./services.ts'),
   'services-scale': () => import('./services-scale.ts'),
+  'services-memory': () => import('./services-memory.ts'),
   policy: () => import('./policy.ts'),
   'policy-growth': () => import('./policy-growth.ts'),
 };

@@ -57,6 +57,7 @@ export const changesBetween = (realized: Rows, desired: Rows): Changes => new Ma
   const is = realized.get(map) ?? new Map<string, MapEntry>();
   const want = desired.get(map) ?? new Map<string, MapEntry>();
   const found: Change[] = [];
+  if (is === want) return [map, found];
   for (const [key, now] of want) {
     const former = is.get(key);
     if (former === undefined || valueText(former.value) !== valueText(now.value)) found.push({ key, former, now });

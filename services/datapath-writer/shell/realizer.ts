@@ -1,11 +1,11 @@
 /** Brings the node's maps to what its state says: only what changed, in order; all of it compared where nobody knows what the maps hold. */
-import { FOLDED_MAPS, type MapName } from '@seine/layout';
+import { FOLDED_MAPS, sameSum, type EntrySum, type FoldedMapName, type MapName } from '@seine/layout';
 import type { SeineEvent } from '@seine/events';
-import type { LocalEndpoint, MapEntry, NodeRoute, PersistentUnix } from '@seine/node';
+import type { LocalEndpoint, MapEntry, MapSums, NodeRoute, Packed, PersistentUnix } from '@seine/node';
 import { dropReasonName } from '@seine/model';
 import type { Logger } from '@seine/role';
 
-import { changesBetween, createNodeJoin, nodeRoutes, orderChanges, orderSteps, peerEcho, rowsByMap, type Change, type DesiredRow, type FullService, type FullSubject, type NodeJoin, type NodeState, type Ordered, type Rows, type Tables } from '../core/index.ts';
+import { changesBetween, createNodeJoin, isPackedMap, nodeRoutes, orderChanges, orderSteps, packedRowsOf, peerEcho, rowsByMap, sumOfRows, type Change, type DesiredRow, type FullService, type FullSubject, type NodeJoin, type NodeState, type Ordered, type Rows, type RowsByKey, type Tables } from '../core/index.ts';
 import type { Store } from './store.ts';
 
 export interface RealizerPorts {
@@ -22,6 +22,33 @@ export const createRealizer = ({ node, loader, store, log }: RealizerPorts, stat
   let known = false;
   let routesDue = true;
   let fullText = '';
+
+  /** Of the join's rows, as long as they stay the same. */
+  const sums = new Map<MapName, EntrySum>();
+  const sumOf = (map: FoldedMapName, rows: RowsByKey): EntrySum => {
+    const known = sums.get(map) ?? sumOfRows(map, rows);
+    sums.set(map, known);
+    return known;
+  };
+  /** Maps that hold something else than these rows. */
+  const differing = async (rows: Rows): Promise<readonly FoldedMapName[]> => {
+    const held = await loader.call<MapSums>('sums');
+    return FOLDED_MAPS.filter((map) => !sameSum(held[map]!, sumOf(map, rows.get(map)!))); // every map that is filled has its sum
+  };
+  /** What the maps hold, asked only where it is not what they should hold. */
+  const heldBeside = async (rows: Rows): Promise<Rows> => {
+    const held = new Map<MapName, RowsByKey>(rows);
+    for (const map of await differing(rows)) held.set(map, await dumpMap(map));
+    return held;
+  };
+  const dumpMap = async (map: FoldedMapName): Promise<RowsByKey> => {
+    if (isPackedMap(map)) {
+      const { keys, values, count } = await loader.call<Packed>('dumpPacked', { map });
+      return packedRowsOf(map, Buffer.from(keys, 'base64'), Buffer.from(values, 'base64'), count);
+    }
+    const entries = await loader.call<readonly MapEntry[]>('dump', { map });
+    return rowsByMap(entries.map(({ key, value }) => ({ map, key, value }) as unknown as DesiredRow)).get(map)!; // decoded by that map's layout
+  };
 
   const dumpKernel = async (): Promise<Rows> => {
     const all: DesiredRow[] = [];
@@ -46,6 +73,7 @@ export const createRealizer = ({ node, loader, store, log }: RealizerPorts, stat
     if (join === undefined) { join = createNodeJoin(node, state, tables); known = false; }
     try {
       routesDue = join.update(local).routes || routesDue;
+      for (const [map, changes] of join.changes()) if (changes.length > 0) sums.delete(map);
     } catch (error) {
       join = undefined; // half way is nowhere: made from scratch the next time
       throw error;
@@ -76,8 +104,7 @@ export const createRealizer = ({ node, loader, store, log }: RealizerPorts, stat
     rows: (): Rows | undefined => join?.rows,
     /** Do the maps hold anything else than they should? */
     differs: async (): Promise<boolean> => {
-      const kernel = await dumpKernel();
-      return join !== undefined && [...changesBetween(kernel, join.rows).values()].some((changes) => changes.length > 0);
+      return join !== undefined && (await differing(join.rows)).length > 0;
     },
     /** Somebody else wrote the maps: the next pass asks what they hold. */
     doubt: (): void => { known = false; },
@@ -89,7 +116,7 @@ export const createRealizer = ({ node, loader, store, log }: RealizerPorts, stat
         const waiting = desired.fullServices();
         tellFull(desired.full(), waiting);
         store.writeTables(tables);
-        const ordered = known ? orderChanges(desired.changes(), desired.rows, peerEcho) : orderSteps(await dumpKernel(), desired.rows, peerEcho);
+        const ordered = known ? orderChanges(desired.changes(), desired.rows, peerEcho) : orderSteps(await heldBeside(desired.rows), desired.rows, peerEcho);
         known = false;
         await apply(ordered);
         known = true;
@@ -108,7 +135,7 @@ export const createRealizer = ({ node, loader, store, log }: RealizerPorts, stat
       store.writeTables(tables);
       known = false;
       const own = new Set(local.flatMap(({ addresses }) => addresses));
-      const missing = [...changesBetween(await dumpKernel(), desired.rows)].map(([map, changes]): readonly [MapName, readonly Change[]] => [map, changes.filter(({ key, former }) =>
+      const missing = [...changesBetween(await heldBeside(desired.rows), desired.rows)].map(([map, changes]): readonly [MapName, readonly Change[]] => [map, changes.filter(({ key, former }) =>
         former === undefined && (isOfNewSubject(map) || ((map === 'sn_ipcache_01' || map === 'sn_endpoint_01') && own.has(key))))]);
       await apply(orderChanges(new Map(missing), desired.rows, peerEcho));
     },

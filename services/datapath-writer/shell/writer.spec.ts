@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 
 import { createFakeLog, hashOf, systemClock, type Bus, type FakeLog, type Followed } from '@seine/bus';
 import { EVENT_CATALOGUE, NO_PREVIOUS, packBackends, serialiseCommit, type Lane } from '@seine/events';
-import { decodeAll, FOLDED_MAPS, MAPS, type StructLayout } from '@seine/layout';
+import { addEntries, decodeAll, encodeAll, FOLDED_MAPS, MAPS, NO_ENTRIES, type MapName, type StructLayout } from '@seine/layout';
 import { SeineError } from '@seine/model';
 import {
   NO_INTERFACE, type AnyRow, type ApplyOrder, type DumpReport, type LocalEndpoint, type MapEntry, type NodeVerify, type PackedStep, type PersistentUnix, type Step,
@@ -35,6 +35,12 @@ const unpacked = (step: Step | PackedStep): Step => {
   return { step: 'upsert', map: step.map, rows: keys.map((each, index) => ({ key: each, value: values[index]! })) };
 };
 
+/** As a dump of the kernel has them. */
+const bytesOf = (map: MapName, entries: readonly MapEntry[]) => {
+  const { key, value } = MAPS[map] as { readonly key: StructLayout; readonly value: StructLayout };
+  return { keys: encodeAll(key, entries.map((each) => each.key) as never), values: encodeAll(value, entries.map((each) => each.value) as never), count: entries.length }; // rows of this map
+};
+
 /** Maps that are written by orders, links that are wired. */
 const rememberingLoader = () => {
   const maps = new Map<string, Map<string, MapEntry>>(FOLDED_MAPS.map((map) => [map, new Map()]));
@@ -51,11 +57,16 @@ const rememberingLoader = () => {
   };
   const call = async (op: string, body: unknown): Promise<unknown> => {
     if (away) throw new SeineError('SEINE_PEER_UNREACHABLE', 'the loader is away');
-    if (op !== 'dump') orders.push(op);
+    if (op !== 'dump' && op !== 'dumpPacked' && op !== 'sums') orders.push(op);
     switch (op) {
       case 'plumb': { const name = (body as { hostInterface: string }).hostInterface; links.set(name, (nextIndex += 1)); return { ifindex: links.get(name) }; }
       case 'unplumb': links.delete((body as { hostInterface: string }).hostInterface); return null;
       case 'dump': return [...maps.get((body as { map: string }).map)!.values()];
+      case 'dumpPacked': {
+        const { keys, values, count } = bytesOf((body as { map: MapName }).map, [...maps.get((body as { map: string }).map)!.values()]);
+        return { count, keys: Buffer.from(keys).toString('base64'), values: Buffer.from(values).toString('base64') };
+      }
+      case 'sums': return Object.fromEntries(FOLDED_MAPS.map((map) => [map, addEntries(NO_ENTRIES, bytesOf(map, [...maps.get(map)!.values()]))]));
       case 'interfaces': return [...links].map(([name, index]) => ({ name, index }));
       case 'routes': return { failed: [] };
       case 'attachments': return (body as { interfaces: readonly string[] }).interfaces.filter((name) => !links.has(name)).map((name) => ({ hook: `${name} tc ingress`, want: 'program 7', have: NO_INTERFACE }));

@@ -4,9 +4,9 @@
  *   writer ──► orders ──► maps, programs, links, routes          kernel ──► samples ──► observer
  */
 import { mapKernel, openNetlink, openNetlinkEvents, openRingBuffer, runMapIterator } from '@seine/kernel';
-import { decodeAll, FOLDED_MAPS, MAPS, SAMPLE, type MapName, type StructLayout } from '@seine/layout';
+import { addEntries, decodeAll, FOLDED_MAPS, MAPS, NO_ENTRIES, SAMPLE, type MapName, type StructLayout } from '@seine/layout';
 import { familyOf, SeineError } from '@seine/model';
-import type { ApplyOrder, Connection, Handler, Hello, MapEntry, NodeRoute, PlumbOrder } from '@seine/node';
+import type { ApplyOrder, Connection, Handler, Hello, MapEntry, MapSums, NodeRoute, Packed, PlumbOrder } from '@seine/node';
 import type { Logger, MetricDefinitions, Metrics } from '@seine/role';
 
 import { applyOrder } from './apply.ts';
@@ -84,6 +84,16 @@ export const createLoader = ({ objects, pinRoot, uplinks, tcx: wanted, log, metr
     }),
   });
 
+  /** Of every map that the writer fills. */
+  const sums = (): MapSums => Object.fromEntries(FOLDED_MAPS.map((name) => [name, addEntries(NO_ENTRIES, mapKernel.dump(objects.map(name)))]));
+
+  /** As bytes: a map that is large would be many times as large in words. */
+  const dumpPacked = (name: MapName): Packed => {
+    const { keys, values, count } = mapKernel.dump(objects.map(name));
+    const base64 = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
+    return { count, keys: base64(keys), values: base64(values) };
+  };
+
   const dump = (name: MapName): readonly MapEntry[] => {
     const layout: { readonly key: StructLayout; readonly value: StructLayout } = MAPS[name];
     const { keys, values, count } = mapKernel.dump(objects.map(name));
@@ -96,6 +106,8 @@ export const createLoader = ({ objects, pinRoot, uplinks, tcx: wanted, log, metr
     switch (op) {
       case 'hello': return hello();
       case 'dump': return dump((body as { readonly map: MapName }).map);
+      case 'dumpPacked': return dumpPacked((body as { readonly map: MapName }).map);
+      case 'sums': return sums();
       case 'apply': return inTurn(async () => {
         const applied = await applyOrder(objects, body as ApplyOrder);
         metrics.writes.add(applied.upserted);

@@ -48,6 +48,32 @@ class PackedChange implements Change {
   get key(): string { return keyText((this.now ?? this.former)!.key); } // one of them is there
 }
 
+const CHUNK = 4096;
+/** Rows as bytes, so many at once. */
+export function* packedChunks(rows: Iterable<MapEntry>): Generator<{ readonly keys: Buffer; readonly values: Buffer; readonly count: number }> {
+  let [keys, values, count] = ['', '', 0];
+  const chunk = () => ({ keys: Buffer.from(keys, 'latin1'), values: Buffer.from(values, 'latin1'), count });
+  for (const row of rows as Iterable<PackedEntry>) { // of a packed map
+    keys += row.keyBytes;
+    values += row.valueBytes;
+    count += 1;
+    if (count < CHUNK) continue;
+    yield chunk();
+    [keys, values, count] = ['', '', 0];
+  }
+  if (count > 0) yield chunk();
+}
+
+/** What a map holds, from its bytes. */
+export const packedRowsOf = (map: PackedMapName, keys: Buffer, values: Buffer, count: number): RowsByKey => {
+  const { put, rows } = createPackedRows(map);
+  const { key, value } = layoutOf(map);
+  for (let entry = 0; entry < count; entry += 1) put(keys.toString('latin1', entry * key.size, (entry + 1) * key.size), values.toString('latin1', entry * value.size, (entry + 1) * value.size));
+  return rows;
+};
+
+export const isPackedMap = (map: string): map is PackedMapName => (PACKED_MAPS as readonly string[]).includes(map);
+
 export interface PackedRows {
   /** In words. */
   readonly rows: RowsByKey;

@@ -1,0 +1,87 @@
+/** The roles of a node as processes, beside a broker that holds the log of many Services. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+
+import { cgroupRoot, createCgroup, createNetns, deleteNetns, inNetnsAt, linkUp, netnsPath, openNetlink, removeCgroup } from '@seine/kernel';
+import { connectUnix, SOCKET } from '@seine/node';
+import { eventually } from '@seine/testkit';
+
+import { SELF } from './cluster.ts';
+
+const ROLES = ['loader', 'datapath-writer', 'observer'] as const;
+export type NodeRole = (typeof ROLES)[number];
+const NAME = 'sbench-roles';
+const ROOT = new URL('../../../', import.meta.url).pathname;
+const START_MS = 60_000;
+/** Patience with the log: it is read, folded and written to the maps. */
+const LOG_MS = 120_000;
+/** What is left when the start is over, and drift was looked for. */
+const SETTLE_MS = 8_000;
+const LOOKS = 5;
+const LOOK_EVERY_MS = 1_000;
+
+export interface RoleMemory { readonly residentMb: number[]; /** the most that it ever had */ peakMb: number }
+
+const statusMb = (pid: number, field: string): number => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+
+/** @returns each role's memory with so many Services in the maps, at rest; and milliseconds from the writer's start until they were there */
+export const memoryOfRoles = async (services: number, endpoints: number): Promise<{ readonly memory: ReadonlyMap<NodeRole, RoleMemory>; readonly filledMs: number }> => {
+  const directory = mkdtempSync(join(tmpdir(), `${NAME}-`));
+  const pins = `/sys/fs/bpf/seine-${NAME}`;
+  const cgroup = join(cgroupRoot(), `seine-${NAME}`);
+  deleteNetns(NAME);
+  createNetns(NAME);
+  createCgroup(cgroup);
+  const netlink = inNetnsAt(netnsPath(NAME), openNetlink);
+  netlink.transact([linkUp(netlink.linkIndex('lo')!)]);
+  netlink.close();
+  const children: ChildProcess[] = [];
+  const start = (command: readonly string[], env: Readonly<Record<string, string>> = {}): ChildProcess => {
+    const child = spawn('nsenter', [`--net=${netnsPath(NAME)}`, ...command], { stdio: ['ignore', 'pipe', command[0] === 'nats-server' ? 'ignore' : 'inherit'], env: { ...process.env, NODE_OPTIONS: '', MALLOC_ARENA_MAX: '1', NODE_COMPILE_CACHE: join(ROOT, '.seine/compile-cache'), ...env } });
+    children.push(child);
+    return child;
+  };
+  const node = (...args: readonly string[]): readonly string[] => [process.execPath, '--disable-warning=ExperimentalWarning', ...args];
+  try {
+    start(['nats-server', '-c', join(ROOT, 'infra/nats/nats-server.conf'), '-a', '127.0.0.1', '-p', '4222', '-sd', join(directory, 'nats')]);
+    const log = start(node(new URL('log-of-services.ts', import.meta.url).pathname, String(services), String(endpoints)));
+    const [said] = await once(log.stdout!, 'data') as [Buffer]; // of its pipe
+    const seq = Number(said.toString());
+    const startedMs = performance.now();
+    const pids = new Map(ROLES.map((role) => {
+      const child = start(node('--max-semi-space-size=1', join(ROOT, `services/${role}/main.ts`)), {
+        SEINE_CLUSTER: 'bench', SEINE_INSTANCE: NAME, SEINE_NODE: SELF, SEINE_RUN_DIR: directory, SEINE_STATE_DIR: join(directory, role), SEINE_PIN_ROOT: pins, SEINE_CGROUP_ROOT: cgroup, SEINE_PROXY_HEALTH_PORT: '0', SEINE_LOG_LEVEL: 'warn',
+      });
+      child.stdout!.resume();
+      return [role, child.pid!] as const; // it was started
+    }));
+    const writer = await eventually(() => connectUnix(join(directory, SOCKET.writer)), START_MS);
+    await writer.call('wait', { seq, timeoutMs: LOG_MS });
+    const filledMs = performance.now() - startedMs;
+    await pause(SETTLE_MS);
+    const memory = new Map(ROLES.map((role): [NodeRole, RoleMemory] => [role, { residentMb: [], peakMb: 0 }]));
+    for (let look = 0; look < LOOKS; look += 1) {
+      for (const [role, pid] of pids) {
+        memory.get(role)!.residentMb.push(statusMb(pid, 'VmRSS'));
+        memory.get(role)!.peakMb = statusMb(pid, 'VmHWM');
+      }
+      await pause(LOOK_EVERY_MS);
+    }
+    writer.close();
+    return { memory, filledMs };
+  } finally {
+    for (const child of children.reverse()) {
+      const gone = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined;
+      child.kill('SIGKILL');
+      await gone;
+    }
+    deleteNetns(NAME);
+    rmSync(pins, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true });
+    await eventually(() => { removeCgroup(cgroup); return true; });
+  }
+};

@@ -1,0 +1,24 @@
+/** Memory of a node's processes with very many Services: each is a process as on a node, the log comes from a real broker. */
+import type { Figure } from './lib/line.ts';
+import { memoryOfRoles } from './lib/roles.ts';
+import { sizesWanted } from './lib/wanted.ts';
+
+const MANY = 50_000;
+const ENDPOINTS = 2;
+const AIM_MB = 300;
+
+export const measure = async (): Promise<readonly Figure[]> => {
+  const figures: Figure[] = [];
+  for (const services of sizesWanted([MANY])) {
+    const { memory, filledMs } = await memoryOfRoles(services, ENDPOINTS);
+    const name = `${services.toLocaleString('en')} Services with ${ENDPOINTS} endpoints each`;
+    for (const [role, { residentMb, peakMb }] of memory) {
+      figures.push(
+        { figure: `${role}, ${name}, at rest`, unit: 'MB resident', ours: residentMb, yardstick: { name: `the aim of ${AIM_MB} MB`, values: [AIM_MB] }, aim: { relation: '<=', ratio: 1 } },
+        { figure: `${role}, ${name}, at most`, unit: 'MB resident', ours: [peakMb], yardstick: { name: 'at rest', values: residentMb }, aim: undefined },
+      );
+    }
+    figures.push({ figure: `${name}: from the start of a node's processes until all is in the kernel`, unit: 'ms', ours: [filledMs], yardstick: { name: 'a millisecond a Service', values: [services] }, aim: undefined });
+  }
+  return figures;
+};
