@@ -57,12 +57,17 @@ static __always_inline int answer(struct __sk_buff *skb, const struct packet *pa
 /*
  * onward - where an allowed packet goes. Past the stack: to a pod here, or out of an uplink. What arrives at
  * to_pod or to_netdev was routed already; what is for the node itself is its stack's.
+ * @masqueraded: it leaves with the node's own address
  */
 static __always_inline int onward(struct __sk_buff *skb, const struct packet *packet, const struct hook *hook,
-				  __u32 ifindex, const __u8 *mac)
+				  __u32 ifindex, const __u8 *mac, bool masqueraded)
 {
 	int verdict = TC_ACT_OK;
 
+	if (!hook->uplink && hook->outbound && masqueraded) {
+		bpf_tail_call_static(skb, &sn_progs_03, SLOT_MASQUERADE);
+		return drop_plain(skb, &packet->tuple, REASON_MISSED_TAIL_CALL, hook->direction, PLACE(FILE_POD));
+	}
 	if (hook->translated && !hook->outbound && ifindex == IFINDEX_FORWARDED) {
 		bpf_tail_call_static(skb, &sn_progs_03, SLOT_SNAT);
 		return drop_plain(skb, &packet->tuple, REASON_MISSED_TAIL_CALL, hook->direction, PLACE(FILE_POD));
@@ -79,9 +84,12 @@ static __always_inline int onward(struct __sk_buff *skb, const struct packet *pa
 static __always_inline int onward_by_entry(struct __sk_buff *skb, const struct packet *packet, const struct hook *hook,
 					   const struct ct_entry *entry, bool to_a)
 {
-	if ((entry->flags & CT_TRANSLATED) && to_a == !!(entry->flags & CT_ORIGINATOR_A))
+	bool answers = to_a == !!(entry->flags & CT_ORIGINATOR_A);
+
+	if ((entry->flags & CT_TRANSLATED) && answers)
 		return answer(skb, packet, hook);
-	return onward(skb, packet, hook, to_a ? entry->ifindex_a : entry->ifindex_b, to_a ? entry->mac_a : entry->mac_b);
+	return onward(skb, packet, hook, to_a ? entry->ifindex_a : entry->ifindex_b, to_a ? entry->mac_a : entry->mac_b,
+		      (entry->flags & CT_MASQUERADED) && !answers);
 }
 
 /* ct_fill - what a judgement leaves in the entry. */
@@ -207,6 +215,38 @@ __noinline int translation_forget(const struct tuple *tuple)
 }
 
 /*
+ * is_masqueraded - what a pod begins towards somebody outside leaves with its node's address. Of the middle of a stream
+ * only what has it already: it may answer who came to the pod itself. A global function, for the stack.
+ */
+__noinline int is_masqueraded(const struct tuple *tuple)
+{
+	struct cidr_key range = { .prefix_length = 128 };
+	struct self *self;
+	__u32 family;
+
+	if (!tuple)
+		return 0;
+	if (tuple->protocol == IPPROTO_TCP && (tuple->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
+		return nat_known(tuple);
+	family = !address_is_v4(&tuple->destination);
+	self = bpf_map_lookup_elem(&sn_self_01, &family);
+	if (!self || !(self->flags & SELF_MASQUERADES))
+		return 0;
+	__builtin_memcpy(range.address, &tuple->destination, 16);
+	return !bpf_map_lookup_elem(&sn_nomasq_01, &range);
+}
+
+/* masquerade_flag - of a new flow. An answer that made it through its translation finds that, where only the entry was lost. */
+static __always_inline __u8 masquerade_flag(const struct tuple *tuple, const struct hook *hook, const struct judged *judged)
+{
+	if (hook->uplink)
+		return hook->translated && !hook->outbound && !judged->forward && nat_known_back(tuple) ? CT_MASQUERADED : 0;
+	if (!hook->outbound || !judged->forward || judged->destination.named || judged->destination.ifindex)
+		return 0;
+	return is_masqueraded(tuple) ? CT_MASQUERADED : 0;
+}
+
+/*
  * judge_packet - the slow path: a flow without an entry, or with one that does not vouch.
  * @entry: the standing entry's copy; expiry 0 = none
  */
@@ -248,9 +288,9 @@ static __always_inline int judge_packet(struct __sk_buff *skb, const struct pack
 		return TC_ACT_SHOT;
 	}
 
+	if (!standing)
+		entry->flags = (judged.forward == source_is_a ? CT_ORIGINATOR_A : 0) | masquerade_flag(tuple, hook, &judged);
 	if (standing || !(packet->icmp_error || packet->icmp_other || (tuple->tcp_flags & TCP_RST))) {
-		if (!standing)
-			entry->flags = judged.forward == source_is_a ? CT_ORIGINATOR_A : 0;
 		ct_fill(entry, &judged, source_is_a, hook->epoch);
 		if (hook->translated)
 			entry->flags |= CT_TRANSLATED;
@@ -261,7 +301,7 @@ static __always_inline int judge_packet(struct __sk_buff *skb, const struct pack
 		if ((entry->flags & CT_TRANSLATED) && !judged.forward)
 			return answer(skb, packet, hook);
 	}
-	return onward(skb, packet, hook, judged.destination.ifindex, judged.destination.mac);
+	return onward(skb, packet, hook, judged.destination.ifindex, judged.destination.mac, (entry->flags & CT_MASQUERADED) && judged.forward);
 }
 
 /*
@@ -401,6 +441,10 @@ int to_netdev(struct __sk_buff *skb)
 	if (skb->mark & MARK_JUDGED) {
 		skb->mark &= ~MARK_JUDGED;
 		return TC_ACT_OK;
+	}
+	if (skb->mark & MARK_MASQUERADE) {
+		bpf_tail_call_static(skb, &sn_progs_03, SLOT_MASQUERADE);
+		return drop_plain(skb, NULL, REASON_MISSED_TAIL_CALL, DIRECTION_EGRESS, PLACE(FILE_POD));
 	}
 	return host_enforced() || host_serves() ? handle(skb, true, true, false) : TC_ACT_OK;
 }

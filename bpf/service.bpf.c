@@ -9,6 +9,8 @@
  *                  to itself, from a loopback address.
  *   source_nat     what was judged and goes to a backend elsewhere leaves from this
  *                  node, so that its answer comes back here.
+ *   masquerade     what a pod sends to the world leaves from this node, too: at the pod's
+ *                  veth, or at the uplink what the stack carried there.
  *   answer, answer_here           an answer gets its frontend back.
  *   error_…                       so does an ICMP error, outside and in.
  */
@@ -370,36 +372,35 @@ int answer_here(struct __sk_buff *skb)
 
 /*
  * snat_choose - a source port of this node that no other flow to this destination has, and both halves.
+ * @key: of the packets as they are; @first, @last: the ports to choose from
  * A global function, for the stack. Return: 0 with @forward filled, or the drop reason.
  */
-__noinline int snat_choose(const struct tuple *tuple, bool v6, struct nat_entry *forward)
+__noinline int snat_choose(const struct nat_key *key, bool v6, __u16 first, __u16 last, struct nat_entry *forward)
 {
-	__u32 family = v6, draw = bpf_get_prandom_u32();
+	__u32 family = v6, draw = bpf_get_prandom_u32(), ports = last - first + 1;
 	struct self *self = bpf_map_lookup_elem(&sn_self_01, &family);
 	struct address source;
-	struct nat_key key;
 
-	if (!tuple || !forward || !self)
+	if (!key || !forward || !self)
 		return REASON_NO_MAPPING;
-	if (tuple->protocol == IPPROTO_SCTP || !check_offset(tuple->protocol))
+	if (key->protocol == IPPROTO_SCTP || !check_offset(key->protocol))
 		return REASON_UNSUPPORTED_PROTOCOL;
 	__builtin_memcpy(forward->source, self->address, 16);
 	__builtin_memcpy(&source, self->address, 16);
 	if (!source.high && !source.low)
 		return REASON_NO_MAPPING;
-	nat_key_of(tuple, &key);
-	__builtin_memcpy(forward->destination, &tuple->destination, 16);
-	forward->destination_port = tuple->destination_port;
+	__builtin_memcpy(forward->destination, key->destination, 16);
+	forward->destination_port = key->destination_port;
 	forward->flags = NAT_FORWARD | NAT_SOURCE;
 	forward->made = ct_now();
 #pragma clang loop unroll(disable)
 	for (__u32 try = 0; try < NAT_PORT_TRIES; try++) {
 		long error;
 
-		forward->source_port = bpf_htons(SNAT_PORT_FIRST + (draw + try * 61) % (SNAT_PORT_LAST - SNAT_PORT_FIRST + 1));
-		if (tuple->protocol == IPPROTO_ICMP || tuple->protocol == IPPROTO_ICMPV6)
+		forward->source_port = bpf_htons(first + (draw + try * 61) % ports);
+		if (key->protocol == IPPROTO_ICMP || key->protocol == IPPROTO_ICMPV6)
 			forward->destination_port = forward->source_port;
-		error = nat_put(&key, forward);
+		error = nat_put(key, forward);
 		if (!error)
 			return 0;
 		if (error != -EEXIST)
@@ -425,7 +426,7 @@ int source_nat(struct __sk_buff *skb)
 	}
 	nat_key_of(&packet.tuple, &key);
 	if (!nat_read(&key, &entry)) {
-		reason = snat_choose(&packet.tuple, packet.v6, &entry);
+		reason = snat_choose(&key, packet.v6, SNAT_PORT_FIRST, SNAT_PORT_LAST, &entry);
 		if (reason)
 			return drop_plain(skb, &packet.tuple, reason, DIRECTION_INGRESS, PLACE(FILE_SERVICE));
 	}
@@ -434,6 +435,67 @@ int source_nat(struct __sk_buff *skb)
 	count(REASON_NONE, DIRECTION_INGRESS, skb->len);
 	verdict = to_uplink(skb, &packet);
 	return verdict < 0 ? drop_plain(skb, &packet.tuple, REASON_WRITE_ERROR, DIRECTION_INGRESS, PLACE(FILE_FORWARD)) : verdict;
+}
+
+/*
+ * masquerade_apply - the node's address and a port of it for the pod's. What has no port to tell its answer by is refused.
+ * Return: 0, or the drop reason.
+ */
+static __always_inline int masquerade_apply(struct __sk_buff *skb, struct packet *packet)
+{
+	struct nat_entry entry = {};
+	struct nat_key key;
+	int reason;
+
+	if (packet->icmp_other && !packet->icmp_echo)
+		return REASON_UNSUPPORTED_PROTOCOL;
+	nat_key_of(&packet->tuple, &key);
+	if (!nat_read(&key, &entry)) {
+		reason = snat_choose(&key, packet->v6, MASQUERADE_PORT_FIRST, MASQUERADE_PORT_LAST, &entry);
+		if (reason)
+			return reason;
+	}
+	return nat_apply(skb, packet, &entry) ? REASON_WRITE_ERROR : REASON_NONE;
+}
+
+/*
+ * What a pod sends to the world, its errors about answers too. What the stack must carry goes up as the pod sent it, marked, so that the stack's errors are
+ * about what the pod knows and its own address comes from nowhere but itself; it becomes the node's where it leaves.
+ */
+SEC("tc")
+int masquerade(struct __sk_buff *skb)
+{
+	bool at_uplink = skb->mark & MARK_MASQUERADE;
+	struct bpf_redir_neigh next = {};
+	struct packet packet = {};
+	__u32 ifindex = 0;
+	int reason, verdict;
+
+	reason = read_packet(skb, &packet);
+	if (reason)
+		return drop_plain(skb, &packet.tuple, reason, DIRECTION_EGRESS, PLACE(FILE_PACKET));
+	if (packet.icmp_error) {
+		bpf_tail_call_static(skb, &sn_progs_03, SLOT_ERROR_ON);
+		return drop_plain(skb, &packet.tuple, REASON_MISSED_TAIL_CALL, DIRECTION_EGRESS, PLACE(FILE_SERVICE));
+	}
+	if (!at_uplink) {
+		ifindex = uplink_of(skb, &packet, &next);
+		if (!ifindex) {
+			count(REASON_NONE, DIRECTION_EGRESS, skb->len);
+			skb->mark |= MARK_MASQUERADE;
+			return TC_ACT_OK;
+		}
+	}
+	reason = masquerade_apply(skb, &packet);
+	if (reason)
+		return drop_plain(skb, &packet.tuple, reason, DIRECTION_EGRESS, PLACE(FILE_SERVICE));
+	if (at_uplink) {
+		skb->mark &= ~MARK_MASQUERADE;
+		return TC_ACT_OK;
+	}
+	count(REASON_NONE, DIRECTION_EGRESS, skb->len);
+	verdict = by_uplink(skb, &packet, ifindex, &next);
+	return verdict < 0 ? drop_plain(skb, &packet.tuple, REASON_WRITE_ERROR, DIRECTION_EGRESS, PLACE(FILE_FORWARD)) : verdict;
 }
 
 /*

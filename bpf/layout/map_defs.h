@@ -156,6 +156,15 @@ struct {
 	__uint(max_entries, 2);
 } sn_self_01 SEC(".maps");
 
+/* Where pods are known by their own addresses: what they send there is not masqueraded. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__type(key, struct cidr_key);
+	__type(value, __u32);		/* 1 */
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} sn_nomasq_01 SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__type(key, __u32);

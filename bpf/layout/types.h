@@ -110,11 +110,13 @@ enum seine_program_slot {
 	SLOT_ERROR_NETDEV = 13,		/* what comes by an uplink */
 	SLOT_ERROR_ON = 14,		/* what goes on as answers and forwarded packets do */
 	SLOT_ERROR_HERE = 15,		/* what the stack carries on */
+	SLOT_MASQUERADE = 16,		/* what a pod sends to the world leaves with the node's own address */
 };
 
 /* Flags of self. */
 enum seine_self_flag {
 	SELF_SERVES = 1,		/* the node itself is some Service's backend */
+	SELF_MASQUERADES = 2,		/* pods speak to the world with this address */
 };
 
 /* Flags of a translation's half. */
@@ -132,6 +134,7 @@ enum seine_ct_flag {
 	CT_CLOSING_B = 16,
 	CT_RESET = 32,
 	CT_TRANSLATED = 64,		/* the responder stands for a frontend: its answers get that back */
+	CT_MASQUERADED = 128,		/* the originator is a pod that the responder knows by its node's address */
 };
 
 /* Source file of a decision, beside its line in a sample. */
@@ -168,9 +171,14 @@ enum seine_file {
 /* A pod elsewhere, judged here because the packet leaves here with the node's own source: no interface has this index. */
 #define IFINDEX_FORWARDED 0xffffffff
 
-/* Source ports of what the node translates; no process of the node may bind them, and other nodes take what comes from there as judged. */
+/*
+ * Source ports of what the node translates; no process of the node may bind them. Other nodes take what comes from the first of them as judged.
+ * What is masqueraded has ports of its own: nobody judged it for those whom it may reach after all, by somebody else's translation.
+ */
 #define SNAT_PORT_FIRST 61000
-#define SNAT_PORT_LAST 65535
+#define SNAT_PORT_LAST 62999
+#define MASQUERADE_PORT_FIRST 63000
+#define MASQUERADE_PORT_LAST 65535
 
 /* A pod that is its own backend would drop its own address as a source: it sees these instead. */
 #define LOOPBACK_V4_LOW 0x012afea9ffff0000ULL	/* 169.254.42.1, as the second word of an address */
@@ -182,6 +190,7 @@ enum seine_file {
  * and 0x8000 (kube-proxy), 0xf00 (transparent proxies).
  */
 #define MARK_JUDGED 0x00100000		/* a pod's program judged it; cleared at the uplink */
+#define MARK_MASQUERADE 0x00200000	/* the stack carries it as the pod sent it; the uplink makes it the node's */
 
 /* Every host side veth has this MAC; pods hold it as a permanent neighbour. */
 #define HOST_MAC { 0x02, 0x5e, 0x1e, 0x00, 0x00, 0x01 }

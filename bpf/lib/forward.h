@@ -76,24 +76,24 @@ static __always_inline __u32 wire_length(struct __sk_buff *skb, const struct pac
 }
 
 /*
- * to_uplink - sends the packet out of an uplink whose programs are attached, by the kernel's own routes: its replies
- * then pass the stack neither. What has no plain route, must be fragmented or ends here is the stack's, which says
- * so to the sender. A global function, for the stack that the look-up takes. Return: a verdict, or -1 when the header could not be written.
+ * uplink_of - the uplink whose programs are attached and by which the kernel's own routes send this packet. What has no
+ * plain route, must be fragmented or ends here is the stack's, which says so to the sender.
+ * @next: gets who is next on the way
+ * A global function, for the stack that the look-up takes. Return: the interface, or 0: the stack's.
  */
-__noinline int to_uplink(struct __sk_buff *skb, const struct packet *packet)
+__noinline int uplink_of(struct __sk_buff *skb, const struct packet *packet, struct bpf_redir_neigh *next)
 {
 	const struct tuple *tuple;
 	struct bpf_fib_lookup fib = {};
-	struct bpf_redir_neigh next;
 	__u32 length;
 	long found;
 
-	if (!packet)
-		return -1;
+	if (!packet || !next)
+		return 0;
 	tuple = &packet->tuple;
 	length = wire_length(skb, packet);
 	if (packet->ttl <= 1 || !length || length > 0xffff)
-		return TC_ACT_OK;
+		return 0;
 	fib.ifindex = skb->ifindex;
 	fib.tot_len = length;
 	fib.l4_protocol = tuple->protocol;
@@ -111,13 +111,28 @@ __noinline int to_uplink(struct __sk_buff *skb, const struct packet *packet)
 	}
 	found = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
 	if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH)
-		return TC_ACT_OK;
+		return 0;
 	if (!bpf_map_lookup_elem(&sn_uplink_01, &fib.ifindex))
-		return TC_ACT_OK;
+		return 0;
+	next->nh_family = fib.family;
+	__builtin_memcpy(next->ipv6_nh, fib.ipv6_dst, 16);
+	return fib.ifindex;
+}
+
+/* by_uplink - out of that interface, past the stack. Return: a verdict, or -1 when the header could not be written. */
+static __always_inline int by_uplink(struct __sk_buff *skb, const struct packet *packet, __u32 ifindex, struct bpf_redir_neigh *next)
+{
 	if (ttl_decrement(skb, packet))
 		return -1;
-	next.nh_family = fib.family;
-	__builtin_memcpy(next.ipv6_nh, fib.ipv6_dst, 16);
 	skb->mark = MARK_JUDGED;
-	return bpf_redirect_neigh(fib.ifindex, &next, sizeof(next), 0);
+	return bpf_redirect_neigh(ifindex, next, sizeof(*next), 0);
+}
+
+/* to_uplink - out of an uplink, so that its replies pass the stack neither, or up the stack. Return: as above. */
+static __always_inline int to_uplink(struct __sk_buff *skb, const struct packet *packet)
+{
+	struct bpf_redir_neigh next = {};
+	__u32 ifindex = uplink_of(skb, packet, &next);
+
+	return ifindex ? by_uplink(skb, packet, ifindex, &next) : TC_ACT_OK;
 }

@@ -24,10 +24,14 @@ static __always_inline bool is_asked(const struct party *party)
 	return party->ifindex == IFINDEX_FORWARDED ? party->named == NAMED_POD : party->ifindex;
 }
 
-/* judged_elsewhere - another node is the packet's source for somebody whom it has judged; none of its processes may bind such a port. */
+/*
+ * judged_elsewhere - another node is the packet's source for somebody whom it has judged; none of its processes may bind such a port,
+ * and what its pods send to the world has others.
+ */
 static __always_inline bool judged_elsewhere(const struct party *peer, __be16 port)
 {
-	return peer->named == NAMED_NODE && peer->ifindex != IFINDEX_HOST && bpf_ntohs(port) >= SNAT_PORT_FIRST;
+	return peer->named == NAMED_NODE && peer->ifindex != IFINDEX_HOST && bpf_ntohs(port) >= SNAT_PORT_FIRST &&
+	       bpf_ntohs(port) <= SNAT_PORT_LAST;
 }
 
 static __always_inline void question_of(struct question *question, const struct party *own, const struct party *peer,

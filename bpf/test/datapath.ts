@@ -20,7 +20,7 @@ export const REDIRECT = 7;
 
 export interface Pod { readonly address: string; readonly identity: number; readonly endpointId: number; readonly ifindex: number; readonly mac: string; readonly variant?: number }
 export type Sample = Row<typeof SAMPLE>;
-export interface Outcome { readonly verdict: number; readonly packet: Buffer; readonly samples: readonly Sample[] }
+export interface Outcome { readonly verdict: number; readonly packet: Buffer; readonly mark: number; readonly samples: readonly Sample[] }
 export interface PortRule {
   readonly protocol?: number;
   /** 0 with prefix length 0: the whole protocol. ICMP: type << 8 | code. */
@@ -67,12 +67,12 @@ export const openInterfaces = (): Interfaces & { readonly uplink: number } => {
   return { ...interfaces, inside, close: () => { closeFd(fd); deleteNetns(name); } };
 };
 
+/** Where struct __sk_buff has them. */
+const SKB = { mark: 8, ifindex: 40, size: 192 } as const;
 const skbContext = (ifindex: number, mark = 0): Buffer => {
-  const MARK = 8;
-  const IFINDEX = 40;
-  const context = Buffer.alloc(192);
-  context.writeUInt32LE(mark, MARK);
-  context.writeUInt32LE(ifindex, IFINDEX);
+  const context = Buffer.alloc(SKB.size);
+  context.writeUInt32LE(mark, SKB.mark);
+  context.writeUInt32LE(ifindex, SKB.ifindex);
   return context;
 };
 
@@ -99,7 +99,7 @@ export class Datapath {
     const service = loadObject(new URL('../build/service.o', import.meta.url).pathname, { reuse: this.maps() });
     this.#others.set('service.o', service);
     const own = { POD_TRANSLATED: 'pod_translated', NETDEV_TRANSLATED: 'netdev_translated', NETDEV_ANSWER: 'netdev_answer' } as const;
-    const others = { SERVICE_POD: 'service_pod', SERVICE_NETDEV: 'service_netdev', ANSWER: 'answer', ANSWER_HERE: 'answer_here', SNAT: 'source_nat', ERROR_POD: 'error_pod', ERROR_NETDEV: 'error_netdev', ERROR_ON: 'error_on', ERROR_HERE: 'error_here' } as const;
+    const others = { SERVICE_POD: 'service_pod', SERVICE_NETDEV: 'service_netdev', ANSWER: 'answer', ANSWER_HERE: 'answer_here', SNAT: 'source_nat', ERROR_POD: 'error_pod', ERROR_NETDEV: 'error_netdev', ERROR_ON: 'error_on', ERROR_HERE: 'error_here', MASQUERADE: 'masquerade' } as const;
     for (const [slot, name] of Object.entries(own)) this.#slot(slot as keyof typeof own, this.fd(name)); // Object.entries widens
     for (const [slot, name] of Object.entries(others)) this.#slot(slot as keyof typeof others, service.programFd(name));
   }
@@ -233,8 +233,8 @@ export class Datapath {
 
   run(program: string, packet: Uint8Array, ifindex: number, mark = 0): Outcome {
     this.samples();
-    const { retval, data } = this.#interfaces.inside(() => testRun(this.fd(program), { data: packet, ctx: skbContext(ifindex, mark) }));
-    return { verdict: retval, packet: data, samples: this.samples() };
+    const { retval, data, ctx } = this.#interfaces.inside(() => testRun(this.fd(program), { data: packet, ctx: skbContext(ifindex, mark) }));
+    return { verdict: retval, packet: data, mark: ctx.readUInt32LE(SKB.mark), samples: this.samples() };
   }
 
   /** Mean nanoseconds of one run. */

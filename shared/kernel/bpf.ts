@@ -187,12 +187,13 @@ export interface TestRun {
 }
 
 /** BPF_PROG_TEST_RUN. `durationNs` is the mean of one run. */
-export const testRun = (programFd: number, { data, ctx, repeat = 1 }: TestRun): { readonly retval: number; readonly data: Buffer; readonly durationNs: number } => {
+export const testRun = (programFd: number, { data, ctx, repeat = 1 }: TestRun): { readonly retval: number; readonly data: Buffer; /** As the program left it. */ readonly ctx: Buffer; readonly durationNs: number } => {
   const out = Buffer.alloc(data.length + 512);
+  const ctxOut = Buffer.alloc(ctx?.length ?? 0);
   const bytes = attr().u32(0, programFd).u32(8, data.length).u32(12, out.length).pointer(16, data).pointer(24, out).u32(32, repeat);
-  if (ctx !== undefined) bytes.u32(40, ctx.length).pointer(48, ctx);
+  if (ctx !== undefined) bytes.u32(40, ctx.length).pointer(48, ctx).u32(44, ctxOut.length).pointer(56, ctxOut);
   call(CMD.testRun, 'test run', bytes);
-  return { retval: bytes.bytes.readInt32LE(4), data: out.subarray(0, bytes.bytes.readUInt32LE(12)), durationNs: bytes.bytes.readUInt32LE(36) };
+  return { retval: bytes.bytes.readInt32LE(4), data: out.subarray(0, bytes.bytes.readUInt32LE(12)), ctx: ctxOut, durationNs: bytes.bytes.readUInt32LE(36) };
 };
 
 const LIVE_FRAMES = 1 << 1;

@@ -12,6 +12,7 @@ export const CtFlag = {
   CLOSING_B: 16,
   RESET: 32,
   TRANSLATED: 64,
+  MASQUERADED: 128,
 } as const;
 
 export const Direction = {
@@ -58,6 +59,7 @@ export const ProgramSlot = {
   ERROR_NETDEV: 13,
   ERROR_ON: 14,
   ERROR_HERE: 15,
+  MASQUERADE: 16,
 } as const;
 
 export const Reason = {
@@ -103,6 +105,7 @@ export const Scope = {
 
 export const SelfFlag = {
   SERVES: 1,
+  MASQUERADES: 2,
 } as const;
 
 export const SubjectFlag = {
@@ -380,6 +383,16 @@ export const MAPS = {
     ] },
     value: { name: 'u64', size: 8, fields: [
       {name: 'value', offset: 0, size: 8, kind: 'int', order: 'host'},
+    ] },
+  },
+  sn_nomasq_01: {
+    name: 'sn_nomasq_01', type: 'lpm_trie', maxEntries: 16384, kernelWritten: false,
+    key: { name: 'cidr_key', size: 20, fields: [
+      {name: 'prefixLength', offset: 0, size: 4, kind: 'int', order: 'host'},
+      {name: 'address', offset: 4, size: 16, kind: 'address', order: 'host'},
+    ] },
+    value: { name: 'u32', size: 4, fields: [
+      {name: 'value', offset: 0, size: 4, kind: 'int', order: 'host'},
     ] },
   },
   sn_peer_01: {
