@@ -55,9 +55,12 @@ const stopping = new AbortController();
 const processes = createProcesses(places.logs);
 
 /* --- the broker and the log ----------------------------------------------------------------- */
-/** One arena for all threads: a role's few allocations beside V8's heap do not contend, and an arena for each thread costs 5 MB. */
+/**
+ * One arena for all threads: a role's few allocations beside V8's heap do not contend, and an arena for each thread costs 5 MB. Large buffers are mapped by
+ * themselves and given back: without, a writer that has read a large log keeps 100 MB of room where they were (docs/datapath.md).
+ */
 const env = (extra: Readonly<Record<string, string>>): Readonly<Record<string, string>> => ({
-  MALLOC_ARENA_MAX: '1', SEINE_NATS_URL: NATS_URL, SEINE_CLUSTER: CLUSTER, SEINE_INSTANCE: places.lab, NODE_COMPILE_CACHE: join(PROJECT, '.seine', 'compile-cache'), ...extra,
+  MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '65536', SEINE_NATS_URL: NATS_URL, SEINE_CLUSTER: CLUSTER, SEINE_INSTANCE: places.lab, NODE_COMPILE_CACHE: join(PROJECT, '.seine', 'compile-cache'), ...extra,
 });
 mkdirSync(join(places.state, 'nats'), { recursive: true });
 processes.start({

@@ -35,10 +35,10 @@ export const packBackends = ({ service, backends }: CompiledBackends): PackedBac
 };
 
 /** By endpoint, then by port. An id without a port, or a port without an id, is no backend. */
-export const unpackBackends = ({ service, ports, endpoints }: PackedBackends): CompiledBackends => ({
-  service,
-  backends: endpoints.flatMap(({ address, ids, state = 'active', ...place }) => ports.flatMap(({ name: portName, port, protocol }, index) => {
+export const unpackBackends = ({ service, ports, endpoints }: PackedBackends): CompiledBackends => {
+  const backends = endpoints.flatMap(({ address, ids, state = 'active', ...place }) => ports.flatMap(({ name: portName, port, protocol }, index) => {
     const id = ids[index];
     return id === undefined ? [] : [{ id, address, port, protocol, portName, state, ...place }];
-  })),
-});
+  }));
+  return { service, backends: backends.slice() }; // a list that has grown has room for more, and nodes keep very many
+};

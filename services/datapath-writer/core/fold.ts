@@ -5,7 +5,7 @@ import {
 import { familyOf, type IpFamily, type LabelSet } from '@seine/model';
 
 /** The event behind a key's present state: what `verify` names. */
-export interface Origin { readonly seq: number; readonly type: string; readonly subject: string; readonly traceparent?: string }
+export interface Origin { readonly seq: number; readonly type: string; readonly traceparent?: string }
 
 export interface NodeState {
   readonly pods: Map<string, PodData>;
@@ -42,7 +42,7 @@ const GONE: ReadonlySet<string> = new Set(EVENT_CATALOGUE.filter(({ gone }) => g
 export const evolveNode = (draft: NodeState, event: SeineEvent, seq: number): void => {
   const noun = event.type.slice(0, event.type.indexOf('.'));
   if (GONE.has(event.type)) draft.origins.delete(originKey(noun, event.key));
-  else draft.origins.set(originKey(noun, event.key), { seq, type: event.type, subject: `${noun}/${event.key}`, ...(event.traceparent === undefined ? {} : { traceparent: event.traceparent }) });
+  else draft.origins.set(originKey(noun, event.key), { seq, type: event.type, ...(event.traceparent === undefined ? {} : { traceparent: event.traceparent }) });
   switch (event.type) {
     case 'pod.observed.v1': draft.pods.set(event.key, event.data); return;
     case 'pod.vanished.v1': draft.pods.delete(event.key); return;

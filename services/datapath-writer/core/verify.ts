@@ -3,16 +3,22 @@ import type { CanonicalEntry, Difference } from '@seine/node';
 
 import { originKey, type NodeState, type Origin } from './fold.ts';
 
+/** An origin, and whose it is: `<noun>/<key>`. */
+export interface NamedOrigin extends Origin { readonly subject: string }
+
 const memberOf = (text: string, name: string): string | undefined => {
   const match = new RegExp(`(?:^| )${name}=(.*?)(?= [a-zA-Z]+=|$)`).exec(text);
   return match?.[1];
 };
 
 /** The event behind an entry, as far as the entry names its aggregate. */
-export const originOf = (state: Readonly<NodeState>, { map, key, value }: CanonicalEntry): Origin | undefined => {
-  const of = (noun: string, name: string | undefined): Origin | undefined => (name === undefined ? undefined : state.origins.get(originKey(noun, name)));
-  const policyOf = (rule: string | undefined): Origin | undefined => (rule === undefined || rule === '-' ? undefined : of('policy', rule.slice(0, rule.lastIndexOf(' '))));
-  const nodeOf = (address: string | undefined): Origin | undefined => {
+export const originOf = (state: Readonly<NodeState>, { map, key, value }: CanonicalEntry): NamedOrigin | undefined => {
+  const of = (noun: string, name: string | undefined): NamedOrigin | undefined => {
+    const origin = name === undefined ? undefined : state.origins.get(originKey(noun, name));
+    return origin === undefined ? undefined : { ...origin, subject: `${noun}/${name}` };
+  };
+  const policyOf = (rule: string | undefined): NamedOrigin | undefined => (rule === undefined || rule === '-' ? undefined : of('policy', rule.slice(0, rule.lastIndexOf(' '))));
+  const nodeOf = (address: string | undefined): NamedOrigin | undefined => {
     const node = [...state.nodes].find(([, { addresses }]) => address !== undefined && addresses.includes(address));
     return node === undefined ? undefined : of('node', node[0]);
   };

@@ -41,7 +41,7 @@ export const memoryOfRoles = async (services: number, endpoints: number): Promis
   netlink.close();
   const children: ChildProcess[] = [];
   const start = (command: readonly string[], env: Readonly<Record<string, string>> = {}): ChildProcess => {
-    const child = spawn('nsenter', [`--net=${netnsPath(NAME)}`, ...command], { stdio: ['ignore', 'pipe', command[0] === 'nats-server' ? 'ignore' : 'inherit'], env: { ...process.env, NODE_OPTIONS: '', MALLOC_ARENA_MAX: '1', NODE_COMPILE_CACHE: join(ROOT, '.seine/compile-cache'), ...env } });
+    const child = spawn('nsenter', [`--net=${netnsPath(NAME)}`, ...command], { stdio: ['ignore', 'pipe', command[0] === 'nats-server' ? 'ignore' : 'inherit'], env: { ...process.env, NODE_OPTIONS: '', MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '65536', NODE_COMPILE_CACHE: join(ROOT, '.seine/compile-cache'), ...env } });
     children.push(child);
     return child;
   };

@@ -67,7 +67,7 @@ export const createRowClaims = (maps: Readonly<Record<PackedMapName, PackedRows>
         }
       }
       if (said.length === 0) saidBy.delete(source);
-      else saidBy.set(source, said);
+      else saidBy.set(source, said.slice()); // a list that has grown has room for more
     },
   };
 };
