@@ -185,8 +185,8 @@ export const measure = async (): Promise<readonly Figure[]> => {
   }
   return [
     ...others,
-    figure('an empty node filled, from compiled Services into the kernel', 'ms', ours.wholeMs, { name: 'the batch calls alone', values: ours.floor }, 3),
-    figure('an empty node filled, from ordered steps into the kernel', 'ms', ours.kernelMs, { name: 'the batch calls alone', values: ours.floor }, undefined),
+    figure('an empty node filled, from ordered steps into the kernel', 'ms', ours.kernelMs, { name: 'the batch calls alone', values: ours.floor }, 3),
+    figure('an empty node filled, from compiled Services into the kernel', 'ms', ours.wholeMs, { name: 'the batch calls alone', values: ours.floor }, undefined),
     figure('one more endpoint, until what it replaced is gone', 'ms', ours.changed.map(({ doneMs }) => doneMs), { name: 'until clients feel it', values: ours.changed.map(({ feltMs }) => feltMs) }, undefined),
     figure('one more: entries written', 'entries', ours.added.map(({ writes }) => writes), { name: 'entries that differ', values: [ENTRIES.added] }, 1),
     figure('one more endpoint: entries written', 'entries', ours.changed.map(({ writes }) => writes), { name: 'entries that differ', values: [ENTRIES.changed] }, 1),

@@ -1,7 +1,7 @@
 /** A Service's frontends and backends → rows. Each Service's rows depend on that Service, its slices and the node alone. Pure. */
 import type { CompiledBackends, CompiledService } from '@seine/events';
 import { echoOf, FrontendFlag, MAPS, Scope, SelfFlag } from '@seine/layout';
-import { digest, familyOf, formatAddress, parsePrefix, PROTOCOL } from '@seine/model';
+import { digestWords, familyOf, formatAddress, parsePrefix, PROTOCOL } from '@seine/model';
 
 import type { DesiredRow } from './desired.ts';
 import type { PackedMapName } from './join/packed-rows.ts';
@@ -67,8 +67,7 @@ const hashedIds = (drawn: readonly Backend[]): readonly number[] => {
 const slotSet = (drawn: readonly Backend[], { maglev = false, affinityS }: CompiledService): { readonly slots: number; readonly slotsHigh: number; readonly count: number; readonly rows: readonly ServiceRow[] } => {
   if (drawn.length === 0) return { slots: 0, slotsHigh: 0, count: 0, rows: [] };
   const ids = maglev ? hashedIds(drawn) : drawn.map(({ id }) => id);
-  const hex = digest(`${affinityS === undefined ? '' : 'members '}${ids.join(',')}`);
-  const [slotsHigh, slots] = [Number.parseInt(hex.slice(0, 6), 16), Number.parseInt(hex.slice(6), 16)];
+  const { high: slotsHigh, low: slots } = digestWords(`${affinityS === undefined ? '' : 'members '}${ids.join(',')}`);
   const slot = (index: number, id: number): ServiceRow => ({ map: 'sn_slot_02', key: { slots, slotsHigh, index }, value: { value: id } });
   const members = affinityS === undefined ? [] : drawn.map(({ id }) => slot(SLOT_MEMBER + id, id));
   return { slots, slotsHigh, count: ids.length, rows: [...ids.map((id, index) => slot(index, id)), ...members] };

@@ -227,9 +227,9 @@ export const createParties = (self: string, state: Readonly<NodeState>, holds: H
       const backends = state.slices.get(slice)?.backends ?? [];
       const former = servedOfSlice.get(slice) ?? [];
       const now = backends.length === 1 ? [backends[0]!.address] : [...new Set(backends.map(({ address }) => address))];
-      const [kept, keeps] = [new Set(former), new Set(now)];
-      for (const address of now) if (!kept.has(address)) countServing(address, 1);
-      for (const address of former) if (!keeps.has(address)) countServing(address, -1);
+      const kept = new Set(former);
+      for (const address of now) if (!kept.delete(address)) countServing(address, 1);
+      for (const address of kept) countServing(address, -1);
       if (now.length === 0) servedOfSlice.delete(slice);
       else servedOfSlice.set(slice, now);
     }

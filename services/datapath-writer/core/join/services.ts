@@ -59,7 +59,7 @@ export const createServices = (self: string, state: Readonly<NodeState>, store: 
       const known = slicesOf.get(now);
       slicesOf.set(now, known === undefined ? [key] : [...known, key].sort(compareCodeUnits));
     }
-    return [former, now].filter((name) => name !== undefined);
+    return former === undefined ? [now!] : now === undefined ? [former] : [former, now]; // they differ
   };
 
   const placeSelf = (dirty: Dirty): void => {
