@@ -1,5 +1,5 @@
 /** What of an object leaves the cluster: a list of members for each kind, and nothing else. Pure. */
-import { LINES_ANNOTATION, SOURCE_ANNOTATION, isObject, member, type PlainObject } from '@seine/objects';
+import { isObject, member, type PlainObject } from '@seine/objects';
 
 /** `true`: whole as it is. A record: these members. A list of one: of each entry. */
 export type Mask = true | { readonly [name: string]: Mask } | readonly [Mask];
@@ -20,13 +20,16 @@ export const masked = (mask: Mask, value: unknown): unknown => {
   return members.length === 0 ? undefined : Object.fromEntries(members);
 };
 
-const SERVICE_ANNOTATIONS = ['affinity', 'forwarding-mode', 'global', 'global-sync-endpoint-slices', 'lb-algorithm', 'node', 'node-selector', 'proxy-delegation', 'shared', 'src-ranges-policy', 'type', 'weight'];
-/** Annotations that Seine reads, or that clients of Cilium set to say how traffic goes; every other one stays in the cluster. */
+const SERVICE_ANNOTATIONS = ['affinity', 'forwarding-mode', 'global', 'global-sync-endpoint-slices', 'lb-algorithm', 'lb-l7', 'node', 'node-selector', 'proxy-delegation', 'shared', 'src-ranges-policy', 'type', 'weight'];
+const OWN_PREFIX = 'seine.network/';
+/** What users of Cilium set to say how traffic goes. */
 const ANNOTATIONS: ReadonlySet<string> = new Set([
-  'seine.network/audit', SOURCE_ANNOTATION, LINES_ANNOTATION,
   ...SERVICE_ANNOTATIONS.map((name) => `service.cilium.io/${name}`), 'lbipam.cilium.io/ips', 'lbipam.cilium.io/sharing-key',
   'kubernetes.io/ingress-bandwidth', 'kubernetes.io/egress-bandwidth', 'bandwidth.cilium.io/priority', 'cni.cilium.io/mac-address', 'policy.cilium.io/no-track-port', 'ipam.cilium.io/ip-pool',
 ]);
+
+/** Every other one stays in the cluster. Of Seine's own all: one that is spelled wrong is refused, not lost. */
+const isKeptAnnotation = (key: string): boolean => key.startsWith(OWN_PREFIX) || ANNOTATIONS.has(key);
 
 const sorted = (value: unknown, wanted: (key: string) => boolean): unknown => {
   if (!isObject(value)) return undefined;
@@ -49,7 +52,7 @@ const metadata = (raw: PlainObject, { managers, withUid }: { readonly managers: 
   const entries: readonly (readonly [string, unknown])[] = [
     ['name', member(own, 'name')], ['namespace', member(own, 'namespace') ?? undefined], ['uid', withUid ? member(own, 'uid') ?? undefined : undefined],
     ['labels', sorted(member(own, 'labels'), () => true)],
-    ['annotations', sorted(member(own, 'annotations'), (key) => ANNOTATIONS.has(key))],
+    ['annotations', sorted(member(own, 'annotations'), isKeptAnnotation)],
     ['ownerReferences', masked([{ kind: true, name: true, controller: true }], Array.isArray(controllers) ? controllers.filter((owner) => isObject(owner) && member(owner, 'controller') === true) : undefined)],
     ['managedFields', managers ? lastManager(member(own, 'managedFields')) : undefined],
   ];

@@ -1,6 +1,6 @@
 /** What is kept of an object is what becomes of it: a member that facts read and `keep` drops would be lost without a word. */
 import { describe, expect, test } from '@jest/globals';
-import { JUDGED_KINDS, type Mask } from '@seine/kube';
+import { JUDGED_KINDS, keep, type Mask } from '@seine/kube';
 import { toObject, type KubeObject } from '@seine/objects';
 
 import { toFact, WATCHED_KINDS } from '../core/index.ts';
@@ -54,6 +54,9 @@ describe('what is kept of an object is all that its fact reads', () => {
     const fact = toFact({ ...object, raw: watched(raw, [], asked) as KubeObject['raw'] }, ''); // the same object
     expect(fact).toBeDefined();
     expect([...asked].map((path) => path.split(' ')).filter((path) => !allows(kept.mask, path) && !allows(EVERY, path)).map((path) => path.join('.'))).toEqual([]);
+    const annotations = [...asked].flatMap((path) => (path.startsWith('metadata annotations ') ? path.split(' ').slice(2) : []));
+    const withThem = { metadata: { name: 'a', annotations: Object.fromEntries(annotations.map((name) => [name, 'x'])) } };
+    expect(keep('v1', kind, kept, withThem)).toMatchObject(annotations.length === 0 ? {} : withThem);
     expect(asked.size).toBeGreaterThan(0);
   });
 });
