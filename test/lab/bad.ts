@@ -7,6 +7,32 @@ const PORT = 'a number from 1 to 65535';
 
 const bad = (name: string, title: string, spec: string, message: string): BadManifest => ({ name: title, manifest: policy(name, spec), object: `NetworkPolicy shop/${name}`, message });
 
+const service = (name: string, title: string, spec: string, message: string, annotations = ''): BadManifest => ({
+  name: title, object: `Service shop/${name}`, message, manifest: `apiVersion: v1\nkind: Service\nmetadata: {name: ${name}, namespace: shop${annotations === '' ? '' : `, annotations: {${annotations}}`}}\nspec: ${spec}\n`,
+});
+const slice = (name: string, title: string, members: string, message: string): BadManifest => ({
+  name: title, object: `EndpointSlice shop/${name}`, message, manifest: `apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: ${name}, namespace: shop, labels: {kubernetes.io/service-name: ${name}}}\naddressType: IPv4\n${members}\n`,
+});
+
+const BAD_SERVICES: readonly BadManifest[] = [
+  service('port', 'a Service with a port that is none', '{ports: [{port: 70000}]}', `spec.ports[0].port: 70000: expected ${PORT}`),
+  service('target', 'a Service with a target port that is none', '{ports: [{port: 80, targetPort: HTTP}]}', 'spec.ports[0].targetPort: "HTTP": expected a number from 1 to 65535 or a port name'),
+  service('nodeport', 'a Service with one node port twice', '{type: NodePort, ports: [{name: a, port: 80, nodePort: 30990}, {name: b, port: 81, nodePort: 30990}]}', 'spec.ports[1].nodePort: 30990: expected a node port that no other entry of TCP has'),
+  service('portless', 'a Service with an address and no port', '{clusterIP: 10.96.200.2}', 'spec.ports: []: expected at least one port'),
+  service('own', 'an external address that is every machine\'s own', '{externalIPs: [127.0.0.1], ports: [{port: 80}]}', 'spec.externalIPs[0]: "127.0.0.1": expected an address of one other machine'),
+  service('ranges', 'a source range that is none', '{type: LoadBalancer, loadBalancerSourceRanges: [10.0.0.0/33], ports: [{port: 80}]}', 'spec.loadBalancerSourceRanges[0]: "10.0.0.0/33": expected a CIDR'),
+  service('unranged', 'source ranges that would be passed over', '{loadBalancerSourceRanges: [10.0.0.0/8], ports: [{port: 80}]}', 'spec.loadBalancerSourceRanges: ["10.0.0.0/8"]: expected none: spec.type is ClusterIP'),
+  service('affinity', 'an affinity of more than a day', '{sessionAffinity: ClientIP, sessionAffinityConfig: {clientIP: {timeoutSeconds: 100000}}, ports: [{port: 80}]}', 'spec.sessionAffinityConfig.clientIP.timeoutSeconds: 100000: expected a number of seconds from 1 to 86400'),
+  service('health', 'a health check that nobody asks', '{type: NodePort, healthCheckNodePort: 31990, ports: [{port: 80}]}', 'spec.healthCheckNodePort: 31990: expected none'),
+  service('balancing', 'a way of balancing that is none', '{ports: [{port: 80}]}', 'metadata.annotations.seine.network/load-balancing: "fastest": expected one of random, maglev', 'seine.network/load-balancing: fastest'),
+  service('spelling', 'an annotation that is spelled wrong', '{ports: [{port: 80}]}', 'metadata.annotations.seine.network/load-balacing: "maglev": expected no such field; did you mean seine.network/load-balancing?', 'seine.network/load-balacing: maglev'),
+  service('denying', 'source ranges that are meant the other way round', '{type: LoadBalancer, loadBalancerSourceRanges: [10.0.0.0/8], ports: [{port: 80}]}', 'metadata.annotations.service.cilium.io/src-ranges-policy: "deny": expected one of allow', 'service.cilium.io/src-ranges-policy: deny'),
+  ...['127.0.0.1', '169.254.169.254', '224.0.0.1'].map((address, index) => slice(`special-${index}`, `an endpoint at ${address}`, `endpoints: [{addresses: [${address}]}]\nports: [{port: 80}]`, `endpoints[0].addresses[0]: "${address}": expected an address of one other machine`)),
+  slice('unnamed', 'an EndpointSlice with two ports of one name', 'endpoints: [{addresses: [10.244.1.9]}]\nports: [{port: 80}, {port: 81}]', 'ports[1].name: "": expected a name that no other port has'),
+  slice('hints', 'a hint for nobody', 'endpoints: [{addresses: [10.244.1.9], hints: {forZones: [{}]}}]\nports: [{port: 80}]', 'endpoints[0].hints.forZones[0].name: nothing: expected the name of a zone'),
+  slice('worded', 'an endpoint that is ready in words', 'endpoints: [{addresses: [10.244.1.9], conditions: {ready: "false"}}]\nports: [{port: 80}]', 'endpoints[0].conditions.ready: "false": expected true or false'),
+];
+
 export const BAD_MANIFESTS: readonly BadManifest[] = [
   bad('port-high', 'a port above 65535', '{podSelector: {}, ingress: [{ports: [{port: 70000}]}]}', `spec.ingress[0].ports[0].port: 70000: expected ${PORT}`),
   bad('port-zero', 'port 0', '{podSelector: {}, ingress: [{ports: [{port: 0}]}]}', `spec.ingress[0].ports[0].port: 0: expected ${PORT}`),
@@ -33,6 +59,7 @@ export const BAD_MANIFESTS: readonly BadManifest[] = [
   { name: 'an EndpointSlice with an address of the other family', object: 'EndpointSlice shop/mixed', message: 'endpoints[0].addresses[0]: "10.244.1.9": expected an IPv6 address, as addressType says', manifest: 'apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: mixed, namespace: shop, labels: {kubernetes.io/service-name: mixed}}\naddressType: IPv6\nendpoints: [{addresses: [10.244.1.9]}]\nports: [{port: 80}]\n' },
   { name: 'a pod with two addresses of one family', object: 'Pod shop/twins', message: 'status.podIPs[1].ip: "fd00::2": expected no second IPv6 address', manifest: 'apiVersion: v1\nkind: Pod\nmetadata: {name: twins, namespace: shop}\nspec: {containers: [{name: a}]}\nstatus: {podIPs: [{ip: "fd00::1"}, {ip: "fd00::2"}]}\n' },
   { name: 'a Service with the same port twice', object: 'Service shop/twice', message: 'spec.ports[1]: "80/TCP": expected a port and protocol that no other entry has', manifest: 'apiVersion: v1\nkind: Service\nmetadata: {name: twice, namespace: shop}\nspec: {ports: [{port: 80}, {port: 80}]}\n' },
+  ...BAD_SERVICES,
   { name: 'a kind that is not supported', object: 'CiliumEgressGatewayPolicy later', message: 'kind: CiliumEgressGatewayPolicy of cilium.io/v2 is not supported', manifest: 'apiVersion: cilium.io/v2\nkind: CiliumEgressGatewayPolicy\nmetadata: {name: later}\nspec: {selectors: []}\n' },
   { name: 'a Cilium policy with a rule that was taken out of the API', object: 'CiliumNetworkPolicy shop/requires', message: 'spec.ingress[0].fromRequires', manifest: 'apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: requires, namespace: shop}\nspec: {endpointSelector: {}, ingress: [{fromRequires: [{}]}]}\n' },
   { name: 'a cluster policy of no tier', object: 'ClusterNetworkPolicy tierless', message: 'spec.tier: "Middle": expected', manifest: 'apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {name: tierless}\nspec: {tier: Middle, priority: 1, subject: {namespaces: {}}}\n' },

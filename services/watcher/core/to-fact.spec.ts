@@ -18,6 +18,49 @@ const slice = (address: string, family = 'IPv4'): Readonly<Record<string, unknow
   kind: 'EndpointSlice', metadata: { name: 'a', namespace: 'shop', labels: { 'kubernetes.io/service-name': 'a' } }, addressType: family, endpoints: [{ addresses: [address] }], ports: [{ port: 80 }],
 });
 
+interface Refused { readonly name: string; readonly raw: Readonly<Record<string, unknown>>; readonly then: readonly string[] }
+const one = { clusterIP: '10.96.0.1', ports: [{ port: 80 }] } as const;
+const annotated = (annotations: unknown): Readonly<Record<string, unknown>> => ({ kind: 'Service', metadata: { name: 'a', namespace: 'shop', annotations }, spec: one });
+const SERVICES: readonly Refused[] = [
+  { name: 'ports out of range', raw: service({ ...one, type: 'LoadBalancer', externalTrafficPolicy: 'Local', healthCheckNodePort: 70000, ports: [{ port: 0, targetPort: 65536, nodePort: -1 }] }), then: [
+    'spec.ports[0].port: 0: expected a number from 1 to 65535', 'spec.ports[0].targetPort: 65536: expected a number from 1 to 65535 or a port name', 'spec.ports[0].nodePort: -1: expected a number from 1 to 65535', 'spec.healthCheckNodePort: 70000: expected a number from 1 to 65535',
+  ] },
+  { name: 'an address without ports', raw: service({ clusterIP: '10.96.0.1' }), then: ['spec.ports: []: expected at least one port: the Service has an address'] },
+  { name: 'one node port twice', raw: service({ ...one, type: 'NodePort', ports: [{ name: 'a', port: 80, nodePort: 30080 }, { name: 'b', port: 81, nodePort: 30080 }] }), then: ['spec.ports[1].nodePort: 30080: expected a node port that no other entry of TCP has'] },
+  { name: 'a node port without a type that has any', raw: service({ ...one, ports: [{ port: 80, nodePort: 30080 }] }), then: ['spec.ports[0].nodePort: 30080: expected none: spec.type is ClusterIP'] },
+  { name: 'a node port of a Service without an address', raw: service({ clusterIP: 'None', type: 'NodePort', ports: [{ port: 80, nodePort: 30080 }] }), then: ['spec.clusterIP: "None": expected an address: spec.type is NodePort'] },
+  { name: 'an external address that is its own machine\'s', raw: service({ ...one, externalIPs: ['127.0.0.1', 'example.com'] }), then: [
+    'spec.externalIPs[0]: "127.0.0.1": expected an address of one other machine: not unspecified, loopback, link-local, multicast or broadcast', 'spec.externalIPs[1]: "example.com": expected an IP address',
+  ] },
+  { name: 'source ranges that are none', raw: service({ ...one, type: 'LoadBalancer', loadBalancerSourceRanges: ['10.0.0.0/33', 'everyone', 5] }), then: [
+    'spec.loadBalancerSourceRanges[0]: "10.0.0.0/33": expected a CIDR such as 10.0.0.0/8', 'spec.loadBalancerSourceRanges[1]: "everyone": expected a CIDR such as 10.0.0.0/8', 'spec.loadBalancerSourceRanges[2]: 5: expected a CIDR such as 10.0.0.0/8',
+  ] },
+  { name: 'source ranges that would be passed over', raw: service({ ...one, type: 'NodePort', loadBalancerSourceRanges: ['10.0.0.0/8'] }), then: ['spec.loadBalancerSourceRanges: ["10.0.0.0/8"]: expected none: spec.type is NodePort, and only a load balancer\'s addresses have source ranges'] },
+  { name: 'an affinity of no time', raw: service({ ...one, sessionAffinity: 'ClientIP', sessionAffinityConfig: { clientIP: { timeoutSeconds: 0 } } }), then: ['spec.sessionAffinityConfig.clientIP.timeoutSeconds: 0: expected a number of seconds from 1 to 86400'] },
+  { name: 'an affinity of more than a day', raw: service({ ...one, sessionAffinity: 'ClientIP', sessionAffinityConfig: { clientIP: { timeoutSeconds: 86_401 } } }), then: ['spec.sessionAffinityConfig.clientIP.timeoutSeconds: 86401: expected a number of seconds from 1 to 86400'] },
+  { name: 'an affinity that is none', raw: service({ ...one, sessionAffinity: 'Cookie' }), then: ['spec.sessionAffinity: "Cookie": expected one of None, ClientIP'] },
+  { name: 'a health check that nobody asks', raw: service({ ...one, type: 'LoadBalancer', healthCheckNodePort: 31000 }), then: ['spec.healthCheckNodePort: 31000: expected none: it is for spec.type LoadBalancer with spec.externalTrafficPolicy Local'] },
+  { name: 'a way of balancing that is none', raw: annotated({ 'seine.network/load-balancing': 'roundrobin' }), then: ['metadata.annotations.seine.network/load-balancing: "roundrobin": expected one of random, maglev'] },
+  { name: 'an annotation of Seine\'s that is spelled wrong', raw: annotated({ 'seine.network/load-balacing': 'maglev', 'example.org/load-balacing': 'theirs' }), then: ['metadata.annotations.seine.network/load-balacing: "maglev": expected no such field; did you mean seine.network/load-balancing?'] },
+  { name: 'annotations that would let in fewer', raw: annotated({ 'service.cilium.io/type': 'LoadBalancer', 'service.cilium.io/node': 'edge', 'service.cilium.io/src-ranges-policy': 'deny' }), then: [
+    'metadata.annotations.service.cilium.io/type: "LoadBalancer": expected none: a Service is served at each of its addresses', 'metadata.annotations.service.cilium.io/node: "edge": expected none: a Service is served on every node',
+    'metadata.annotations.service.cilium.io/src-ranges-policy: "deny": expected one of allow',
+  ] },
+  { name: 'annotations that are none', raw: annotated('maglev'), then: ['metadata.annotations: "maglev": expected an object'] },
+];
+const sliceOf = (endpoint: object, ports: readonly object[] = [{ port: 80 }]): Readonly<Record<string, unknown>> => ({ ...slice('10.244.1.2'), endpoints: [{ addresses: ['10.244.1.2'], ...endpoint }], ports });
+const SLICES: readonly Refused[] = [
+  { name: 'an endpoint without an address', raw: sliceOf({ addresses: [] }), then: ['endpoints[0].addresses: []: expected at least one address'] },
+  { name: 'a slice\'s port out of range', raw: sliceOf({}, [{ port: 65536 }]), then: ['ports[0].port: 65536: expected a number from 1 to 65535'] },
+  { name: 'two ports of a slice without names', raw: sliceOf({}, [{ port: 80 }, { port: 81 }]), then: ['ports[1].name: "": expected a name that no other port has'] },
+  { name: 'an endpoint that is ready in words', raw: sliceOf({ conditions: { ready: 'false', terminating: 1 } }), then: ['endpoints[0].conditions.ready: "false": expected true or false', 'endpoints[0].conditions.terminating: 1: expected true or false'] },
+  { name: 'an endpoint on a node that cannot be', raw: sliceOf({ nodeName: 'n 1' }), then: ['endpoints[0].nodeName: "n 1": expected a DNS subdomain'] },
+  { name: 'hints for nobody', raw: sliceOf({ hints: { forZones: [{}, { name: '' }, { name: 'a' }, { name: 'a' }], forNodes: [{ name: 'N1' }] } }), then: [
+    'endpoints[0].hints.forZones[0].name: nothing: expected the name of a zone, as nodes are labelled with it', 'endpoints[0].hints.forZones[1].name: "": expected the name of a zone, as nodes are labelled with it',
+    'endpoints[0].hints.forZones[3].name: "a": expected a name that no other hint of this endpoint has', 'endpoints[0].hints.forNodes[0].name: "N1": expected the name of a node: a DNS subdomain',
+  ] },
+];
+
 describe('an object that is no fact says why', () => {
   test.each<{ name: string; raw: Readonly<Record<string, unknown>>; then: readonly string[] }>([
     { name: 'every fault at once', raw: pod({ nodeName: '../n1', containers: [{ ports: [{ containerPort: 0, protocol: 'tcp' }] }] }, { podIP: '10.244.1.300' }), then: [
@@ -39,9 +82,11 @@ describe('an object that is no fact says why', () => {
     { name: 'a slice of IPv6 with an address of IPv4', raw: slice('10.244.1.2', 'IPv6'), then: ['endpoints[0].addresses[0]: "10.244.1.2": expected an IPv6 address, as addressType says'] },
     { name: 'a slice of IPv4 with an address of IPv6', raw: slice('fd00::2'), then: ['endpoints[0].addresses[0]: "fd00::2": expected an IPv4 address, as addressType says'] },
     { name: 'a slice of names', raw: slice('example.com', 'FQDN'), then: ['addressType: "FQDN": expected IPv4 or IPv6: FQDN is not supported', 'endpoints[0].addresses[0]: "example.com": expected an IP address'] },
-    ...['0.0.0.0', '127.0.0.1', '169.254.169.254', '224.0.0.1', '::', '::1', 'fe80::1', 'ff02::1'].map((address) => ({
-      name: `an endpoint at ${address}`, raw: slice(address, address.includes(':') ? 'IPv6' : 'IPv4'), then: [`endpoints[0].addresses[0]: "${address}": expected an address of one other machine: not unspecified, loopback, link-local or multicast`],
+    ...['0.0.0.0', '127.0.0.1', '169.254.169.254', '224.0.0.1', '255.255.255.255', '::', '::1', 'fe80::1', 'ff02::1'].map((address) => ({
+      name: `an endpoint at ${address}`, raw: slice(address, address.includes(':') ? 'IPv6' : 'IPv4'), then: [`endpoints[0].addresses[0]: "${address}": expected an address of one other machine: not unspecified, loopback, link-local, multicast or broadcast`],
     })),
+    ...SERVICES,
+    ...SLICES,
     { name: 'a policy without a spec', raw: { apiVersion: 'cilium.io/v2', kind: 'CiliumNetworkPolicy', metadata: { name: 'a' } }, then: [
       'spec: nothing: expected a spec, or at least one item of specs',
     ] },
