@@ -2,7 +2,7 @@
  * Rows ↔ bytes, by the generated layouts. Little-endian machines (x86-64, arm64). Pure.
  * Addresses are text in a row (`10.244.1.7`), MACs `aa:bb:…`, other byte arrays lower-case hex, 64-bit numbers bigint, all else numbers in host order.
  */
-import { formatAddressAt, parseAddress, SeineError } from '@seine/model';
+import { formatAddressAt, parseAddressInto, SeineError } from '@seine/model';
 
 export interface FieldLayout {
   readonly name: string;
@@ -40,9 +40,15 @@ const parseHex = (text: string, separator: string, size: number): Uint8Array | u
 const writerOf = (layout: StructLayout, field: FieldLayout): Writer => {
   const { name, offset, size, kind, order } = field;
   const little = order === 'host';
+  if (kind === 'address') {
+    return (bytes, _view, base, row) => {
+      const value = row[name];
+      if (typeof value !== 'string' || !parseAddressInto(value, bytes, base + offset)) throw outOfRange(layout, field, value, 'an IP address');
+    };
+  }
   if (kind !== 'int') {
-    const wants = kind === 'address' ? 'an IP address' : kind === 'mac' ? 'a MAC address' : `${2 * size} hex digits`;
-    const parse = kind === 'address' ? parseAddress : (text: string) => parseHex(text, kind === 'mac' ? ':' : '', size);
+    const wants = kind === 'mac' ? 'a MAC address' : `${2 * size} hex digits`;
+    const parse = (text: string) => parseHex(text, kind === 'mac' ? ':' : '', size);
     return (bytes, _view, base, row) => {
       const value = row[name];
       const parsed = typeof value === 'string' ? parse(value) : undefined;

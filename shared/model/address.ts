@@ -30,15 +30,9 @@ const parseV4Into = (text: string, bytes: Uint8Array, at: number): boolean => {
   return part === 4;
 };
 const V4_AT = 12;
-/** ::ffff:0:0 */
-const mapped = (): Uint8Array => {
-  const bytes = new Uint8Array(16);
-  bytes[10] = 0xff;
-  bytes[11] = 0xff;
-  return bytes;
-};
 const parseV4 = (text: string): Uint8Array | undefined => {
-  const bytes = mapped();
+  const bytes = new Uint8Array(16);
+  bytes.set(V4_PREFIX);
   return parseV4Into(text, bytes, V4_AT) ? bytes : undefined;
 };
 
@@ -77,6 +71,17 @@ const parseV6 = (text: string): Uint8Array | undefined => {
 
 /** @returns 16 bytes, IPv4 mapped; undefined when the text is no address (leading zeros and zones are refused). */
 export const parseAddress = (text: string): Uint8Array | undefined => (text.includes(':') ? parseV6(text) : parseV4(text));
+
+/** Writes 16 bytes at `at`. @returns whether the text is an address; what stands there otherwise is nothing */
+export const parseAddressInto = (text: string, bytes: Uint8Array, at: number): boolean => {
+  if (!text.includes(':')) {
+    for (let index = 0; index < V4_AT; index += 1) bytes[at + index] = V4_PREFIX[index]!; // as long
+    return parseV4Into(text, bytes, at + V4_AT);
+  }
+  const parsed = parseV6(text);
+  if (parsed !== undefined) bytes.set(parsed, at);
+  return parsed !== undefined;
+};
 
 const isV4At = (bytes: Uint8Array, at: number): boolean => {
   for (let index = 0; index < V4_PREFIX.length; index += 1) if (bytes[at + index] !== V4_PREFIX[index]) return false;
