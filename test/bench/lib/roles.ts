@@ -7,10 +7,12 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
 import { cgroupRoot, createCgroup, createNetns, deleteNetns, inNetnsAt, linkUp, netnsPath, openNetlink, removeCgroup } from '@seine/kernel';
+import { SeineError } from '@seine/model';
 import { connectUnix, SOCKET } from '@seine/node';
 import { eventually } from '@seine/testkit';
 
 import { SELF } from './cluster.ts';
+import { runIn } from './shell.ts';
 
 const ROLES = ['loader', 'datapath-writer', 'observer'] as const;
 export type NodeRole = (typeof ROLES)[number];
@@ -28,8 +30,18 @@ export interface RoleMemory { readonly residentMb: number[]; /** the most that i
 
 const statusMb = (pid: number, field: string): number => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 
-/** @returns each role's memory with so many Services in the maps, at rest; and milliseconds from the writer's start until they were there */
-export const memoryOfRoles = async (services: number, endpoints: number): Promise<{ readonly memory: ReadonlyMap<NodeRole, RoleMemory>; readonly filledMs: number }> => {
+export interface Measured {
+  /** At rest. */
+  readonly memory: ReadonlyMap<NodeRole, RoleMemory>;
+  /** From the start of the processes until all was in the maps. */
+  readonly filledMs: number;
+  /** The writer, killed and started again over maps that hold everything. */
+  readonly restarted: { readonly memory: RoleMemory; readonly readyMs: number; /** entries that it wrote or deleted */ readonly writes: number };
+}
+
+const LOADER_PORT = '9101';
+
+export const measureRoles = async (services: number, endpoints: number): Promise<Measured> => {
   const directory = mkdtempSync(join(tmpdir(), `${NAME}-`));
   const pins = `/sys/fs/bpf/seine-${NAME}`;
   const cgroup = join(cgroupRoot(), `seine-${NAME}`);
@@ -52,27 +64,52 @@ export const memoryOfRoles = async (services: number, endpoints: number): Promis
     const [said] = await once(log.stdout!, 'data') as [Buffer]; // of its pipe
     const seq = Number(said.toString());
     const startedMs = performance.now();
-    const pids = new Map(ROLES.map((role) => {
+    const startRole = (role: NodeRole): ChildProcess => {
       const child = start(node('--max-semi-space-size=1', join(ROOT, `services/${role}/main.ts`)), {
-        SEINE_CLUSTER: 'bench', SEINE_INSTANCE: NAME, SEINE_NODE: SELF, SEINE_RUN_DIR: directory, SEINE_STATE_DIR: join(directory, role), SEINE_PIN_ROOT: pins, SEINE_CGROUP_ROOT: cgroup, SEINE_PROXY_HEALTH_PORT: '0', SEINE_LOG_LEVEL: 'warn',
+        SEINE_CLUSTER: 'bench', SEINE_INSTANCE: NAME, SEINE_NODE: SELF, SEINE_RUN_DIR: directory, SEINE_STATE_DIR: join(directory, role), SEINE_PIN_ROOT: pins, SEINE_CGROUP_ROOT: cgroup, SEINE_PROXY_HEALTH_PORT: '0', SEINE_LOG_LEVEL: 'warn', SEINE_HEALTH_PORT: role === 'loader' ? LOADER_PORT : '0',
       });
       child.stdout!.resume();
-      return [role, child.pid!] as const; // it was started
-    }));
-    const writer = await eventually(() => connectUnix(join(directory, SOCKET.writer)), START_MS);
-    await writer.call('wait', { seq, timeoutMs: LOG_MS });
-    const filledMs = performance.now() - startedMs;
-    await pause(SETTLE_MS);
-    const memory = new Map(ROLES.map((role): [NodeRole, RoleMemory] => [role, { residentMb: [], peakMb: 0 }]));
-    for (let look = 0; look < LOOKS; look += 1) {
-      for (const [role, pid] of pids) {
-        memory.get(role)!.residentMb.push(statusMb(pid, 'VmRSS'));
-        memory.get(role)!.peakMb = statusMb(pid, 'VmHWM');
+      return child;
+    };
+    const untilFilled = async (): Promise<void> => {
+      const writer = await eventually(() => connectUnix(join(directory, SOCKET.writer)), START_MS);
+      await writer.call('wait', { seq, timeoutMs: LOG_MS });
+      writer.close();
+    };
+    const look = async (children: ReadonlyMap<NodeRole, ChildProcess>): Promise<ReadonlyMap<NodeRole, RoleMemory>> => {
+      await pause(SETTLE_MS);
+      const memory = new Map([...children.keys()].map((role): [NodeRole, RoleMemory] => [role, { residentMb: [], peakMb: 0 }]));
+      for (let at = 0; at < LOOKS; at += 1) {
+        for (const [role, { pid }] of children) {
+          memory.get(role)!.residentMb.push(statusMb(pid!, 'VmRSS')); // it runs
+          memory.get(role)!.peakMb = statusMb(pid!, 'VmHWM');
+        }
+        await pause(LOOK_EVERY_MS);
       }
-      await pause(LOOK_EVERY_MS);
-    }
-    writer.close();
-    return { memory, filledMs };
+      return memory;
+    };
+    /** As the loader's metrics tell it. */
+    const written = (): number => {
+      const text = runIn(NAME, {}, process.execPath, '-e', `fetch('http://127.0.0.1:${LOADER_PORT}/metrics').then((answer) => answer.text()).then((text) => process.stdout.write(text))`);
+      return [...text.matchAll(/^seine_loader_map_(?:writes|deletes)_total (\d+)/gm)].reduce((sum, [, count]) => sum + Number(count), 0);
+    };
+    const roles = new Map(ROLES.map((role) => [role, startRole(role)]));
+    await untilFilled();
+    const filledMs = performance.now() - startedMs;
+    const memory = await look(roles);
+    const before = written();
+    if (before < services) throw new SeineError('SEINE_BENCH_INCOMPLETE', `the loader says that it wrote ${before} entries for ${services} Services`);
+    const former = roles.get('datapath-writer')!;
+    const gone = once(former, 'exit');
+    former.kill('SIGKILL');
+    await gone;
+    rmSync(join(directory, SOCKET.writer));
+    const againMs = performance.now();
+    const again = startRole('datapath-writer');
+    await untilFilled();
+    const readyMs = performance.now() - againMs;
+    const restarted = (await look(new Map([['datapath-writer', again]]))).get('datapath-writer')!;
+    return { memory, filledMs, restarted: { memory: restarted, readyMs, writes: written() - before } };
   } finally {
     for (const child of children.reverse()) {
       const gone = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined;
