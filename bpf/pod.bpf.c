@@ -222,7 +222,7 @@ __noinline int is_masqueraded(const struct tuple *tuple)
 {
 	struct cidr_key range = { .prefix_length = 128 };
 	struct self *self;
-	__u32 family;
+	__u32 family, *kept;
 
 	if (!tuple)
 		return 0;
@@ -233,7 +233,8 @@ __noinline int is_masqueraded(const struct tuple *tuple)
 	if (!self || !(self->flags & SELF_MASQUERADES))
 		return 0;
 	__builtin_memcpy(range.address, &tuple->destination, 16);
-	return !bpf_map_lookup_elem(&sn_nomasq_01, &range);
+	kept = bpf_map_lookup_elem(&sn_nomasq_01, &range);
+	return !kept || !*kept;
 }
 
 /* masquerade_flag - of a new flow. An answer that made it through its translation finds that, where only the entry was lost. */

@@ -160,7 +160,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__type(key, struct cidr_key);
-	__type(value, __u32);		/* 1 */
+	__type(value, __u32);		/* 1; 0: not this part of a shorter prefix */
 	__uint(max_entries, 16384);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 } sn_nomasq_01 SEC(".maps");

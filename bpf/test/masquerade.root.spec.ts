@@ -28,7 +28,7 @@ const use = (family: Family): void => {
 const describeBoth = describeIn(FAMILIES, use);
 
 const masquerades = (on: boolean, address = at.node): void => { datapath.self(address, on ? SelfFlag.MASQUERADES : 0); };
-const exclude = (address: string, length: number): void => { datapath.put('sn_nomasq_01', { prefixLength: at === IPV4 ? 96 + length : length, address }, { value: 1 }); };
+const exclude = (address: string, length: number, value = 1): void => { datapath.put('sn_nomasq_01', { prefixLength: at === IPV4 ? 96 + length : length, address }, { value }); };
 const nodeAt = (address: string, identity: number): void => {
   datapath.put('sn_ipcache_01', { address }, { identity, echo: datapath.echo('sn_ipcache_01', { address }), tunnel: '::', variant: 0, flags: 3 });
 };
@@ -192,6 +192,12 @@ describeBoth('what keeps the pod\'s own address', () => {
     exclude(at.around[0]!.address, at === IPV4 ? 24 : 48);
     keeps(fromPod(tcp(out(), TCP.SYN)));
     left(fromPod(tcp(flow(web.address, at.onTheWay), TCP.SYN)), flow(web.address, at.onTheWay));
+  });
+  test('what is for a range around one that is masqueraded', () => {
+    exclude(at === IPV4 ? '0.0.0.0' : '::', 0);
+    keeps(fromPod(tcp(out(), TCP.SYN)));
+    exclude(at.around[0]!.address, at === IPV4 ? 24 : 48, 0);
+    left(fromPod(tcp(out(40001), TCP.SYN)), out(40001));
   });
   test('what answers who came to the pod itself, also once its entry is lost', () => {
     const inward = flow(at.world, web.address, 80);

@@ -8,12 +8,13 @@ import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { connectBus, createLog, type Bus } from '@seine/bus';
+import { MASQUERADE_SETTINGS } from '@seine/events';
 import { createCgroup, moveToNetns } from '@seine/kernel';
 import { familyOf, formatEnd, formatPrefix, parseAddress, parsePrefix, prefixContains, SeineError } from '@seine/model';
 import { persistentUnix, serveUnix, SOCKET, type Handler, type LocalEndpoint, type NodeStatus, type PersistentUnix } from '@seine/node';
 import { LINES_ANNOTATION, objectKey, settingsEnv, SOURCE_ANNOTATION, type KubeObject, type Settings } from '@seine/objects';
 
-import { clusterIPs, expand, IP_FAMILIES, labNodes, nodeOf, POD_CIDRS, podAddresses, withEndpointSlices, withPodAddresses, type IpFamilyName } from './core/index.ts';
+import { clusterIPs, expand, IP_FAMILIES, labNodes, nodeOf, POD_CIDRS, podAddresses, SERVICE_CIDRS, withEndpointSlices, withPodAddresses, type IpFamilyName } from './core/index.ts';
 import { createKubelet, podShape, wantsPod } from './shell/kubelet.ts';
 import { followLab, GENERATION_LABEL, type Progress } from './shell/log.ts';
 import { makePlaces, nodeBinary, placesOf, PROJECT } from './shell/places.ts';
@@ -206,7 +207,9 @@ const routeExternal = (): void => {
     const own = (log.blocks().get(node) ?? []).some((cidr) => { const prefix = parsePrefix(cidr); return prefix !== undefined && prefixContains(prefix, bytes); });
     return own ? [] : way(formatPrefix({ address: bytes, length: 128 }), node);
   }));
-  setExternalRoutes(places, [...routes, ...strays]);
+  /* Any node answers for Services; a router has one way there, or several. */
+  const services = families.flatMap((family) => way(SERVICE_CIDRS[family], nodes[0]!.name)); // a lab has nodes
+  setExternalRoutes(places, [...routes, ...strays, ...services]);
 };
 
 export interface Converged { readonly seq: number; readonly policySeq: number; readonly attached: number; readonly failed: readonly string[]; readonly ms: number; readonly warnings: readonly string[]; readonly refused: ReturnType<typeof log.refused>; readonly refusedInPart: ReturnType<typeof log.refusedInPart>; readonly ignored: Readonly<Record<string, number>> }
@@ -280,6 +283,7 @@ const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
 
 const prober = createProber({
   log, objects: () => objects, netnsOf: (pod) => kubelet.attached().get(pod)?.netns, hostOf: host, seqOf: (node) => nodeSeq.get(node) ?? log.head(),
+  isMasqueraded: (family) => settings[MASQUERADE_SETTINGS[family]] === 'true',
 });
 
 const reachableServices = async (): Promise<number> => {

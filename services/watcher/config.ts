@@ -10,4 +10,6 @@ export const WATCHER_FIELDS = {
   context: { env: 'SEINE_CONTEXT', description: 'Context of the kubeconfig; empty: its current one.', default: '', parse: text },
   enforcementMode: settingField('policy-enforcement-mode'),
   cidrMatchMode: settingField('policy-cidr-match-mode'),
+  ipv4Masquerade: settingField('enable-ipv4-masquerade'),
+  ipv6Masquerade: settingField('enable-ipv6-masquerade'),
 } as const satisfies Fields;

@@ -34,7 +34,11 @@ await runRole({
     const openSource = await sourceOf(role);
     container.bind<WatcherPorts['bus']>(BUS).toConstantValue(await role.connectBus());
     container.bind<WatcherPorts>(PORTS).toResolvedValue((bus: WatcherPorts['bus']): WatcherPorts => ({
-      bus, openSource, settings: { 'policy-enforcement-mode': role.config.enforcementMode, 'policy-cidr-match-mode': role.config.cidrMatchMode },
+      bus, openSource,
+      settings: {
+        'policy-enforcement-mode': role.config.enforcementMode, 'policy-cidr-match-mode': role.config.cidrMatchMode,
+        'enable-ipv4-masquerade': role.config.ipv4Masquerade, 'enable-ipv6-masquerade': role.config.ipv6Masquerade,
+      },
       instance: `${role.config.instance}/${role.name}`, log: role.log, metrics: role.metrics(WATCHER_METRICS), now: () => new Date(),
     }), [BUS]);
     const caughtUp = Promise.withResolvers<void>();

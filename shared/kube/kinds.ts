@@ -1,4 +1,6 @@
 /** The kinds that Seine judges: where an API server has them, and what Seine keeps of each. */
+import { IP_MASQ_AGENT } from '@seine/objects';
+
 import type { Kept } from './keep.ts';
 
 export interface KindSource {
@@ -12,6 +14,8 @@ export interface JudgedKind extends KindSource {
   readonly kept: Kept;
   /** What is uncertain while the kind is unknown. */
   readonly unknown: string;
+  /** Of the kind this one object only: no other may be read. */
+  readonly only?: { readonly namespace: string; readonly name: string };
 }
 
 const POLICY: Kept = { mask: { spec: true, specs: true }, managers: true };
@@ -57,5 +61,14 @@ export const JUDGED_KINDS: readonly JudgedKind[] = [
   },
 ];
 
+/** Where pods keep their own addresses towards the world: one ConfigMap, whatever others hold. A snapshot has no use for it. */
+export const IP_MASQ_AGENT_KIND: JudgedKind = {
+  kind: IP_MASQ_AGENT.kind, plural: 'configmaps', namespaced: true, apiVersions: ['v1'], kept: { mask: { data: { config: true } } }, unknown: 'nothing is masqueraded', only: IP_MASQ_AGENT,
+};
+
 export const pathOf = (apiVersion: string, plural: string, namespace: string | undefined): string =>
   `${apiVersion.includes('/') ? '/apis' : '/api'}/${apiVersion}${namespace === undefined ? '' : `/namespaces/${namespace}`}/${plural}`;
+
+/** Where all that a watcher needs of a kind is listed. */
+export const watchedPath = (apiVersion: string, { plural, only }: JudgedKind): string =>
+  (only === undefined ? pathOf(apiVersion, plural, undefined) : `${pathOf(apiVersion, plural, only.namespace)}?fieldSelector=${encodeURIComponent(`metadata.name=${only.name}`)}`);

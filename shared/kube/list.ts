@@ -38,6 +38,7 @@ const listMeta = (path: string, body: unknown): { readonly items: readonly unkno
 };
 
 /**
+ * @param path with its own query, where it has one
  * @param take what to remember of an item; called for each page at once, so that no whole page outlives it
  * @param onPage told how many items are there so far
  */
@@ -50,7 +51,7 @@ export const listAll = async (get: Get, path: string, take: (item: unknown) => u
     for (let page = 1; !expired; page += 1) {
       if (page > MOST_PAGES) throw unreachable(`GET ${path}: ${MOST_PAGES} pages and no end: expected fewer`);
       const query = [limit, next === '' ? '' : `continue=${encodeURIComponent(next)}`].filter((part) => part !== '').join('&');
-      const answer = await get(query === '' ? path : `${path}?${query}`, options);
+      const answer = await get(query === '' ? path : `${path}${path.includes('?') ? '&' : '?'}${query}`, options);
       if (answer.status === 410) { expired = true; continue; }
       if (answer.status === 404) return { state: 'absent' };
       if (answer.status !== 200) return { state: 'unread', status: answer.status, why: messageOf(answer) };

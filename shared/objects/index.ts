@@ -1,3 +1,4 @@
+export * from './ip-masq-agent.ts';
 export * from './manifest.ts';
 export * from './names.ts';
 export * from './network-policy.ts';

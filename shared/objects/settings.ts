@@ -1,8 +1,8 @@
 /**
- * Settings of the whole cluster that change verdicts. They are facts: the watcher is given them and says so, the policy-compiler reads them from
- * the log, so that a replay needs nobody's environment (docs/adr/0007-settings-are-facts.md). Pure.
+ * Settings of the whole cluster that change verdicts, or what packets become. They are facts: the watcher is given them and says so, the policy-compiler
+ * and the nodes read them from the log, so that a replay needs nobody's environment (docs/adr/0007-settings-are-facts.md). Pure.
  */
-import type { CidrPeer } from '@seine/events';
+import { MASQUERADE_SETTINGS, type CidrPeer } from '@seine/events';
 
 /** In-cluster addresses that Cilium's CIDR rules do not mean. */
 export interface PolicyOptions { readonly cidrNot: NonNullable<CidrPeer['not']> }
@@ -18,6 +18,13 @@ export type EnforcementMode = (typeof ENFORCEMENT_MODES)[number];
 
 interface Setting { /** of the watcher */ readonly env: string; readonly description: string; readonly expected: string; readonly fallback: string; /** Its one spelling, or undefined. */ readonly normal: (text: string) => string | undefined }
 
+const BOOLEANS = ['true', 'false'] as const;
+const masqueradeSetting = <F extends 4 | 6>(family: F) => ({
+  env: `SEINE_ENABLE_IPV${family}_MASQUERADE`,
+  description: `Whether what pods send to the world over IPv${family} leaves with their node's address: true, false. Ranges of ip-masq-agent's ConfigMap do not.`, expected: 'true or false', fallback: 'false',
+  normal: (text: string) => BOOLEANS.find((word) => word === text),
+}) as const;
+
 const wordsOf = (text: string): readonly string[] => text.split(',').map((word) => word.trim()).filter((word) => word !== '');
 
 export const SETTINGS = {
@@ -31,6 +38,8 @@ export const SETTINGS = {
     description: "Kinds in the cluster that CIDR rules of Cilium's policies mean as well: nodes, pods, or both with a comma.", expected: `some of ${CIDR_KINDS.join(', ')}, separated by commas, or nothing`, fallback: '',
     normal: (text) => { const words = wordsOf(text); return words.every((word) => (CIDR_KINDS as readonly string[]).includes(word)) ? CIDR_KINDS.filter((kind) => words.includes(kind)).join(',') : undefined; },
   },
+  [MASQUERADE_SETTINGS[4]]: masqueradeSetting(4),
+  [MASQUERADE_SETTINGS[6]]: masqueradeSetting(6),
 } as const satisfies Readonly<Record<string, Setting>>;
 
 export type SettingName = keyof typeof SETTINGS;

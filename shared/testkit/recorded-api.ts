@@ -140,7 +140,8 @@ export const startRecordedApi = async (options: RecordedApiOptions): Promise<Rec
 
   const list = (asked: Asked, url: URL, request: IncomingMessage, response: ServerResponse): void => {
     const { stored: { resource: { apiVersion, kind }, items }, namespace, name } = asked;
-    const own = [...items.values()].filter(({ metadata }) => namespace === undefined || metadata.namespace === namespace);
+    const only = /^metadata\.name=(.+)$/.exec(url.searchParams.get('fieldSelector') ?? '')?.[1];
+    const own = [...items.values()].filter(({ metadata }) => (namespace === undefined || metadata.namespace === namespace) && (only === undefined || metadata.name === only));
     if (name !== undefined) {
       const found = own.find(({ metadata }) => metadata.name === name);
       if (found === undefined) answer(response, 404, statusBody(404, `${kind} "${name}" not found`));

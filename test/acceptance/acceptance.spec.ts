@@ -66,9 +66,9 @@ describe('flows', () => {
 });
 
 describe('the table', () => {
-  test('has the rows that were agreed: 9, 32 lines of which three name two tests, 11, 2, and nine twins', () => {
+  test('has the rows that were agreed: 9, 32 lines of which three name two tests, 11, 3, and nine twins', () => {
     const of = (section: string): number => ROWS.filter((row) => row.section === section).length;
-    expect([of('3.4'), of('3.5'), of('3.6'), of('3.8')]).toEqual([9, 32 + 3, 11, 2]);
+    expect([of('3.4'), of('3.5'), of('3.6'), of('3.8')]).toEqual([9, 32 + 3, 11, 3]);
     expect(acceptanceCases().filter(({ twin }) => twin)).toHaveLength(9);
     expect(new Set(acceptanceCases().map(({ name }) => name)).size).toBe(ROWS.length + 9);
   });

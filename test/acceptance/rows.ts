@@ -1,6 +1,6 @@
-/** The acceptance table: a row for each test of ../shared/acceptance.md 3.4, 3.5, 3.6 and the host firewall's two of 3.8, with its twin over a range of ports. */
+/** The acceptance table: a row for each test of ../shared/acceptance.md 3.4, 3.5, 3.6 and three of 3.8 (node ports from outside, the host firewall), with its twin over a range of ports. */
 import {
-  allOk, besidePort, ccnpToCcnp, CLIENTS, clientToClient, denyRule, EXTERNAL, fromCidrToPod, hostToPod, largestEcho, nodeToNode, noRule, OTHER_EXTERNAL, OUTSIDE_NODE, podToApiServer, podToCidr, podToDns,
+  allOk, besidePort, ccnpToCcnp, CLIENTS, clientToClient, denyRule, EXTERNAL, fromCidrToPod, hostToPod, largestEcho, nodeToNode, noRule, OTHER_EXTERNAL, OUTSIDE_NODE, outsideToNodePort, podToApiServer, podToCidr, podToDns,
   podToHost, podToItself, podToL7Service, podToNodePort, podToPod, podToPodWithEndpoints, podToService, podToWorld, toPod, toWorld, type Ask, type Expect, type Want,
 } from './scenario.ts';
 
@@ -113,9 +113,11 @@ const denyRules: readonly Row[] = [
   { name: 'client-egress-to-cidrgroup-deny-by-label', section: '3.6', manifests: ['allow-all-egress', 'client-egress-to-cidrgroup-deny-by-label'], asks: toCidrDenied('ok') },
 ];
 
+const northSouth: readonly Row[] = [{ name: 'north-south-loadbalancing', section: '3.8', manifests: [], asks: outsideToNodePort }];
+
 const hostFirewall: readonly Row[] = [
   { name: 'host-firewall-ingress', section: '3.8', manifests: ['host-firewall-ingress'], asks: [...podToHost(allBut('client', noRule('ingress')))] },
   { name: 'host-firewall-egress', section: '3.8', manifests: ['host-firewall-egress'], asks: hostToPod(only('echo-same-node', noRule('egress'))) },
 ];
 
-export const ROWS: readonly Row[] = [...connectivity, ...allowAndDefaultDeny, ...denyRules, ...hostFirewall];
+export const ROWS: readonly Row[] = [...connectivity, ...allowAndDefaultDeny, ...denyRules, ...northSouth, ...hostFirewall];

@@ -98,6 +98,9 @@ export const podToItself: readonly Ask[] = [{ from: own('loop'), to: `svc:${own(
 const NODE_PORTS = [30001, 30002] as const;
 export const podToNodePort: readonly Ask[] = CLIENTS.flatMap((from) => NODES.flatMap((node) => NODE_PORTS.map((port): Ask => ({ from: own(from), to: `node:${node}`, port, ...get('/'), want: 'ok', untold: true }))));
 
+/** From outside the cluster: every node answers for every Service, wherever its servers are. */
+export const outsideToNodePort: readonly Ask[] = NODES.flatMap((node) => NODE_PORTS.map((port): Ask => ({ from: OUTSIDE_NODE, to: `node:${node}`, port, ...get('/'), want: 'ok', untold: true })));
+
 export const podToL7Service: readonly Ask[] = CLIENTS.map((from): Ask => ({ from: own(from), to: `svc:${own('l7-lb')}`, port: ECHO_PORT, ...get('/'), want: 'ok' }));
 
 /** The largest echo that the route takes in one piece, across nodes and back. */

@@ -72,23 +72,23 @@ describe('seine why over a log', () => {
   Decided by
     CiliumNetworkPolicy prod/quarantine ingressDeny[0].fromEndpoints[0]   prod.yaml:7
       matches   k8s:tier=web  in namespace prod
-      client    k8s:tier=web  in namespace prod    since #36
+      client    k8s:tier=web  in namespace prod    since #37
 
   Allowed but overruled   (deny wins over any allow)
     NetworkPolicy prod/payments-in ingress[0].from[0]   prod.yaml:5
 
   Selected by
-    ingress  CiliumNetworkPolicy prod/quarantine  isolates, 1 rule  prod.yaml:7  since #35
-    ingress  NetworkPolicy prod/payments-in       isolates, 1 rule  prod.yaml:5  since #27
+    ingress  CiliumNetworkPolicy prod/quarantine  isolates, 1 rule  prod.yaml:7  since #36
+    ingress  NetworkPolicy prod/payments-in       isolates, 1 rule  prod.yaml:5  since #28
 
   How it came about   (4 more with -o json)
-    #27  02:57:00  NetworkPolicy prod/payments-in compiled   set by field manager kubectl-client-side-apply, Update
-    #35  02:58:00  CiliumNetworkPolicy prod/quarantine compiled   set by field manager argocd-controller, Update
-    #36  02:59:00  pod prod/checkout observed with k8s:tier=web (before: k8s:tier=edge)   set by field manager helm, Update
-    #39  02:59:00  prod/checkout has identity 258 (before: 256)   <- the verdict flipped here: DENIED
-  Today it would be  ALLOWED  (#42: CiliumNetworkPolicy prod/quarantine removed 03:00:00)
+    #28  02:57:00  NetworkPolicy prod/payments-in compiled   set by field manager kubectl-client-side-apply, Update
+    #36  02:58:00  CiliumNetworkPolicy prod/quarantine compiled   set by field manager argocd-controller, Update
+    #37  02:59:00  pod prod/checkout observed with k8s:tier=web (before: k8s:tier=edge)   set by field manager helm, Update
+    #40  02:59:00  prod/checkout has identity 258 (before: 256)   <- the verdict flipped here: DENIED
+  Today it would be  ALLOWED  (#43: CiliumNetworkPolicy prod/quarantine removed 03:00:00)
 
-  As of  #40, stored 02:59:00, judged on n1 (the log's head is #42)
+  As of  #41, stored 02:59:00, judged on n1 (the log's head is #43)
 `);
   });
 

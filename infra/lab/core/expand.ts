@@ -4,7 +4,7 @@
  */
 import { POLICY_OBJECT_KINDS } from '@seine/events';
 import { digest, familyOf, parseAddress, selects, type IpFamily, type Labels, type Requirement } from '@seine/model';
-import { isObject, member, WORKLOAD_KINDS, FACT_KINDS, UNSUPPORTED_KINDS, type KubeObject, type PlainObject } from '@seine/objects';
+import { isIpMasqAgent, isObject, member, WORKLOAD_KINDS, FACT_KINDS, UNSUPPORTED_KINDS, type KubeObject, type PlainObject } from '@seine/objects';
 
 /** Its addresses on the wire: one for each family that the cluster has. */
 export interface LabNode { readonly name: string; readonly addresses: readonly string[] }
@@ -20,6 +20,8 @@ const ENFORCED_KINDS: ReadonlySet<string> = new Set(['CiliumCIDRGroup', ...POLIC
 export const POD_CIDRS = { 4: '10.244.0.0/16', 6: 'fd00:10:244::/56' } as const satisfies Record<IpFamily, string>;
 /** What Service addresses begin with. */
 const SERVICE_RANGES = { 4: '10.96', 6: 'fd00:10:96::' } as const satisfies Record<IpFamily, string>;
+/** Every Service address that the lab gives out. */
+export const SERVICE_CIDRS = { 4: '10.96.0.0/16', 6: 'fd00:10:96::/112' } as const satisfies Record<IpFamily, string>;
 const SUFFIX_LENGTH = 5;
 const SUFFIX_LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
 
@@ -207,7 +209,10 @@ export const withEndpointSlices = (objects: readonly KubeObject[]): readonly Kub
 export const expand = (given: readonly KubeObject[], labNodes: readonly LabNode[]): Expanded => {
   const ignored: Record<string, number> = {};
   const of = (kind: string): readonly KubeObject[] => given.filter((object) => object.kind === kind);
-  for (const { kind } of given) if (!FACT_KINDS.has(kind) && !WORKLOAD_KINDS.has(kind) && !UNSUPPORTED_KINDS.has(kind)) ignored[kind] = (ignored[kind] ?? 0) + 1;
+  for (const object of given) {
+    const { kind } = object;
+    if (!FACT_KINDS.has(kind) && !WORKLOAD_KINDS.has(kind) && !UNSUPPORTED_KINDS.has(kind) && !isIpMasqAgent(object)) ignored[kind] = (ignored[kind] ?? 0) + 1;
+  }
   const labNames = new Set(labNodes.map(({ name }) => name));
   const nodes = [...labNodes.map((node) => {
     const own = of('Node').find(({ name }) => name === node.name);
@@ -220,8 +225,8 @@ export const expand = (given: readonly KubeObject[], labNodes: readonly LabNode[
   const pods = schedule([...of('Pod'), ...workloads.flatMap((workload) => podsOf(workload, runners))], runners);
   const services = withServiceAddresses(of('Service'), familiesOf(nodes));
   const named = new Set(of('Namespace').map(({ name }) => name));
-  /* Whatever is enforced as it stands: policies of every kind, and what they refer to. */
-  const enforced = given.filter(({ kind }) => ENFORCED_KINDS.has(kind));
+  /* Whatever is enforced as it stands: policies of every kind, what they refer to, and where pods are not masqueraded. */
+  const enforced = given.filter((object) => ENFORCED_KINDS.has(object.kind) || isIpMasqAgent(object));
   const implied = [...new Set([...pods, ...services, ...enforced].map(({ namespace }) => namespace))].filter((name) => name !== '' && !named.has(name)).sort();
   return {
     ignored,

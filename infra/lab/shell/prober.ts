@@ -52,6 +52,8 @@ export interface ProberPorts {
   readonly netnsOf: (pod: string) => string | undefined;
   readonly hostOf: (node: string | undefined) => PersistentUnix;
   readonly seqOf: (node: string) => number;
+  /** Pods speak to the world with their node's address. */
+  readonly isMasqueraded: (family: IpFamily) => boolean;
 }
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms); });
@@ -178,16 +180,23 @@ export const createProber = (ports: ProberPorts) => {
       });
       const key = `${protocolOf(protocol, from.address)}/${from.address}${protocol === 'ICMP' ? '#' : ':'}${sent.sourcePort}`;
       const ends = arrivalPlaces(to, objects).map(([place, netns, address]) => `${place} ${netns} ${key}>${address}`);
-      /* Sources may be translated on the way to a node port's backend, so no arrival can be told from others: the answered connection is the arrival. */
-      const byAnswer = to.type === 'node' && protocol === 'TCP' && isNodePort(objects, protocol, port);
+      /*
+       * Sources may be translated on the way to a node port's backend, to whom somebody outside speaks by a Service, and from a pod to the world: no arrival can be
+       * told from others there. The answer is the arrival.
+       */
+      const masqueraded = from.type === 'pod' && !isHostNetwork(from.pod) && to.type === 'external' && ports.isMasqueraded(familyOf(to.address));
+      const byAnswer = protocol === 'TCP' && ((to.type === 'node' && isNodePort(objects, protocol, port)) || (to.type === 'service' && from.type === 'external'));
       let answered = 0;
-      const arrivedAt = (): number => (byAnswer ? answered : ends.reduce((sum, end) => sum + (arrivals.get(end) ?? 0), 0));
+      const arrivedAt = (): number => (byAnswer || answered > 0 ? answered : ends.reduce((sum, end) => sum + (arrivals.get(end) ?? 0), 0));
       const startedMs = performance.now();
       const dropsOf = (): readonly Flow[] => (flows.get(key) ?? []).filter(({ verdict, source, destination }) => verdict === 'DROPPED' && (source.address === from.address || destination.address === from.address));
       let droppedMs: number | undefined;
       let refused = sent.error;
       for (;;) {
-        if (byAnswer && (await ports.hostOf(host).call<Outcome>('outcome', { id: sent.id })).connected === true) answered = 1;
+        if (byAnswer || masqueraded) {
+          const { connected, replied, refused: said } = await ports.hostOf(host).call<Outcome>('outcome', { id: sent.id });
+          if (connected === true || replied > 0 || (masqueraded && said === 'ECONNREFUSED')) answered = 1;
+        }
         if (arrivedAt() > 0) break;
         const now = performance.now();
         if (dropsOf().length > 0) droppedMs ??= now;

@@ -60,6 +60,7 @@ export const buildWires = (places: Places, nodes: readonly LabNode[], offload: b
   inNetnsAt(places.external, () => {
     for (const device of ['all', 'eth0']) sysctl(`ipv4/conf/${device}/rp_filter`, '0');
     sysctl('ipv4/conf/all/accept_local', '1');
+    sysctl('ipv6/ip_nonlocal_bind', '1'); // of IPv4 an address with a local route may be bound
   });
   external.transact(families.map((family) => routeReplace({ destination: EVERYTHING[family], length: 0, index: LOOPBACK, type: 'local' })));
   external.close();

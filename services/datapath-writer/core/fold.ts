@@ -1,6 +1,6 @@
 /** The node's view of the log: the last state of every key that its rows depend on. Path-independent; total. */
 import {
-  EVENT_CATALOGUE, POLICY_KINDS, unpackBackends, type CompiledBackends, type CompiledPolicy, type CompiledService, type EndpointData, type NodeData, type PodData, type SeineEvent,
+  EVENT_CATALOGUE, MASQUERADE_KIND, POLICY_KINDS, unpackBackends, type CompiledBackends, type CompiledPolicy, type CompiledService, type EndpointData, type IpMasqAgentData, type NodeData, type PodData, type SeineEvent,
 } from '@seine/events';
 import { familyOf, type IpFamily, type LabelSet } from '@seine/model';
 
@@ -20,6 +20,10 @@ export interface NodeState {
   readonly refusedPolicies: Map<string, readonly string[]>;
   readonly services: Map<string, CompiledService>;
   readonly slices: Map<string, CompiledBackends>;
+  /** By name; one that was never said is its default. */
+  readonly settings: Map<string, string>;
+  /** `<namespace>/<name>` → the ConfigMap; there is one at most. */
+  readonly masqAgents: Map<string, IpMasqAgentData>;
   readonly listed: Set<string>;
   /** `<noun> <key>` → the event behind it */
   readonly origins: Map<string, Origin>;
@@ -27,7 +31,7 @@ export interface NodeState {
 
 export const emptyNodeState = (): NodeState => ({
   pods: new Map(), nodes: new Map(), endpoints: new Map(), identities: new Map(), podIdentities: new Map(), addresses: new Map(), podCidrs: new Map(),
-  policies: new Map(), refusedPolicies: new Map(), services: new Map(), slices: new Map(), listed: new Set(), origins: new Map(),
+  policies: new Map(), refusedPolicies: new Map(), services: new Map(), slices: new Map(), settings: new Map(), masqAgents: new Map(), listed: new Set(), origins: new Map(),
 });
 
 /** Where a node is reached with packets of a family; undefined: it is not. */
@@ -50,6 +54,10 @@ export const evolveNode = (draft: NodeState, event: SeineEvent, seq: number): vo
     case 'node.vanished.v1': draft.nodes.delete(event.key); return;
     case 'endpoint.observed.v1': draft.endpoints.set(event.key, event.data); return;
     case 'endpoint.vanished.v1': draft.endpoints.delete(event.key); return;
+    case 'setting.observed.v1': draft.settings.set(event.key, event.data.value); return;
+    case 'ipmasqagent.observed.v1': draft.masqAgents.set(event.key, event.data); return;
+    case 'ipmasqagent.vanished.v1': draft.masqAgents.delete(event.key); return;
+    case 'kind.listed.v1': if (event.data.kind === MASQUERADE_KIND) draft.listed.add(event.data.kind); return;
     case 'policykind.compiled.v1': draft.listed.add(event.data.kind); return;
     case 'identity.allocated.v1': draft.identities.set(event.data.identity, event.data.labels); return;
     case 'identity.freed.v1': draft.identities.delete(event.data.identity); return;

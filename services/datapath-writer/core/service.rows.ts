@@ -3,9 +3,11 @@ import type { CompiledBackends, CompiledService } from '@seine/events';
 import { echoOf, FrontendFlag, MAPS, Scope, SelfFlag } from '@seine/layout';
 import { digestWords, familyOf, formatAddress, parsePrefix, PROTOCOL } from '@seine/model';
 
+import { FAMILIES } from './cluster.ts';
 import type { DesiredRow } from './desired.ts';
 import type { PackedMapName } from './join/packed-rows.ts';
 import { nodeAddress, type NodeState } from './fold.ts';
+import { masqueradedFamilies } from './masquerade.rows.ts';
 import { maglevTable } from './maglev.ts';
 
 type Backend = CompiledBackends['backends'][number];
@@ -115,8 +117,8 @@ export const serviceRows = (service: CompiledService, slices: readonly CompiledB
 };
 
 /** What this node is the source of where it translates one. An array has both rows always. @param serves some Service's backend is the node itself */
-export const selfRows = (state: Readonly<NodeState>, node: string, serves: boolean): readonly DesiredRow[] => ([4, 6] as const).map((family, value): DesiredRow => ({
-  map: 'sn_self_01', key: { value }, value: { address: nodeAddress(state, node, family) ?? '::', flags: serves ? SelfFlag.SERVES : 0 },
+export const selfRows = (state: Readonly<NodeState>, node: string, serves: boolean): readonly DesiredRow[] => FAMILIES.map((family, value): DesiredRow => ({
+  map: 'sn_self_01', key: { value }, value: { address: nodeAddress(state, node, family) ?? '::', flags: (serves ? SelfFlag.SERVES : 0) | (masqueradedFamilies(state).has(family) ? SelfFlag.MASQUERADES : 0) },
 }));
 
 export const hereOf = (state: Readonly<NodeState>, node: string): Here => ({ node, zone: state.nodes.get(node)?.labels[ZONE_LABEL] });

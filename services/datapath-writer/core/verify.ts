@@ -50,6 +50,10 @@ export const originOf = (state: Readonly<NodeState>, { map, key, value }: Canoni
       const podcidr = [...state.podCidrs].find(([, cidrs]) => cidrs.some((cidr) => cidr.startsWith(`${address}/`)));
       return podcidr === undefined ? undefined : of('podcidr', podcidr[0]);
     }
+    case 'sn_nomasq_01': {
+      const podcidr = [...state.podCidrs].find(([, cidrs]) => cidrs.some((cidr) => cidr.startsWith(`${address}/`)));
+      return podcidr === undefined ? of('ipmasqagent', [...state.masqAgents.keys()][0]) : of('podcidr', podcidr[0]);
+    }
     default: return undefined;
   }
 };

@@ -4,14 +4,14 @@ import { objectKey, refOf, SETTING_NAMES, SETTINGS, type KubeObject, type Refuse
 
 import { refusedFact, toFact } from './to-fact.ts';
 
-/** Kinds that this watcher lists, in the order in which their facts are committed: what others refer to comes first. */
+/** Kinds that this watcher lists, in the order in which their facts are committed: what others refer to comes first. Of ConfigMaps it is one: ip-masq-agent's. */
 export const WATCHED_KINDS = [
-  'Namespace', 'Node', 'CiliumCIDRGroup', 'NetworkPolicy', 'CiliumNetworkPolicy', 'CiliumClusterwideNetworkPolicy', 'ClusterNetworkPolicy', 'Service', 'Pod', 'EndpointSlice',
+  'Namespace', 'Node', 'ConfigMap', 'CiliumCIDRGroup', 'NetworkPolicy', 'CiliumNetworkPolicy', 'CiliumClusterwideNetworkPolicy', 'ClusterNetworkPolicy', 'Service', 'Pod', 'EndpointSlice',
 ] as const;
 export type WatchedKind = (typeof WATCHED_KINDS)[number];
 
 const NOUN: Readonly<Record<WatchedKind, string>> = {
-  Namespace: 'namespace', Node: 'node', CiliumCIDRGroup: 'ciliumcidrgroup', NetworkPolicy: 'networkpolicy', CiliumNetworkPolicy: 'ciliumnetworkpolicy',
+  Namespace: 'namespace', Node: 'node', ConfigMap: 'ipmasqagent', CiliumCIDRGroup: 'ciliumcidrgroup', NetworkPolicy: 'networkpolicy', CiliumNetworkPolicy: 'ciliumnetworkpolicy',
   CiliumClusterwideNetworkPolicy: 'ciliumclusterwidenetworkpolicy', ClusterNetworkPolicy: 'clusternetworkpolicy', Service: 'service', Pod: 'pod', EndpointSlice: 'endpointslice',
 };
 

@@ -4,7 +4,7 @@ import {
 } from '@seine/events';
 import { formatPrefix, parsePrefix } from '@seine/model';
 import {
-  faults, isDnsLabel, isDnsSubdomain, isObject, isPortName, listAt, member, objectAt, objectKey, parsePolicyObject, readLabels, UNSUPPORTED_KINDS, workloadOf,
+  faults, isDnsLabel, isDnsSubdomain, isIpMasqAgent, isObject, isPortName, listAt, member, objectAt, objectKey, parsePolicyObject, readIpMasqAgent, readLabels, UNSUPPORTED_KINDS, workloadOf,
   type Faults, type KubeObject,
 } from '@seine/objects';
 
@@ -199,6 +199,7 @@ const admit = (object: KubeObject, time: string, traceparent?: string): Fact | u
     case 'Pod': return done(() => ({ type: 'pod.observed.v1', key, time, ...trace, data: podData(found, object) }));
     case 'Service': return done(() => ({ type: 'service.observed.v1', key, time, ...trace, data: serviceData(found, object) }));
     case 'EndpointSlice': return done(() => ({ type: 'endpointslice.observed.v1', key, time, ...trace, data: endpointSliceData(found, object) }));
+    case 'ConfigMap': return isIpMasqAgent(object) ? done(() => ({ type: 'ipmasqagent.observed.v1', key, time, ...trace, data: readIpMasqAgent(found, object) })) : undefined;
     case 'CiliumCIDRGroup': return done(() => ({ type: 'ciliumcidrgroup.observed.v1', key, time, ...trace, data: cidrGroupData(found, object) }));
     default: return undefined;
   }

@@ -107,6 +107,21 @@ describe('what an API server holds', () => {
     expect([...known.facts.values()].find(({ type, key }) => type === 'pod.observed.v1' && key === 'shop/orders-db-0')).toMatchObject({ data: { uid: 'uid-shop-orders-db-0', workload: { kind: 'StatefulSet', name: 'orders-db' }, changedBy: { manager: 'argocd-controller' } } });
   });
 
+  test('of ConfigMaps is the one of ip-masq-agent, and no other is asked for', async () => {
+    const api = await served({ resources: small });
+    const world = await watching(api.url);
+    await allListed(world);
+    await world.news();
+    const agent = (config: string): RecordedObject => ({ metadata: { name: 'ip-masq-agent', namespace: 'kube-system', uid: 'agent' }, data: { config } });
+    api.apply('configmaps', agent('nonMasqueradeCIDRs: [10.0.0.0/8]'));
+    await settled(world, ['ipmasqagent.observed.v1 kube-system/ip-masq-agent']);
+    api.apply('configmaps', agent('nonMasqueradeCIDRs: [10.0.0.0/33]'));
+    await settled(world, ['object.refused.v1 ConfigMap/kube-system/ip-masq-agent']);
+    api.remove('configmaps', 'ip-masq-agent', 'kube-system');
+    await settled(world, ['ipmasqagent.vanished.v1 kube-system/ip-masq-agent', 'refusal.vanished.v1 ConfigMap/kube-system/ip-masq-agent']);
+    expect(api.requests.filter((request) => request.includes('configmaps') && !request.startsWith('GET /api/v1/namespaces/kube-system/configmaps?fieldSelector=metadata.name%3Dip-masq-agent&'))).toEqual([]);
+  });
+
   test('is told as it changes: added, changed, gone', async () => {
     const api = await served({ resources: small });
     const world = await watching(api.url);

@@ -1,6 +1,6 @@
 /** What is kept of an object is what becomes of it: a member that facts read and `keep` drops would be lost without a word. */
 import { describe, expect, test } from '@jest/globals';
-import { JUDGED_KINDS, keep, type Mask } from '@seine/kube';
+import { IP_MASQ_AGENT_KIND, JUDGED_KINDS, keep, type Mask } from '@seine/kube';
 import { toObject, type KubeObject } from '@seine/objects';
 
 import { toFact, WATCHED_KINDS } from '../core/index.ts';
@@ -29,6 +29,7 @@ const watched = (value: unknown, path: readonly string[], asked: Set<string>): u
 /** Everything that an object of a kind may have and that has members of its own. */
 const PARTS: Readonly<Record<string, object>> = {
   Node: { status: { addresses: [{ type: 'InternalIP', address: '10.0.0.1' }] } },
+  ConfigMap: { data: { config: 'nonMasqueradeCIDRs: [10.0.0.0/8]' } },
   CiliumCIDRGroup: { spec: { externalCIDRs: ['10.0.0.0/8'] } },
   Service: {
     spec: { type: 'LoadBalancer', clusterIP: '10.96.0.1', clusterIPs: ['10.96.0.1'], selector: { a: 'b' }, ports: [{ name: 'a', port: 80 }], sessionAffinity: 'ClientIP', sessionAffinityConfig: { clientIP: { timeoutSeconds: 10 } } },
@@ -47,9 +48,9 @@ const POLICY = { spec: { podSelector: {}, endpointSelector: {}, ingress: [], tie
 
 describe('what is kept of an object is all that its fact reads', () => {
   test.each(WATCHED_KINDS)('%s', (kind) => {
-    const { kept, apiVersions } = JUDGED_KINDS.find((judged) => judged.kind === kind)!; // every watched kind is judged
+    const { kept, apiVersions, only = { name: 'a', namespace: 'shop' } } = [...JUDGED_KINDS, IP_MASQ_AGENT_KIND].find((judged) => judged.kind === kind)!; // every watched kind is there
     const asked = new Set<string>();
-    const raw = { apiVersion: apiVersions[0], kind, metadata: { name: 'a', namespace: 'shop', labels: { 'kubernetes.io/service-name': 'a' }, annotations: {}, ownerReferences: [{ kind: 'Job', name: 'a', controller: true }], managedFields: [{ manager: 'm', operation: 'Apply', time: 't' }] }, ...(PARTS[kind] ?? POLICY) };
+    const raw = { apiVersion: apiVersions[0], kind, metadata: { name: only.name, namespace: only.namespace, labels: { 'kubernetes.io/service-name': 'a' }, annotations: {}, ownerReferences: [{ kind: 'Job', name: 'a', controller: true }], managedFields: [{ manager: 'm', operation: 'Apply', time: 't' }] }, ...(PARTS[kind] ?? POLICY) };
     const object = toObject(raw) as KubeObject; // well formed
     const fact = toFact({ ...object, raw: watched(raw, [], asked) as KubeObject['raw'] }, ''); // the same object
     expect(fact).toBeDefined();

@@ -7,7 +7,7 @@
  */
 import { setTimeout as wait } from 'node:timers/promises';
 
-import { JUDGED_KINDS, keep, listAll, pathOf, type Connection, type JudgedKind } from '@seine/kube';
+import { IP_MASQ_AGENT_KIND, JUDGED_KINDS, keep, listAll, watchedPath, type Connection, type JudgedKind } from '@seine/kube';
 import { isSeineError, SeineError } from '@seine/model';
 import { isObject, isRefused, member, objectKey, refOf, toObject, type KubeObject, type RefusedObject } from '@seine/objects';
 import type { ObjectRef } from '@seine/events';
@@ -89,7 +89,7 @@ const toChange = (event: unknown, path: string): { readonly change: Change; read
   }
 };
 
-const kindOf = (name: WatchedKind): JudgedKind => JUDGED_KINDS.find(({ kind }) => kind === name)!; // every watched kind is judged
+const kindOf = (name: WatchedKind): JudgedKind => [...JUDGED_KINDS, IP_MASQ_AGENT_KIND].find(({ kind }) => kind === name)!; // every watched kind is there
 
 export const apiSource = ({ connection, log, metrics, timing = TIMING }: ApiPorts): Source => {
   const pending = createPending();
@@ -108,9 +108,9 @@ export const apiSource = ({ connection, log, metrics, timing = TIMING }: ApiPort
     /** The list of the first version that is served; undefined: it may not be read, or the server cannot be believed yet. */
     const list = async (): Promise<{ readonly apiVersion: string; readonly resourceVersion: string; readonly all: readonly Told[] | 'absent' } | undefined> => {
       for (const apiVersion of judged.apiVersions) {
-        const listed = await listAll(connection.get, pathOf(apiVersion, judged.plural, undefined), (item) => object(apiVersion, item), () => {}, { patience: 'short' });   // this loop is patient itself
+        const listed = await listAll(connection.get, watchedPath(apiVersion, judged), (item) => object(apiVersion, item), () => {}, { patience: 'short' });   // this loop is patient itself
         if (listed.state === 'listed') return { apiVersion, resourceVersion: listed.resourceVersion, all: listed.items as readonly Told[] }; // `object` made them
-        if (listed.state === 'unread') { log.warn('a kind may not be listed: it counts as not listed, and pods get no policy', { kind: name, reason: listed.why }); return undefined; }
+        if (listed.state === 'unread') { log.warn('a kind may not be listed: it counts as not listed', { kind: name, so: name === 'ConfigMap' ? judged.unknown : 'pods get no policy', reason: listed.why }); return undefined; }
       }
       /* A server that starts does not know its custom kinds yet: only one that is ready is believed that it has none. */
       const { status } = await connection.get('/readyz', { anyBody: true, patience: 'short' });
@@ -122,7 +122,8 @@ export const apiSource = ({ connection, log, metrics, timing = TIMING }: ApiPort
     const follow = async (apiVersion: string, from: string): Promise<void> => {
       let version = from;
       while (!signal.aborted) {
-        const path = `${pathOf(apiVersion, judged.plural, undefined)}?watch=1&allowWatchBookmarks=true&timeoutSeconds=${timing.watchS}&resourceVersion=${encodeURIComponent(version)}`;
+        const all = watchedPath(apiVersion, judged);
+        const path = `${all}${all.includes('?') ? '&' : '?'}watch=1&allowWatchBookmarks=true&timeoutSeconds=${timing.watchS}&resourceVersion=${encodeURIComponent(version)}`;
         let heard = false;
         try {
           for await (const event of connection.watch(path, signal)) {

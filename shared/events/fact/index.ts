@@ -134,7 +134,18 @@ export const ciliumcidrgroupVanished = defineEvent({
   lane: 'fact', type: 'ciliumcidrgroup.vanished.v1', key: '<name>', summary: 'A CiliumCIDRGroup is gone.', data: Vanished, gone: true,
 });
 
-/** Settings that change verdicts: a replay needs nobody's environment. Absent: its default. */
+/** Where pods keep their own addresses towards the world, while they are masqueraded at all. Absent members: the agent's defaults. */
+export const ipmasqagentObserved = defineEvent({
+  lane: 'fact', type: 'ipmasqagent.observed.v1', key: '<namespace>/<name>', summary: 'The ConfigMap of ip-masq-agent as it is.',
+  data: Type.Object({
+    uid: Type.String(), nonMasqueradeCIDRs: Type.Optional(Type.Array(Type.String())), masqLinkLocal: Type.Boolean(), masqLinkLocalIPv6: Type.Boolean(), source: Type.Optional(SourcePlace),
+  }),
+});
+export const ipmasqagentVanished = defineEvent({
+  lane: 'fact', type: 'ipmasqagent.vanished.v1', key: '<namespace>/<name>', summary: 'The ConfigMap of ip-masq-agent is gone.', data: Vanished, gone: true,
+});
+
+/** Settings that change verdicts, or what packets become: a replay needs nobody's environment. Absent: its default. */
 export const settingObserved = defineEvent({
   lane: 'fact', type: 'setting.observed.v1', key: '<setting>', summary: 'A setting of the whole cluster, as the watcher was given it.', data: Type.Object({ value: Type.String() }),
 });
@@ -177,7 +188,7 @@ export const FACTS = [
   namespaceObserved, namespaceVanished, nodeObserved, nodeVanished, podObserved, podVanished, serviceObserved, serviceVanished,
   endpointsliceObserved, endpointsliceVanished, networkpolicyObserved, networkpolicyVanished, ciliumnetworkpolicyObserved, ciliumnetworkpolicyVanished,
   ciliumclusterwidenetworkpolicyObserved, ciliumclusterwidenetworkpolicyVanished, clusternetworkpolicyObserved, clusternetworkpolicyVanished,
-  ciliumcidrgroupObserved, ciliumcidrgroupVanished, endpointObserved, endpointVanished,
+  ciliumcidrgroupObserved, ciliumcidrgroupVanished, ipmasqagentObserved, ipmasqagentVanished, endpointObserved, endpointVanished,
   nodepositionObserved, settingObserved, kindListed, objectRefused, refusalVanished,
 ] as const;
 
@@ -190,4 +201,5 @@ export type EndpointSliceData = EventOf<typeof endpointsliceObserved>['data'];
 /** Of every policy kind: they share one shape. */
 export type PolicyObjectData = EventOf<typeof networkpolicyObserved>['data'];
 export type CidrGroupData = EventOf<typeof ciliumcidrgroupObserved>['data'];
+export type IpMasqAgentData = EventOf<typeof ipmasqagentObserved>['data'];
 export type EndpointData = EventOf<typeof endpointObserved>['data'];

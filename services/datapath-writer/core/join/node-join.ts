@@ -2,7 +2,7 @@
  * The rows of a node, kept as its state changes: a batch of events costs what it changes, not what there is.
  *
  *   events ──► dirty keys ──► parties ──► policies ──► rows ──► what changed
- *                         └─► Services ──────────────┘
+ *                         └─► Services, masquerade ──┘
  *
  * From scratch is the same with everything dirty: there is one way to make rows. Owns its rows; asks nobody; pure.
  */
@@ -14,6 +14,7 @@ import type { Changes, Rows } from '../order.ts';
 import { shapeRows, type Tables } from '../policy/index.ts';
 import { clean, noDirt, soil, soilAll } from './dirty.ts';
 import { createHolds } from './holds.ts';
+import { createMasquerade } from './masquerade.ts';
 import { createParties } from './parties.ts';
 import { MAP_CAPACITY, type Capacity, type FullSubject } from './placement.ts';
 import { createPolicyJoin } from './policy-join.ts';
@@ -41,6 +42,7 @@ export const createNodeJoin = (self: string, state: Readonly<NodeState>, tables:
   const holds = createHolds(tables);
   const parties = createParties(self, state, holds, store);
   const services = createServices(self, state, store, serviceCapacity);
+  const masquerade = createMasquerade(state, store);
   const policies = createPolicyJoin(state, parties, holds, store, capacity);
   const dirty = noDirt();
   soilAll(dirty, state);
@@ -50,6 +52,7 @@ export const createNodeJoin = (self: string, state: Readonly<NodeState>, tables:
     update: (local) => {
       const changes = parties.update(dirty, local);
       services.update(dirty);
+      masquerade.update(dirty);
       policies.update(dirty, changes);
       clean(dirty);
       return { routes: changes.routes };
