@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
-import { BAD_MANIFESTS, BAD_REQUESTS, BAD_TEXTS } from './bad.ts';
+import { BAD_MANIFESTS, BAD_REQUESTS, BAD_TEXTS, IN_PART, SERVICES_IN_PART } from './bad.ts';
 import { json, ROOT, seine, SHOP, type ProbeReport, type Ran } from './lab.ts';
 
 const LAB = 'e2ebad';
@@ -19,6 +19,7 @@ describe('bad input', () => {
     mkdirSync(join(folder, 'all'));
     BAD_MANIFESTS.forEach(({ manifest }, index) => { writeFileSync(join(folder, 'all', `${index}.yaml`), manifest); });
     writeFileSync(join(folder, 'all', 'good.yaml'), GOOD);
+    writeFileSync(join(folder, 'all', 'part.yaml'), IN_PART);
     expect((await seine('lab', 'up', '-f', SHOP, '--nodes', '1', '--name', LAB)).code).toBe(0);
     applied = await seine('lab', 'apply', '-f', join(folder, 'all'), '--name', LAB);
   }, 90_000);
@@ -46,6 +47,21 @@ describe('bad input', () => {
     expect(code).toBe(2);
     expect(err).toContain(message);
     expect(err).toContain(object);
+  }, 20_000);
+
+  test('a Service that asks for what it may not have is refused in part, by check and by the lab', async () => {
+    const { code, err } = await seine('check', '-f', join(folder, 'all', 'part.yaml'));
+    expect(code).toBe(0);
+    const all = Object.entries(SERVICES_IN_PART);
+    for (const [name, { message }] of all) expect(err).toContain(`refused in part: Service bad/${name}: ${message}`);
+    for (const [name, { message }] of all) expect(applied.err).toContain(`refused in part: Service/bad/${name}: ${message}`);
+    expect(err.split('\n').filter((line) => line.startsWith('refused'))).toHaveLength(all.length);
+  }, 20_000);
+
+  test.each(Object.entries(SERVICES_IN_PART).map(([name, { name: what, served }]) => [what, name, served] as const))('a Service that asks for %s is served where it may be', async (_, name, served) => {
+    const frontends = await json<readonly { readonly address: string; readonly port: number }[]>('get', 'frontends', `bad/${name}`, '--name', LAB);
+    expect(frontends.map(({ address, port }) => `${address}:${port}`)).toEqual([served]);
+    expect((await json<ProbeReport>('probe', 'bad/client', `svc:bad/${name}`, served.split(':')[1]!, '--name', LAB)).probes[0]!.got).toBe('allow');
   }, 20_000);
 
   test('leaves a good manifest beside it applied', async () => {

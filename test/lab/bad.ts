@@ -65,6 +65,21 @@ export const BAD_MANIFESTS: readonly BadManifest[] = [
   { name: 'a cluster policy of no tier', object: 'ClusterNetworkPolicy tierless', message: 'spec.tier: "Middle": expected', manifest: 'apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {name: tierless}\nspec: {tier: Middle, priority: 1, subject: {namespaces: {}}}\n' },
 ];
 
+export interface RefusedInPart { readonly name: string; readonly spec: string; readonly message: string; /** What of it is served all the same. */ readonly served: string }
+
+/** Services that ask for what is another's, beside what they may have. The first holds what others ask for. */
+export const SERVICES_IN_PART: Readonly<Record<string, RefusedInPart>> = {
+  twin: { name: 'another Service\'s ClusterIP and port', spec: '{clusterIP: 10.96.200.60, selector: {app: server}, ports: [{name: a, port: 80}, {name: b, port: 81, targetPort: 80}]}', message: 'spec.ports[0]: 10.96.200.60/80/TCP: expected a frontend that Service bad/first does not have', served: '10.96.200.60:81' },
+  thief: { name: 'a node\'s own address', spec: '{clusterIP: 10.96.200.61, externalIPs: [192.168.50.1], selector: {app: server}, ports: [{port: 80}]}', message: 'spec.externalIPs[0]: 192.168.50.1: expected an address that node n1 does not have: its traffic would be another\'s', served: '10.96.200.61:80' },
+  neighbour: { name: 'another Service\'s address', spec: '{clusterIP: 10.96.200.62, externalIPs: [10.96.200.60], selector: {app: server}, ports: [{port: 8080, targetPort: 80}]}', message: 'spec.externalIPs[0]: 10.96.200.60: expected an address that Service bad/first does not have', served: '10.96.200.62:8080' },
+  stranger: { name: 'an address of a family that it does not have', spec: '{clusterIP: 10.96.200.63, externalIPs: ["2001:db8::7"], selector: {app: server}, ports: [{port: 80}]}', message: 'spec.externalIPs[0]: 2001:db8::7: expected an IPv4 address: the Service has no IPv6 one', served: '10.96.200.63:80' },
+  high: { name: 'a node port that sources are translated to', spec: '{type: NodePort, clusterIP: 10.96.200.64, selector: {app: server}, ports: [{port: 80, nodePort: 61500}]}', message: 'spec.ports[0].nodePort: 61500: expected a port below 61000', served: '10.96.200.64:80' },
+  checked: { name: 'a health check at another\'s node port', spec: '{type: LoadBalancer, externalTrafficPolicy: Local, healthCheckNodePort: 30960, clusterIP: 10.96.200.65, selector: {app: server}, ports: [{port: 80}]}', message: 'spec.healthCheckNodePort: 30960: expected a port of the nodes that Service bad/first does not have', served: '10.96.200.65:80' },
+};
+const partly = (name: string, spec: string): string => `---\napiVersion: v1\nkind: Service\nmetadata: {name: ${name}, namespace: bad}\nspec: ${spec}\n`;
+export const IN_PART = `${['server', 'client'].map((name) => `---\napiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, namespace: bad, labels: {app: ${name}}}\nspec: {containers: [{name: a, ports: [{containerPort: 80}]}]}\n`).join('')}${
+  partly('first', '{type: NodePort, clusterIP: 10.96.200.60, selector: {app: server}, ports: [{port: 80, nodePort: 30960}]}')}${Object.entries(SERVICES_IN_PART).map(([name, { spec }]) => partly(name, spec)).join('')}`;
+
 /** Faults of the manifest itself: found before anything is sent to the lab. */
 export const BAD_TEXTS: readonly BadManifest[] = [
   { name: 'an object without a name', object: 'NetworkPolicy shop/unnamed', message: 'metadata.name: nothing: expected a DNS name', manifest: 'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {namespace: shop}\nspec: {podSelector: {}}\n' },

@@ -18,7 +18,16 @@ export const ANY_ADDRESS = { 4: '0.0.0.0', 6: '::' } as const;
 /** Who has the key has the frontend. */
 export const frontendKey = ({ address, port, protocol }: Pick<Frontend, 'address' | 'port' | 'protocol'>): string => `${address}/${port}/${protocol}`;
 
-/** In the order in which they are served: ClusterIPs first. ExternalName and headless Services ask for nothing. */
+/**
+ * Keys that Seine's answer to a balancer's health check takes: it is no frontend, but a port of every node, and a node port of that number
+ * would be answered in its place.
+ */
+export const healthCheckKeys = (port: number | undefined): readonly string[] => (port === undefined ? [] : Object.values(ANY_ADDRESS).map((address) => frontendKey({ address, port, protocol: 'TCP' })));
+
+/** Keys that a Service has. */
+export const keysHeldBy = (compiled: CompiledService | undefined): readonly string[] => (compiled === undefined ? [] : [...compiled.frontends.map(frontendKey), ...healthCheckKeys(compiled.healthCheckNodePort)]);
+
+/** In the order in which they are served: ClusterIPs first. ExternalName asks for nothing, a headless Service for what it does not get. */
 export const frontendsAskedBy = (service: ServiceData | undefined): readonly Asked[] => {
   if (service === undefined || service.type === 'ExternalName') return [];
   const at = (address: string, field: string, kind?: Frontend['kind']): readonly Asked[] => service.ports.map(({ port, protocol, name, targetPort }, index) => {

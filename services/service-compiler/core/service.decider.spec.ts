@@ -1,12 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 
-import { decideAll, eventSizeBytes, unpackBackends, type SeineEvent } from '@seine/events';
+import { decideAll, eventSizeBytes, unpackBackends, type CompiledService, type SeineEvent } from '@seine/events';
 
 import { serviceDecider } from './service.decider.ts';
 
 const time = '1970-01-01T00:00:00.000Z';
-const service = (name: string, { address = '10.96.0.1', type = 'ClusterIP', externalIPs = [] as readonly string[], loadBalancerIPs = [] as readonly string[], protocol = 'TCP' as 'TCP' | 'SCTP', targetPort = 8080, nodePort = undefined as number | undefined, options = {} } = {}): SeineEvent => ({
+const service = (name: string, { address = '10.96.0.1', type = 'ClusterIP', externalIPs = [] as readonly string[], loadBalancerIPs = [] as readonly string[], protocol = 'TCP' as 'TCP' | 'UDP' | 'SCTP', targetPort = 8080, nodePort = undefined as number | undefined, options = {} } = {}): SeineEvent => ({
   type: 'service.observed.v1', key: `shop/${name}`, time, data: {
     uid: name, type, clusterIPs: [address], ...(externalIPs.length === 0 ? {} : { externalIPs: [...externalIPs] }), ...(loadBalancerIPs.length === 0 ? {} : { loadBalancerIPs: [...loadBalancerIPs] }), selector: {},
     ports: [{ name: '', port: 80, protocol, targetPort, ...(nodePort === undefined ? {} : { nodePort }) }], ...options,
@@ -61,6 +61,18 @@ describe('frontends', () => {
     ] },
   ])('$name', ({ given, then }) => { expect(said(...given)).toEqual(then); });
 
+  describe.each([{ name: 'IPv4', address: '10.96.0.1', other: '2001:db8::1' }, { name: 'IPv6', address: 'fd00:96::1', other: '192.0.2.1' }])('of a Service of $name alone', ({ address, other }) => {
+    test('have no address of the other family', () => {
+      expect(decide(service('a', { address, type: 'LoadBalancer', externalIPs: [other], loadBalancerIPs: [other] }))).toMatchObject([{ data: {
+        frontends: [{ address }], refusals: ['spec.externalIPs[0]', 'status.loadBalancer.ingress[0].ip'].map((field) => ({ field, value: other, expected: expect.stringMatching(/^an IPv[46] address: the Service has no IPv[46] one$/) })),
+      } }]);
+    });
+  });
+  test('of a headless Service are none, its external addresses neither', () => {
+    const headless = service('a', { externalIPs: ['192.0.2.1'] });
+    expect(decide(headless.type === 'service.observed.v1' ? { ...headless, data: { ...headless.data, clusterIPs: [] } } : headless)).toMatchObject([{ data: { frontends: [], refusals: [{ field: 'spec.externalIPs[0]', expected: 'none: a headless Service has no frontends' }] } }]);
+  });
+
   test('never belong to two Services and no id to two frontends, whatever comes; a batch decides what one by one decides', () => {
     const name = fc.constantFrom('a', 'b', 'c');
     const input = fc.oneof(fc.tuple(name, fc.constantFrom('10.96.0.1', '10.96.0.2')).map(([key, address]) => service(key, { address })), name.map(vanished));
@@ -73,6 +85,45 @@ describe('frontends', () => {
       const wanted = new Set([...draft.services.values()].flatMap(({ clusterIPs }) => clusterIPs));
       expect(new Set(held.map(({ address }) => address))).toEqual(wanted);
     }));
+  });
+});
+
+describe('a health check', () => {
+  const balanced = (name: string, address: string, healthCheckNodePort: number, nodePort?: number): SeineEvent => service(name, { address, type: 'LoadBalancer', nodePort, options: { externalLocal: true, healthCheckNodePort } });
+  const asked = (...given: readonly SeineEvent[]): readonly string[] => decide(...given).flatMap((event) => (event.type === 'service.compiled.v1' ? [`${event.key} ${event.data.healthCheckNodePort ?? 'none'}, ${event.data.frontends.length} frontends, refused: ${event.data.refusals.map(({ field, value }) => `${field} ${value}`).join()}`] : []));
+  const [a, b] = ['10.96.0.1', '10.96.0.2'] as const;
+  test.each<{ name: string; given: readonly SeineEvent[]; then: readonly string[] }>([
+    { name: 'has a port of the nodes', given: [balanced('a', a, 31_000)], then: ['shop/a 31000, 1 frontends, refused: '] },
+    { name: 'has no other Service\'s node port, until that one goes', given: [service('a', { address: a, type: 'NodePort', nodePort: 31_000 }), balanced('b', b, 31_000), vanished('a')], then: [
+      'shop/a none, 2 frontends, refused: ', 'shop/b none, 1 frontends, refused: spec.healthCheckNodePort 31000', 'shop/b 31000, 1 frontends, refused: ',
+    ] },
+    { name: 'keeps its port from another Service\'s node port, until it goes', given: [balanced('a', a, 31_000), service('b', { address: b, type: 'NodePort', nodePort: 31_000 }), vanished('a')], then: [
+      'shop/a 31000, 1 frontends, refused: ', 'shop/b none, 1 frontends, refused: spec.ports[0].nodePort 0.0.0.0/31000/TCP', 'shop/b none, 2 frontends, refused: ',
+    ] },
+    { name: 'leaves a node port of another protocol alone', given: [balanced('a', a, 31_000), service('b', { address: b, type: 'NodePort', nodePort: 31_000, protocol: 'UDP' })], then: ['shop/a 31000, 1 frontends, refused: ', 'shop/b none, 2 frontends, refused: '] },
+    { name: 'has no port that another one has', given: [balanced('a', a, 31_000), balanced('b', b, 31_000), balanced('a', a, 31_001)], then: [
+      'shop/a 31000, 1 frontends, refused: ', 'shop/b none, 1 frontends, refused: spec.healthCheckNodePort 31000', 'shop/a 31001, 1 frontends, refused: ', 'shop/b 31000, 1 frontends, refused: ',
+    ] },
+    { name: 'has no node port of its own Service', given: [balanced('a', a, 31_000, 31_000)], then: ['shop/a none, 2 frontends, refused: spec.healthCheckNodePort 31000'] },
+    { name: 'becomes a node port, and the other way round', given: [balanced('a', a, 31_000), balanced('a', a, 31_001, 31_000), balanced('a', a, 31_000, 31_001)], then: [
+      'shop/a 31000, 1 frontends, refused: ', 'shop/a 31001, 2 frontends, refused: ', 'shop/a 31000, 2 frontends, refused: ',
+    ] },
+    { name: 'has no port that the nodes translate sources to', given: [balanced('a', a, 61_000)], then: ['shop/a none, 1 frontends, refused: spec.healthCheckNodePort 61000'] },
+  ])('$name', ({ given, then }) => { expect(asked(...given)).toEqual(then); });
+
+  test('that a former build let share a node port leaves it with its id', () => {
+    const draft = serviceDecider.initialState();
+    const shared = (options: object): SeineEvent => service('b', { address: b, type: 'NodePort', nodePort: 31_000, options });
+    const facts = [balanced('a', a, 31_000), shared({})];
+    const compiled = (key: string, frontends: CompiledService['frontends'], options: Partial<CompiledService> = {}): SeineEvent => ({ type: 'service.compiled.v1', key, time, data: { frontends, refusals: [], ...options } });
+    const frontend = (id: number, address: string, port: number, rest: object = {}): CompiledService['frontends'][number] => ({ id, address, port, protocol: 'TCP', portName: '', ...rest });
+    const both = [
+      compiled('shop/a', [frontend(1, a, 80)], { externalLocal: true, healthCheckNodePort: 31_000 }),
+      compiled('shop/b', [frontend(2, b, 80), frontend(3, '0.0.0.0', 31_000, { kind: 'nodePort' })]),
+    ];
+    for (const event of [...facts, ...both]) serviceDecider.evolve(draft, event);
+    decideAll(serviceDecider, draft, [vanished('a'), shared({ affinityS: 60 })]);
+    expect(draft.compiledServices.get('shop/b')!.frontends.map(({ id }) => id)).toEqual([2, 3]);
   });
 });
 

@@ -2,8 +2,9 @@
 import {
   packBackends, unpackBackends, type CompiledBackends, type CompiledService, type Decider, type EndpointSliceData, type ObjectRef, type PackedBackends, type Refusal, type SeineEvent, type ServiceData,
 } from '@seine/events';
+import { familyOf } from '@seine/model';
 
-import { frontendKey, frontendsAskedBy, type Asked } from './asked.ts';
+import { frontendKey, frontendsAskedBy, healthCheckKeys, keysHeldBy, type Asked } from './asked.ts';
 import { emptyHolders, holderOf, holdersAfter, type Holders } from './holders.ts';
 
 const FRONTEND_MAX = 0x7fffffff;
@@ -12,7 +13,7 @@ export const SNAT_PORTS = { first: 61_000, last: 65_535 } as const;
 
 export interface ServiceState {
   readonly services: Map<string, ServiceData>;
-  /** frontend key → the Services that ask for it, in the order in which they came. */
+  /** frontend key (also of a health check) → the Services that ask for it, in the order in which they came. */
   readonly asking: Map<string, Set<string>>;
   /** address → the Services that ask for a frontend there. */
   readonly askingAddress: Map<string, Set<string>>;
@@ -21,7 +22,7 @@ export interface ServiceState {
   touched: readonly string[];
   readonly compiledServices: Map<string, CompiledService>;
   readonly compiledSlices: Map<string, PackedBackends>;
-  /** `address/port/protocol` → its Service: the first holds it. */
+  /** `address/port/protocol` of a frontend or of a health check → its Service: the first holds it. */
   readonly frontendOwner: Map<string, string>;
   readonly frontendIds: Map<string, number>;
   readonly idsTaken: Set<number>;
@@ -45,11 +46,13 @@ const leave = (index: Map<string, Set<string>>, key: string, name: string): void
 };
 
 const ask = (draft: ServiceState, name: string, service: ServiceData | undefined): void => {
-  const [former, wanted] = [frontendsAskedBy(draft.services.get(name)), frontendsAskedBy(service)];
-  const keys = new Set(wanted.map(({ key }) => key));
-  for (const { key } of former) if (!keys.has(key)) leave(draft.asking, key, name);
-  for (const { frontend } of former) leave(draft.askingAddress, frontend.address, name);
-  for (const { key, frontend } of wanted) { join(draft.asking, key, name); join(draft.askingAddress, frontend.address, name); }
+  const former = draft.services.get(name);
+  const [left, wanted] = [frontendsAskedBy(former), frontendsAskedBy(service)];
+  const keys = new Set([...wanted.map(({ key }) => key), ...healthCheckKeys(service?.healthCheckNodePort)]);
+  for (const key of [...left.map((each) => each.key), ...healthCheckKeys(former?.healthCheckNodePort)]) if (!keys.has(key)) leave(draft.asking, key, name);
+  for (const { frontend } of left) leave(draft.askingAddress, frontend.address, name);
+  for (const key of keys) join(draft.asking, key, name);
+  for (const { frontend } of wanted) join(draft.askingAddress, frontend.address, name);
   if (service === undefined) draft.services.delete(name);
   else draft.services.set(name, service);
 };
@@ -71,20 +74,20 @@ const evolve = (draft: ServiceState, event: SeineEvent): void => {
     case 'service.vanished.v1': ask(draft, event.key, undefined); return;
     case 'service.compiled.v1':
     case 'service.removed.v1': {
-      const former = draft.compiledServices.get(event.key)?.frontends ?? [];
-      for (const frontend of former) {
-        draft.frontendOwner.delete(frontendKey(frontend));
-        draft.frontendIds.delete(frontendKey(frontend));
-        draft.idsTaken.delete(frontend.id);
+      const former = draft.compiledServices.get(event.key);
+      for (const key of keysHeldBy(former)) {
+        if (draft.frontendOwner.get(key) !== event.key) continue; // of a former build: a health check at another's node port
+        draft.frontendOwner.delete(key);
+        draft.frontendIds.delete(key);
       }
+      for (const { id } of former?.frontends ?? []) draft.idsTaken.delete(id);
       if (event.type === 'service.removed.v1') { draft.compiledServices.delete(event.key); return; }
       draft.compiledServices.set(event.key, event.data);
+      for (const key of keysHeldBy(event.data)) draft.frontendOwner.set(key, event.key);
       for (const frontend of event.data.frontends) {
-        const key = frontendKey(frontend);
-        draft.frontendOwner.set(key, event.key);
-        draft.frontendIds.set(key, frontend.id);
+        draft.frontendIds.set(frontendKey(frontend), frontend.id);
         draft.idsTaken.add(frontend.id);
-        if (former.some(({ id }) => id === frontend.id)) continue;
+        if (former?.frontends.some(({ id }) => id === frontend.id) === true) continue;
         draft.nextFrontend = (frontend.id % FRONTEND_MAX) + 1;
       }
       return;
@@ -110,12 +113,14 @@ const refusal = (field: string, value: string, expected: string): Refusal => ({ 
 /** What one decision gives and takes beside the state, which does not move before all of it is decided. */
 const openLedger = (state: Readonly<ServiceState>) => {
   const released = new Set<string>();
-  const given = new Map<string, { readonly name: string; readonly id: number }>();
+  const given = new Map<string, { readonly name: string; readonly id?: number }>();
   const idsGiven = new Set<number>();
   let next = state.nextFrontend;
   return {
     release: (key: string): void => { released.add(key); },
     ownerOf: (key: string): string | undefined => given.get(key)?.name ?? (released.has(key) ? undefined : state.frontendOwner.get(key)),
+    /** For what has no id. */
+    keep: (key: string, name: string): void => { given.set(key, { name }); },
     /** The id that the key has, or a new one; one that is released now is not given again at once. */
     take: (key: string, name: string): number | undefined => {
       const kept = state.frontendOwner.get(key) === name ? state.frontendIds.get(key) : given.get(key)?.id;
@@ -133,11 +138,23 @@ const openLedger = (state: Readonly<ServiceState>) => {
   };
 };
 
+const portFault = (field: string, port: number): Refusal => refusal(field, String(port), `a port below ${SNAT_PORTS.first}: from there on nodes translate sources`);
+
+const familyFault = ({ frontend: { address }, field }: Asked, { clusterIPs }: ServiceData): Refusal | undefined => {
+  const family = familyOf(address);
+  if (clusterIPs.some((own) => familyOf(own) === family)) return undefined;
+  const [own] = clusterIPs;
+  return refusal(field, address, own === undefined ? 'none: a headless Service has no frontends' : `an IPv${familyOf(own)} address: the Service has no IPv${family} one`);
+};
+
 /** Why this one is not served; undefined: it is. */
-const faultOf = ({ frontend: { address, port, protocol, kind }, targetPort, field }: Asked, name: string, state: Readonly<ServiceState>): Refusal | undefined => {
+const faultOf = (asked: Asked, name: string, service: ServiceData, state: Readonly<ServiceState>): Refusal | undefined => {
+  const { frontend: { address, port, protocol, kind }, targetPort, field } = asked;
   const holder = holderOf(state.holders, address, name, kind);
   if (holder !== undefined) return refusal(field, address, `an address that ${holder} does not have: its traffic would be another's`);
-  if (kind === 'nodePort' && port >= SNAT_PORTS.first) return refusal(field, String(port), `a port below ${SNAT_PORTS.first}: from there on nodes translate sources`);
+  const stranger = familyFault(asked, service);
+  if (stranger !== undefined) return stranger;
+  if (kind === 'nodePort' && port >= SNAT_PORTS.first) return portFault(field, port);
   if (protocol === 'SCTP' && targetPort !== port) {
     return refusal(field.endsWith('.nodePort') ? field : `${field}.targetPort`, String(kind === 'nodePort' ? port : targetPort), kind === 'nodePort' ? `${targetPort}: SCTP is translated by address only` : `${port}: SCTP is translated by address only`);
   }
@@ -146,6 +163,16 @@ const faultOf = ({ frontend: { address, port, protocol, kind }, targetPort, fiel
 
 const NO_PROXY = refusal('metadata.annotations.service.cilium.io/lb-l7', 'enabled', 'disabled: there is no proxy to balance requests; connections are balanced');
 
+const HEALTH_FIELD = 'spec.healthCheckNodePort';
+/** Why nobody is told at this port which nodes have backends; undefined: balancers are. @param own keys of the Service's frontends */
+const healthFault = (port: number, name: string, own: ReadonlySet<string>, ownerOf: (key: string) => string | undefined): Refusal | undefined => {
+  if (port >= SNAT_PORTS.first) return portFault(HEALTH_FIELD, port);
+  const keys = healthCheckKeys(port);
+  if (keys.some((key) => own.has(key))) return refusal(HEALTH_FIELD, String(port), 'a port that is none of its node ports');
+  const owner = keys.map(ownerOf).find((holder) => holder !== undefined && holder !== name);
+  return owner === undefined ? undefined : refusal(HEALTH_FIELD, String(port), `a port of the nodes that Service ${owner} does not have`);
+};
+
 const compileService = (name: string, service: ServiceData, state: Readonly<ServiceState>, ledger: ReturnType<typeof openLedger>): CompiledService => {
   const refusals: Refusal[] = service.byRequest === true ? [NO_PROXY] : [];
   const frontends: CompiledService['frontends'][number][] = [];
@@ -153,7 +180,7 @@ const compileService = (name: string, service: ServiceData, state: Readonly<Serv
   for (const asked of frontendsAskedBy(service)) {
     const { key, frontend, field } = asked;
     if (own.has(key)) continue; // the same address named twice, as load balancers' are in spec and status
-    const fault = faultOf(asked, name, state);
+    const fault = faultOf(asked, name, service, state);
     if (fault !== undefined) { refusals.push(fault); continue; }
     const owner = ledger.ownerOf(key);
     if (owner !== undefined && owner !== name) { refusals.push(refusal(field, key, `a frontend that Service ${owner} does not have`)); continue; }
@@ -163,9 +190,12 @@ const compileService = (name: string, service: ServiceData, state: Readonly<Serv
     frontends.push({ id, ...frontend });
   }
   const { externalLocal, internalLocal, healthCheckNodePort, sourceRanges, affinityS, maglev } = service;
+  const unhealthy = healthCheckNodePort === undefined ? undefined : healthFault(healthCheckNodePort, name, own, ledger.ownerOf);
+  if (unhealthy !== undefined) refusals.push(unhealthy);
+  else for (const key of healthCheckKeys(healthCheckNodePort)) ledger.keep(key, name);
   return {
     frontends, refusals,
-    ...(externalLocal === undefined ? {} : { externalLocal }), ...(internalLocal === undefined ? {} : { internalLocal }), ...(healthCheckNodePort === undefined ? {} : { healthCheckNodePort }),
+    ...(externalLocal === undefined ? {} : { externalLocal }), ...(internalLocal === undefined ? {} : { internalLocal }), ...(healthCheckNodePort === undefined || unhealthy !== undefined ? {} : { healthCheckNodePort }),
     ...(sourceRanges === undefined ? {} : { sourceRanges }), ...(affinityS === undefined ? {} : { affinityS }), ...(maglev === undefined ? {} : { maglev }),
   };
 };
@@ -218,8 +248,8 @@ const decideServices = (input: SeineEvent, names: readonly string[], state: Read
     if (compiled !== undefined && !same(former, compiled)) decided.set(name, { type: 'service.compiled.v1', key: name, ...head, data: compiled });
     if (compiled === undefined && former !== undefined) decided.set(name, { type: 'service.removed.v1', key: name, ...head, data: { object: objectOf(name) } });
     if (earlier !== undefined) continue; // it takes what was left, and leaves nothing more
-    const kept = new Set((compiled?.frontends ?? []).map(frontendKey));
-    const left = (former?.frontends ?? []).map(frontendKey).filter((key) => !kept.has(key));
+    const kept = new Set(keysHeldBy(compiled));
+    const left = keysHeldBy(former).filter((key) => !kept.has(key));
     for (const key of left) ledger.release(key);
     for (const waiting of new Set(left.flatMap((key) => [...state.asking.get(key) ?? []]))) if (waiting !== name && !queue.includes(waiting)) queue.push(waiting);
   }
