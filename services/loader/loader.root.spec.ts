@@ -11,8 +11,8 @@ import {
   addressAdd, ATTACH, BPF_F_BEFORE, cgroupRoot, closeFd, createCgroup, createNetns, deleteNetns, filterDelete, inNetnsAt, linkCreate, linkDelete, linkDetach, linkUp, loadObject, mapHandle, mapKernel, netnsPath, openNetlink,
   openSocket, pinned, programInfo, queryPrograms, receiveFrom, removeCgroup, sendTo, vethAdd, type LoadedObject, type Netlink,
 } from '@seine/kernel';
-import { decode, echoOf, MAPS } from '@seine/layout';
-import { connectUnix, type Applied, type Attachment, type Hello, type MapEntry, type Plumbed, type UnixClient } from '@seine/node';
+import { addEntries, decode, decodeAll, echoOf, MAPS, NO_ENTRIES } from '@seine/layout';
+import { connectUnix, type Applied, type Attachment, type Hello, type MapEntry, type MapSums, type Packed, type Plumbed, type UnixClient } from '@seine/node';
 import { eventually } from '@seine/testkit';
 
 const NAME = `seine-loader-${process.pid}`;
@@ -290,6 +290,19 @@ describe('an ordered batch', () => {
     await expect(client.call('apply', { seq: 8, steps: [{ step: 'delete', map: 'sn_endpoint_01', keys: [{ address: '10.244.1.2' }] }, { step: 'upsert', map: 'sn_endpoint_01', rows: [{ ...endpointRow('10.244.1.9', 300), value: { ...endpointRow('10.244.1.9', 300).value, endpointId: 70_000 } }] }] }))
       .rejects.toMatchObject({ code: 'SEINE_LAYOUT_RANGE', message: expect.stringContaining('endpointId') });
     expect(await dump('sn_endpoint_01')).toHaveLength(1);
+  });
+
+  test('that was written is told by checksum, by bytes and in words alike', async () => {
+    const rows = [1, 2].map((value) => ({ key: { value }, value: { address: `10.244.1.${value}`, port: 8080, protocol: 6 } }));
+    const before = (await client.call<MapSums>('sums'))['sn_backend_01']!;
+    await client.call('apply', { seq: 9, steps: [{ step: 'upsert', map: 'sn_backend_01', rows }] });
+    const { key, value } = MAPS.sn_backend_01;
+    const { keys, values, count } = await client.call<Packed>('dumpPacked', { map: 'sn_backend_01' });
+    const bytes = { keys: Buffer.from(keys, 'base64'), values: Buffer.from(values, 'base64'), count };
+    expect(decodeAll(key, bytes.keys, count).map((each, index) => ({ key: each, value: decodeAll(value, bytes.values, count)[index]! })).sort((a, b) => a.key.value - b.key.value)).toEqual(rows);
+    expect((await client.call<MapSums>('sums'))['sn_backend_01']).toEqual(addEntries(NO_ENTRIES, bytes));
+    await client.call('apply', { seq: 9, steps: [{ step: 'delete', map: 'sn_backend_01', keys: rows.map((row) => row.key) }] });
+    expect((await client.call<MapSums>('sums'))['sn_backend_01']).toEqual(before);
   });
 
   test('of an unknown kind of order is refused', async () => {

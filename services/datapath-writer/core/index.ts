@@ -10,7 +10,7 @@ export * from './health.ts';
 export { createPartyFile, filingOf, reachOf } from './join/label-index.ts';
 export { mentionsOf } from './join/mentions.ts';
 export * from './join/node-join.ts';
-export { isPackedMap, PackedEntry, packedRowsOf } from './join/packed-rows.ts';
+export { isPacked, isPackedMap, joinPacked, PackedEntry, packedRowsOf } from './join/packed-rows.ts';
 export { SERVICE_CAPACITY, type FullService, type ServiceCapacity } from './join/services.ts';
 export { peerEcho } from './join/peer-echo.ts';
 export type { KnownAddress } from './join/parties.ts';

@@ -1,8 +1,8 @@
 /** Steps as the loader takes them: in words, as people read them; large ones as the bytes that the kernel takes. */
 import { encodeAll, MAPS, type MapName, type StructLayout } from '@seine/layout';
-import type { AnyRow, MapEntry, PackedStep, Step } from '@seine/node';
+import type { AnyRow, PackedStep, Step } from '@seine/node';
 
-import { PackedEntry } from '../core/index.ts';
+import { isPacked, joinPacked } from '../core/index.ts';
 
 /** Below it words cost nothing that anybody would notice. */
 const PACKED_ROWS_MIN = 64;
@@ -11,20 +11,16 @@ const bytesOf = (layout: StructLayout, rows: readonly AnyRow[]): string => {
   const bytes = encodeAll(layout, rows as never); // rows of this map: the codec checks every member
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
 };
-/** Rows that are kept as bytes are joined, not made. */
-const joined = (rows: readonly PackedEntry[], part: 'keyBytes' | 'valueBytes'): string => {
-  let bytes = '';
-  for (const row of rows) bytes += row[part];
-  return Buffer.from(bytes, 'latin1').toString('base64');
-};
-const arePacked = (rows: readonly MapEntry[]): rows is readonly PackedEntry[] => rows.every((row) => row instanceof PackedEntry);
 const layoutOf = (map: MapName): { readonly key: StructLayout; readonly value: StructLayout } => MAPS[map];
 
 /** @throws SEINE_LAYOUT_RANGE naming struct, field, value and range */
 export const packSteps = (steps: readonly Step[]): readonly (Step | PackedStep)[] => steps.map((step) => {
   if (step.step === 'upsert' && step.rows.length >= PACKED_ROWS_MIN) {
     const count = step.rows.length;
-    if (arePacked(step.rows)) return { step: 'upsert', map: step.map, packed: { count, keys: joined(step.rows, 'keyBytes'), values: joined(step.rows, 'valueBytes') } };
+    if (isPacked(step.rows)) {
+      const { keys, values } = joinPacked(step.rows);
+      return { step: 'upsert', map: step.map, packed: { count, keys: keys.toString('base64'), values: values.toString('base64') } };
+    }
     const { key, value } = layoutOf(step.map);
     return { step: 'upsert', map: step.map, packed: { count, keys: bytesOf(key, step.rows.map((row) => row.key)), values: bytesOf(value, step.rows.map((row) => row.value)) } };
   }

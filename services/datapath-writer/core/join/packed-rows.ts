@@ -48,20 +48,22 @@ class PackedChange implements Change {
   get key(): string { return keyText((this.now ?? this.former)!.key); } // one of them is there
 }
 
-const CHUNK = 4096;
-/** Rows as bytes, so many at once. */
-export function* packedChunks(rows: Iterable<MapEntry>): Generator<{ readonly keys: Buffer; readonly values: Buffer; readonly count: number }> {
-  let [keys, values, count] = ['', '', 0];
-  const chunk = () => ({ keys: Buffer.from(keys, 'latin1'), values: Buffer.from(values, 'latin1'), count });
-  for (const row of rows as Iterable<PackedEntry>) { // of a packed map
-    keys += row.keyBytes;
-    values += row.valueBytes;
-    count += 1;
-    if (count < CHUNK) continue;
-    yield chunk();
-    [keys, values, count] = ['', '', 0];
+export const isPacked = (rows: readonly MapEntry[]): rows is readonly PackedEntry[] => rows.every((row) => row instanceof PackedEntry);
+
+/** Rows as the bytes that they are. */
+export const joinPacked = (rows: readonly PackedEntry[]): { readonly keys: Buffer; readonly values: Buffer; readonly count: number } => {
+  let [keys, values] = ['', ''];
+  for (const { keyBytes, valueBytes } of rows) {
+    keys += keyBytes;
+    values += valueBytes;
   }
-  if (count > 0) yield chunk();
+  return { keys: Buffer.from(keys, 'latin1'), values: Buffer.from(values, 'latin1'), count: rows.length };
+};
+
+const CHUNK = 4096;
+/** The same, so many at once: all of a large map would be as large again. */
+export function* packedChunks(rows: readonly PackedEntry[]): Generator<ReturnType<typeof joinPacked>> {
+  for (let from = 0; from < rows.length; from += CHUNK) yield joinPacked(rows.slice(from, from + CHUNK));
 }
 
 /** What a map holds, from its bytes. */
