@@ -216,7 +216,7 @@ __noinline int translation_forget(const struct tuple *tuple)
 
 /*
  * is_masqueraded - what a pod begins towards somebody outside leaves with its node's address. Of the middle of a stream
- * only what has it already: it may answer who came to the pod itself. A global function, for the stack.
+ * only what is translated already, by whichever side it began: it may answer who came to the pod itself. A global function, for the stack.
  */
 __noinline int is_masqueraded(const struct tuple *tuple)
 {

@@ -206,6 +206,18 @@ describeBoth('what keeps the pod\'s own address', () => {
     for (const { key } of datapath.rows('sn_cttcp_01')) datapath.remove('sn_cttcp_01', key);
     keeps(fromPod(tcp(reversed(inward), TCP.ACK)));
   });
+  test('what answers by a node port, which has that one\'s, also once its entry is lost', () => {
+    datapath.backend(1, web.address, 8080);
+    datapath.frontend({ address: at === IPV4 ? '0.0.0.0' : '::', port: 30080, slots: 1, ids: [1] });
+    const asks = flow(at.world, at.node, 30080);
+    fromNetdev(tcp(asks, TCP.SYN));
+    const answers = (): Outcome => fromPod(tcp(flow(web.address, at.world, 40000, 8080), TCP.ACK));
+    const want = { flow: reversed(asks), flags: TCP.ACK, right: true };
+    expect(told(answers().packet)).toEqual(want);
+    for (const { key } of datapath.rows('sn_cttcp_01')) datapath.remove('sn_cttcp_01', key);
+    expect(told(answers().packet)).toEqual(want);
+    expect(halves()).toBe(2);
+  });
   test('a flow that began before', () => {
     masquerades(false);
     fromPod(udp(out()));

@@ -26,7 +26,8 @@ describe('the ConfigMap of ip-masq-agent', () => {
     { name: 'an address', config: 'nonMasqueradeCIDRs: [10.0.0.1]', want: 'data.config.nonMasqueradeCIDRs[0]: "10.0.0.1": expected a CIDR such as 10.0.0.0/8 or fd00::/8' },
     { name: 'a range that begins elsewhere', config: 'nonMasqueradeCIDRs: [10.0.0.1/8]', want: 'data.config.nonMasqueradeCIDRs[0]: "10.0.0.1/8": expected a CIDR that begins at its own first address: 10.0.0.0/8' },
     { name: 'more ranges than the limit', config: 'cidrLimit: 1\nnonMasqueradeCIDRs: [10.0.0.0/8, 172.16.0.0/12]', want: 'data.config.nonMasqueradeCIDRs: "2 ranges": expected at most 1, as cidrLimit says' },
-    { name: 'a limit that is none', config: 'cidrLimit: many', want: 'data.config.cidrLimit: "many": expected a number of ranges' },
+    { name: 'a limit that is none', config: 'cidrLimit: many', want: 'data.config.cidrLimit: "many": expected a number of ranges, at most 4096' },
+    { name: 'a limit beyond a node\'s room', config: 'cidrLimit: 5000', want: 'data.config.cidrLimit: 5000: expected a number of ranges, at most 4096' },
     { name: 'a word for a yes', config: 'masqLinkLocal: "yes"', want: 'data.config.masqLinkLocal: "yes": expected true or false' },
     { name: 'a time without a unit', config: 'resyncInterval: 60', want: 'data.config.resyncInterval: 60: expected a time such as 60s' },
   ])('is refused with $name', ({ config, want }) => { expect(read(config).messages).toEqual([want]); });

@@ -16,6 +16,8 @@ export const isIpMasqAgent = ({ kind, namespace, name }: Pick<KubeObject, 'kind'
 
 /** Of ip-masq-agent: more ranges than these are taken for a mistake, unless `cidrLimit` says so. */
 const CIDR_LIMIT = 64;
+/** What a node has room for beside its cluster's pods. */
+const MOST_CIDRS = 4096;
 /** Go's way to write a time. */
 const DURATION = /^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$/;
 const CONFIG = 'data.config';
@@ -50,7 +52,7 @@ export const readIpMasqAgent = (found: Faults, object: KubeObject): IpMasqAgentD
   onlyMembers(found, CONFIG, config, ['nonMasqueradeCIDRs', 'masqLinkLocal', 'masqLinkLocalIPv6', 'resyncInterval', 'cidrLimit']);
   const listed = listAt(found, `${CONFIG}.nonMasqueradeCIDRs`, member(config, 'nonMasqueradeCIDRs'));
   const limit = member(config, 'cidrLimit') ?? CIDR_LIMIT;
-  if (!(typeof limit === 'number' && Number.isInteger(limit) && limit >= 0)) found.refuse(`${CONFIG}.cidrLimit`, limit, 'a number of ranges');
+  if (!(typeof limit === 'number' && Number.isInteger(limit) && limit >= 0 && limit <= MOST_CIDRS)) found.refuse(`${CONFIG}.cidrLimit`, limit, `a number of ranges, at most ${MOST_CIDRS}`);
   else if (listed !== undefined && listed.length > limit) found.refuse(`${CONFIG}.nonMasqueradeCIDRs`, `${listed.length} ranges`, `at most ${limit}, as cidrLimit says`);
   const interval = member(config, 'resyncInterval') ?? '60s';
   if (!(typeof interval === 'string' && DURATION.test(interval))) found.refuse(`${CONFIG}.resyncInterval`, interval, 'a time such as 60s');

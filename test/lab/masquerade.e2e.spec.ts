@@ -118,6 +118,14 @@ describe('from pods to the world, and back', () => {
       });
     });
 
+    test('without the pods\' offloads, too: each checksum is the node\'s own', async () => {
+      for (const { podNetns } of endpoints) inside(podNetns, 'ethtool', '-K', 'eth0', 'tx', 'off', 'rx', 'off', 'tso', 'off', 'gso', 'off', 'gro', 'off');
+      for (const { nodes, world } of FAMILIES) {
+        expect(await ask(netnsOf('far'), urlOf(world, 8080, `/${'z'.repeat(7000)}`))).toEqual({ code: 0, server: 'external', client: nodes[1] });
+        expect(await datagram(netnsOf('far'), world, { bytes: 4000 })).toBe(`${nodes[1]} ${4000 + nodes[1].length + 1}`);
+      }
+    });
+
     test('ranges of ip-masq-agent\'s ConfigMap keep pods\' addresses, its pods too though it forgets them; a bad one is refused and changes nothing', async () => {
       await applyAgent(FAMILIES.map(({ range }) => `- ${range}\n`).reduce((text, line) => text + line, 'nonMasqueradeCIDRs:\n'));
       for (const { family, nodes, world, kept } of FAMILIES) {
