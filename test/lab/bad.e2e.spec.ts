@@ -64,6 +64,17 @@ describe('bad input', () => {
     expect((await json<ProbeReport>('probe', 'bad/client', `svc:bad/${name}`, served.split(':')[1]!, '--name', LAB)).probes[0]!.got).toBe('allow');
   }, 20_000);
 
+  test('stays told, reason by reason, until it is good again or gone', async () => {
+    interface Refused { readonly kind: string; readonly namespace: string; readonly name: string; readonly refused: string; readonly message: string }
+    const refusals = (...args: readonly string[]): Promise<readonly Refused[]> => json<readonly Refused[]>('get', 'refusals', ...args, '--name', LAB);
+    const wholly = (await refusals()).filter(({ refused }) => refused === 'as a whole').map(({ kind, namespace, name, message }) => `${kind} ${namespace === '' ? '' : `${namespace}/`}${name}: ${message}`);
+    expect(BAD_MANIFESTS.filter(({ object, message }) => !wholly.some((told) => told.startsWith(`${object}: `) && told.includes(message)))).toEqual([]);
+    expect((await refusals('-n', 'bad')).map(({ name, refused }) => `${name} ${refused}`).sort()).toEqual(Object.keys(SERVICES_IN_PART).map((name) => `${name} in part`).sort());
+    writeFileSync(join(folder, 'edit.yaml'), 'apiVersion: v1\nkind: Service\nmetadata: {name: thief, namespace: bad}\nspec: {clusterIP: 10.96.200.61, selector: {app: server}, ports: [{port: 80}]}\n');
+    await seine('lab', 'apply', '-f', join(folder, 'edit.yaml'), '--name', LAB);
+    expect((await refusals('-n', 'bad')).map(({ name }) => name).sort()).toEqual(Object.keys(SERVICES_IN_PART).filter((name) => name !== 'thief').sort());
+  }, 30_000);
+
   test('leaves a good manifest beside it applied', async () => {
     expect((await json<readonly { readonly pod: string }[]>('get', 'endpoints', 'shop/good', '--name', LAB))).toHaveLength(1);
     expect((await json<ProbeReport>('probe', 'external', 'shop/good', '80', '--name', LAB)).probes[0]!.got).toBe('allow');

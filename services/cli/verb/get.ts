@@ -9,6 +9,7 @@ import { askWriter, labNodesOf } from '../node-sockets.ts';
 import { policyStatuses, type PolicyNews, type PolicyOnNode, type PolicyStatus } from '../policy-status.ts';
 import { structured } from '../print/structured.ts';
 import { table } from '../print/table.ts';
+import { refusedNow } from '../refused.ts';
 import { badInput, EXIT, readArgs, readOutput, type Verb } from './verb.ts';
 
 const OPTIONS = {
@@ -16,7 +17,7 @@ const OPTIONS = {
 } as const;
 
 type Item = Readonly<Record<string, unknown>>;
-interface Source { /** undefined: a file, which has no kernel */ readonly lab: string | undefined; readonly node: string | undefined; readonly past: () => Promise<NodeState>; readonly policyNews: () => Promise<PolicyNews & { readonly state: NodeState }> }
+interface Source { /** undefined: a file, which has no kernel */ readonly lab: string | undefined; readonly node: string | undefined; readonly whole: () => Promise<Past>; readonly past: () => Promise<NodeState>; readonly policyNews: () => Promise<PolicyNews & { readonly state: NodeState }> }
 interface Kind { readonly columns: readonly string[]; readonly wide: readonly string[]; readonly items: (source: Source) => Promise<readonly Item[]> }
 
 /** `n1 #142` enforces it, `n2 at #140 of #142` does not yet, `n3 ?` has not told. */
@@ -58,6 +59,10 @@ const KINDS: Readonly<Record<string, Kind>> = {
       return policyStatuses(state, news).map((policy) => ({ ...policy, ...policyCells(policy) }));
     },
   },
+  refusals: {
+    columns: ['kind', 'namespace', 'name', 'refused', 'message'], wide: [],
+    items: async ({ whole }) => { const { state, refusedObjects } = await whole(); return refusedNow(state, { refusedObjects }).map((each) => ({ ...each })); },
+  },
   frontends: {
     columns: ['service', 'address', 'port', 'protocol', 'backends'], wide: ['id', 'portName', 'kind'],
     items: async ({ past }) => {
@@ -96,7 +101,7 @@ const namespaceOf = (item: Item): string | undefined => {
 
 export const get: Verb = {
   name: 'get',
-  summary: 'endpoints, identities, policies, frontends, backends, nodes, maps',
+  summary: 'endpoints, identities, policies, refusals, frontends, backends, nodes, maps',
   usage: `
 seine get KIND [NAME] [-n NAMESPACE] [--node NODE] [--at MOMENT] [--name LAB | --log FILE] [-o table|wide|json|jsonl|yaml]
 
@@ -109,6 +114,7 @@ Exit: 0 found, 1 not found, 2 bad input, 3 no lab.`,
     ['seine get policies -o wide', 'accepted or refused, withheld, enforced where and since when'],
     ['seine get policies carts-db-access -n shop -o json', 'one of them'],
     ['seine get endpoints -n shop', 'pods as Seine sees them'],
+    ['seine get refusals -n shop', 'what is refused as a whole or in part, and why'],
     ["seine get identities --at '#142'", 'as they were'],
     ['seine get netpol --log prod.seinelog', 'from a file'],
   ],
@@ -134,7 +140,7 @@ Exit: 0 found, 1 not found, 2 bad input, 3 no lab.`,
       const now = await Promise.all((await labNodesOf(lab)).map(async ({ name }) => askWriter<NodeStatus>(lab, name, 'status').then(({ seq }) => [[name, seq] as const], () => [])));
       return { state, refusedObjects, positions: new Map(now.flat()) };
     };
-    const all = await kind.items({ lab: values.log === undefined ? lab : undefined, node: values.node, past: async () => (await whole()).state, policyNews });
+    const all = await kind.items({ lab: values.log === undefined ? lab : undefined, node: values.node, whole, past: async () => (await whole()).state, policyNews });
     const items = all.filter((item) => (values.namespace === undefined || namespaceOf(item) === values.namespace) &&
       (wanted === undefined || [item['name'], item['pod'], item['service'], String(item['identity']), `${String(item['namespace'])}/${String(item['name'])}`].includes(wanted)));
     const cell = (value: unknown): string => (value === null || value === undefined || (Array.isArray(value) && value.length === 0) ? '-' : Array.isArray(value) ? value.join(' ') : String(value));
