@@ -69,14 +69,15 @@ const textOf = (random: Random, value: string): string => random.pick([
 ]);
 const numberOf = (random: Random, value: number): unknown => random.pick([value + 1, value - 1, -value, value * 1000, value + 0.5, String(value)]);
 
-/** Members and values that stand somewhere in a policy: put where they do not belong. */
+/** Members and values that stand somewhere in an object: put where they do not belong. */
 interface Stock { readonly names: readonly string[]; readonly values: readonly unknown[] }
-const stockOf = (policies: readonly RawObject[]): Stock => {
-  const places = policies.flatMap(({ spec, specs }) => placesOf([spec, specs]));
+export const stockOf = (values: readonly unknown[]): Stock => {
+  const places = values.flatMap((value) => placesOf(value));
   return { names: [...new Set(places.flatMap(({ path }) => path.filter((step) => typeof step === 'string')))], values: places.map(({ value }) => value) };
 };
 
-const mutated = (random: Random, value: unknown, stock: Stock): unknown => {
+/** The same value, changed at one place of it. @param value has a place: it is no empty object */
+export const mutated = (random: Random, value: unknown, stock: Stock): unknown => {
   const { path, value: at } = random.pick(placesOf(value).slice(1));
   const to = (next: unknown): unknown => changed(value, path, () => next);
   const kind = random.below(10);
@@ -100,7 +101,7 @@ export interface Strange { readonly kind: PolicyObjectKind; readonly namespace: 
 export function* strangers(seed: number, count: number, most: number): Generator<Strange> {
   const random = randomOf(seed);
   const valid = [...WHOLE, ...WHOLE, ...Array.from({ length: 60 }, (_, index) => policyAlone(seed, index))];
-  const stock = stockOf(valid);
+  const stock = stockOf(valid.map(({ spec, specs }) => [spec, specs]));
   for (let made = 0; made < count; made += 1) {
     const { kind, metadata, spec, specs } = random.pick(valid);
     let body: unknown = { ...(spec === undefined ? {} : { spec }), ...(specs === undefined ? {} : { specs }) };
