@@ -6,6 +6,7 @@ export * from './drop-reason.ts';
 export * from './error.ts';
 export * from './identity.ts';
 export * from './labels.ts';
+export * from './ordinary-address.ts';
 export * from './prefix.ts';
 export * from './protocol.ts';
 export * from './rule-name.ts';

@@ -2,7 +2,7 @@
 import {
   packBackends, unpackBackends, type CompiledBackends, type CompiledService, type Decider, type EndpointSliceData, type ObjectRef, type PackedBackends, type Refusal, type SeineEvent, type ServiceData,
 } from '@seine/events';
-import { familyOf } from '@seine/model';
+import { familyOf, isOrdinaryAddress, ORDINARY_ADDRESS } from '@seine/model';
 
 import { frontendKey, frontendsAskedBy, healthCheckKeys, keysHeldBy, type Asked } from './asked.ts';
 import { emptyHolders, holderOf, holdersAfter, type Holders } from './holders.ts';
@@ -150,6 +150,7 @@ const familyFault = ({ frontend: { address }, field }: Asked, { clusterIPs }: Se
 /** Why this one is not served; undefined: it is. */
 const faultOf = (asked: Asked, name: string, service: ServiceData, state: Readonly<ServiceState>): Refusal | undefined => {
   const { frontend: { address, port, protocol, kind }, targetPort, field } = asked;
+  if (kind === 'loadBalancer' && !isOrdinaryAddress(address)) return refusal(field, address, ORDINARY_ADDRESS);
   const holder = holderOf(state.holders, address, name, kind);
   if (holder !== undefined) return refusal(field, address, `an address that ${holder} does not have: its traffic would be another's`);
   const stranger = familyFault(asked, service);

@@ -1,5 +1,5 @@
 /** Members of a stranger's object, read one by one: what is wrong with one is a fault. Pure. */
-import { familyOf, formatAddress, parseAddress, parsePrefix, prefixContains } from '@seine/model';
+import { familyOf, formatAddress, isOrdinaryAddress, ORDINARY_ADDRESS, parseAddress } from '@seine/model';
 import { isObject, member, type Faults, type KubeObject, type PlainObject } from '@seine/objects';
 
 const PROTOCOLS = ['TCP', 'UDP', 'SCTP'] as const;
@@ -42,13 +42,10 @@ export const onePerFamily = (found: Faults, field: (index: number) => string, ad
   return addresses;
 };
 
-/** Addresses that mean this machine, this link, a group or nobody: an endpoint there would let one tenant reach into another's node. */
-const SPECIAL = ['0.0.0.0/32', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/4', '255.255.255.255/32', '::/128', '::1/128', 'fe80::/10', 'ff00::/8'].map((text) => parsePrefix(text)!); // constants
-
 export const endpointAddressAt = (found: Faults, field: string, value: unknown): string | undefined => {
   const address = addressAt(found, field, value);
-  if (address === undefined || !SPECIAL.some((prefix) => prefixContains(prefix, parseAddress(address)!))) return address;
-  found.refuse(field, value, 'an address of one other machine: not unspecified, loopback, link-local, multicast or broadcast');
+  if (address === undefined || isOrdinaryAddress(address)) return address;
+  found.refuse(field, value, ORDINARY_ADDRESS);
   return undefined;
 };
 

@@ -5,16 +5,19 @@ import {
   isDnsLabel, isDnsSubdomain, isLabelValue, isObject, isPortName, LINES_ANNOTATION, listAt, member, objectAt, onlyMembers, readLabels, SOURCE_ANNOTATION, type Faults, type KubeObject, type PlainObject,
 } from '@seine/objects';
 
-import { endpointAddressAt, metadataOf, oneOf, onePerFamily, portAt, protocolAt, text } from './fields.ts';
+import { addressAt, endpointAddressAt, metadataOf, oneOf, onePerFamily, portAt, protocolAt, text } from './fields.ts';
 
-/** Addresses of ipMode Proxy are the balancer's own: packets come to nodes with another destination. */
+/**
+ * Addresses of ipMode Proxy are the balancer's own: packets come to nodes with another destination. One that cannot be served (a balancer on
+ * somebody's desk says 127.0.0.1) is refused beside the rest by who compiles: whoever wrote it, the Service is not to blame.
+ */
 const loadBalancerAddresses = (found: Faults, object: KubeObject): readonly string[] => {
   const status = objectAt(found, 'status.loadBalancer', member(objectAt(found, 'status', member(object.raw, 'status')), 'loadBalancer'));
   return (listAt(found, 'status.loadBalancer.ingress', member(status, 'ingress')) ?? []).flatMap((item, index) => {
     const place = `status.loadBalancer.ingress[${index}]`;
     const entry = objectAt(found, place, item);
     const ip = member(entry, 'ip') ?? undefined;
-    return ip === undefined || ip === '' || member(entry, 'ipMode') === 'Proxy' ? [] : endpointAddressAt(found, `${place}.ip`, ip) ?? [];
+    return ip === undefined || ip === '' || member(entry, 'ipMode') === 'Proxy' ? [] : addressAt(found, `${place}.ip`, ip) ?? [];
   });
 };
 
