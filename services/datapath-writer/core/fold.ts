@@ -37,7 +37,8 @@ export const emptyNodeState = (): NodeState => ({
 /** Where a node is reached with packets of a family; undefined: it is not. */
 export const nodeAddress = (state: Readonly<NodeState>, node: string, family: IpFamily): string | undefined => state.nodes.get(node)?.addresses.find((address) => familyOf(address) === family);
 
-export const originKey = (noun: string, key: string): string => `${noun} ${key}`;
+/** Joined, not written together: that would keep both parts beside the whole, for as long as the key lasts. */
+export const originKey = (noun: string, key: string): string => [noun, key].join(' ');
 
 /** Types after which their aggregate is gone, and so is its origin. */
 const GONE: ReadonlySet<string> = new Set(EVENT_CATALOGUE.filter(({ gone }) => gone).map(({ type }) => type));

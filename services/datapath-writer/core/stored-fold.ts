@@ -11,26 +11,44 @@ export interface FoldPosition {
   readonly lanes: Readonly<Record<string, { readonly seq: number; readonly laneSeq: number; readonly hash: string }>>;
 }
 
-type StoredState = { readonly [K in keyof NodeState]: readonly unknown[] };
-export interface StoredFold { readonly format: string; readonly node: string; readonly position: FoldPosition; readonly state: StoredState }
+interface Head { readonly format: string; readonly node: string; readonly position: FoldPosition }
 
 /** Folds of another build may lack what this one reads: the fold's own text and the events that there are name the format. */
 export const FOLD_FORMAT = digest(JSON.stringify([String(evolveNode), EVENT_CATALOGUE.map(({ type }) => type), Object.keys(emptyNodeState())]));
 
-export const storeFold = (node: string, state: Readonly<NodeState>, position: FoldPosition): StoredFold => ({
-  format: FOLD_FORMAT, node, position,
-  state: Object.fromEntries(Object.entries(state).map(([name, held]) => [name, [...held as Iterable<unknown>]])) as unknown as StoredState, // every member is a map or a set
-});
+const ENTRIES_MAX = 1_000;
 
-/** undefined: of another node, or of a build that folds otherwise. */
-export const restoreFold = (node: string, stored: StoredFold): { readonly state: NodeState; readonly position: FoldPosition } | undefined => {
-  if (stored.format !== FOLD_FORMAT || stored.node !== node) return undefined;
+/** One line after the other: the state of a large cluster is a text that nobody should hold at once. */
+export function* storeFold(node: string, state: Readonly<NodeState>, position: FoldPosition): Generator<string> {
+  yield JSON.stringify({ format: FOLD_FORMAT, node, position } satisfies Head);
+  for (const [member, held] of Object.entries(state)) {
+    let entries: unknown[] = [];
+    for (const entry of held as Iterable<unknown>) { // every member is a map or a set
+      entries.push(entry);
+      if (entries.length < ENTRIES_MAX) continue;
+      yield JSON.stringify([member, entries]);
+      entries = [];
+    }
+    if (entries.length > 0) yield JSON.stringify([member, entries]);
+  }
+}
+
+/** @param lines as they were stored. @returns undefined: of another node, or of a build that folds otherwise */
+export const restoreFold = (node: string, lines: Iterable<string>): { readonly state: NodeState; readonly position: FoldPosition } | undefined => {
+  let head: Head | undefined;
   const state = emptyNodeState();
-  for (const [name, held] of Object.entries(state)) {
-    for (const each of stored.state[name as keyof NodeState]) {
-      if (held instanceof Set) (held as Set<unknown>).add(each);
-      else (held as Map<unknown, unknown>).set(...each as [unknown, unknown]); // as it was stored, from a map
+  for (const line of lines) {
+    if (head === undefined) {
+      head = JSON.parse(line) as Head; // written by storeFold, as all that follows
+      if (head.format !== FOLD_FORMAT || head.node !== node) return undefined;
+      continue;
+    }
+    const [member, entries] = JSON.parse(line) as readonly [keyof NodeState, readonly unknown[]];
+    const held = state[member] as Map<unknown, unknown> | Set<unknown>;
+    for (const entry of entries) {
+      if (held instanceof Set) held.add(entry);
+      else held.set(...entry as [unknown, unknown]); // from a map
     }
   }
-  return { state, position: stored.position };
+  return head === undefined ? undefined : { state, position: head.position };
 };

@@ -1,27 +1,33 @@
 /** What the writer keeps beside its maps: whole files, replaced by rename, so that a kill at any time leaves the old or the new. */
 import { createHash } from 'node:crypto';
-import { appendFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import type { LocalEndpoint } from '@seine/node';
 
-import { emptyTables, replayTableChange, restoreFold, restoreTables, storeFold, storeTables, takeTableChanges, type FoldPosition, type NodeState, type StoredFold, type StoredTables, type TableChange, type Tables } from '../core/index.ts';
+import { emptyTables, replayTableChange, restoreFold, restoreTables, storeFold, storeTables, takeTableChanges, type FoldPosition, type NodeState, type StoredTables, type TableChange, type Tables } from '../core/index.ts';
 
 export interface LocalTable { readonly endpoints: readonly LocalEndpoint[]; /** The addresses given last, one of each family. */ readonly lastAddresses: readonly string[] }
 
-const readText = (path: string): string | undefined => {
+const readBytes = (path: string): Buffer | undefined => {
   try {
-    return readFileSync(path, 'utf8');
+    return readFileSync(path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
 };
+const readText = (path: string): string | undefined => readBytes(path)?.toString('utf8');
 const readJson = <T>(path: string): T | undefined => {
   const text = readText(path);
   return text === undefined ? undefined : JSON.parse(text) as T; // written by this process only
 };
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
+const NEWLINE = 10;
+function* linesOf(bytes: Buffer): Generator<string> {
+  for (let from = 0, end = bytes.indexOf(NEWLINE); end >= 0; from = end + 1, end = bytes.indexOf(NEWLINE, from)) yield bytes.toString('utf8', from, end);
+}
 
 const JOURNAL_BYTES_MAX = 8 * 1024 * 1024;
 
@@ -68,17 +74,27 @@ export const openStore = (directory: string) => {
       writeSnapshot(tables);
       return tables;
     },
-    /** The fold, the hash of its text before it; undefined where there is none, or none that this build and node can trust. */
+    /** The fold, the hash of its lines after it; undefined where there is none, or none that this build and node can trust. */
     readFold: (node: string): { readonly state: NodeState; readonly position: FoldPosition } | undefined => {
-      const text = readText(path('fold.json'));
-      if (text === undefined) return undefined;
-      const end = text.indexOf('\n');
-      const body = text.slice(end + 1);
-      return sha256(body) === text.slice(0, end) ? restoreFold(node, JSON.parse(body) as StoredFold) : undefined; // as it was written: the hash says so
+      const bytes = readBytes(path('fold.json'));
+      if (bytes === undefined) return undefined;
+      const end = bytes.lastIndexOf(NEWLINE, -2) + 1; // the last line is the hash of all before it
+      return sha256(bytes.subarray(0, end)) === bytes.toString('latin1', end).trimEnd() ? restoreFold(node, linesOf(bytes.subarray(0, end))) : undefined;
     },
     writeFold: (node: string, state: Readonly<NodeState>, position: FoldPosition): void => {
-      const body = JSON.stringify(storeFold(node, state, position));
-      replaceText('fold.json', `${sha256(body)}\n${body}`);
+      const hash = createHash('sha256');
+      const file = openSync(path('fold.json.new'), 'w', 0o600);
+      try {
+        for (const text of storeFold(node, state, position)) {
+          const line = Buffer.from(`${text}\n`);
+          hash.update(line);
+          writeFileSync(file, line);
+        }
+        writeFileSync(file, `${hash.digest('hex')}\n`);
+      } finally {
+        closeSync(file);
+      }
+      renameSync(path('fold.json.new'), path('fold.json'));
     },
     /** Before the kernel refers to a number it is on disk: what changed is appended, seldom all is written. */
     writeTables: (tables: Tables): void => {

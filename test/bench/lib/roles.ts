@@ -24,6 +24,9 @@ const LOG_MS = 120_000;
 /** What is left when the start is over, and drift was looked for. */
 const SETTLE_MS = 8_000;
 const LOOKS = 5;
+/** Services that come one by one: those that count, and those before them. */
+const ADDED = 9;
+const WARM = 15;
 const LOOK_EVERY_MS = 1_000;
 
 export interface RoleMemory { readonly residentMb: number[]; /** the most that it ever had */ peakMb: number }
@@ -35,6 +38,8 @@ export interface Measured {
   readonly memory: ReadonlyMap<NodeRole, RoleMemory>;
   /** From the start of the processes until all was in the maps. */
   readonly filledMs: number;
+  /** One Service more, so often: from its objects through both lanes into the maps. */
+  readonly addedMs: readonly number[];
   /** The writer, killed and started again over maps that hold everything. */
   readonly restarted: { readonly memory: RoleMemory; readonly readyMs: number; /** entries that it wrote or deleted */ readonly writes: number };
 }
@@ -53,7 +58,7 @@ export const measureRoles = async (services: number, endpoints: number): Promise
   netlink.close();
   const children: ChildProcess[] = [];
   const start = (command: readonly string[], env: Readonly<Record<string, string>> = {}): ChildProcess => {
-    const child = spawn('nsenter', [`--net=${netnsPath(NAME)}`, ...command], { stdio: ['ignore', 'pipe', command[0] === 'nats-server' ? 'ignore' : 'inherit'], env: { ...process.env, NODE_OPTIONS: '', MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '65536', NODE_COMPILE_CACHE: join(ROOT, '.seine/compile-cache'), ...env } });
+    const child = spawn('nsenter', [`--net=${netnsPath(NAME)}`, ...command], { stdio: ['pipe', 'pipe', command[0] === 'nats-server' ? 'ignore' : 'inherit'], env: { ...process.env, NODE_OPTIONS: '', MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '65536', NODE_COMPILE_CACHE: join(ROOT, '.seine/compile-cache'), ...env } });
     children.push(child);
     return child;
   };
@@ -97,6 +102,16 @@ export const measureRoles = async (services: number, endpoints: number): Promise
     await untilFilled();
     const filledMs = performance.now() - startedMs;
     const memory = await look(roles);
+    const addedMs: number[] = [];
+    const asked = await connectUnix(join(directory, SOCKET.writer));
+    for (let round = 0; round < WARM + ADDED; round += 1) {
+      const began = performance.now();
+      log.stdin!.write('one more\n');
+      const [answer] = await once(log.stdout!, 'data') as [Buffer]; // of its pipe
+      await asked.call('wait', { seq: Number(answer.toString()), timeoutMs: LOG_MS });
+      if (round >= WARM) addedMs.push(performance.now() - began);
+    }
+    asked.close();
     const before = written();
     if (before < services) throw new SeineError('SEINE_BENCH_INCOMPLETE', `the loader says that it wrote ${before} entries for ${services} Services`);
     const former = roles.get('datapath-writer')!;
@@ -109,7 +124,7 @@ export const measureRoles = async (services: number, endpoints: number): Promise
     await untilFilled();
     const readyMs = performance.now() - againMs;
     const restarted = (await look(new Map([['datapath-writer', again]]))).get('datapath-writer')!;
-    return { memory, filledMs, restarted: { memory: restarted, readyMs, writes: written() - before } };
+    return { memory, filledMs, addedMs, restarted: { memory: restarted, readyMs, writes: written() - before } };
   } finally {
     for (const child of children.reverse()) {
       const gone = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined;

@@ -62,8 +62,15 @@ export const joinPacked = (rows: readonly PackedEntry[]): { readonly keys: Buffe
 
 const CHUNK = 4096;
 /** The same, so many at once: all of a large map would be as large again. */
-export function* packedChunks(rows: readonly PackedEntry[]): Generator<ReturnType<typeof joinPacked>> {
-  for (let from = 0; from < rows.length; from += CHUNK) yield joinPacked(rows.slice(from, from + CHUNK));
+export function* packedChunks(rows: Iterable<PackedEntry>): Generator<ReturnType<typeof joinPacked>> {
+  let chunk: PackedEntry[] = [];
+  for (const row of rows) {
+    chunk.push(row);
+    if (chunk.length < CHUNK) continue;
+    yield joinPacked(chunk);
+    chunk = [];
+  }
+  yield joinPacked(chunk);
 }
 
 /** What a map holds, from its bytes. */
