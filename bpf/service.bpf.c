@@ -13,10 +13,12 @@
  *                  veth, or at the uplink what the stack carried there.
  *   answer, answer_here           an answer gets its frontend back.
  *   error_…                       so does an ICMP error, outside and in.
+ *   unreachable    a datagram to a frontend that nobody serves is answered: port unreachable.
  */
 #include "lib/forward.h"
 #include "lib/nat.h"
 #include "lib/sample.h"
+#include "lib/unreachable.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -148,18 +150,33 @@ static __always_inline int service_place(const struct tuple *tuple, const struct
 	return REASON_NO_MAPPING;
 }
 
+/* turn_round - what has become an answer goes back to whom it is from. @at_pod: into the pod, else out of the uplink. */
+static __always_inline int turn_round(struct __sk_buff *skb, bool at_pod)
+{
+	static const __u8 host_mac[6] = HOST_MAC;
+	__u8 macs[12];
+
+	if (bpf_skb_load_bytes(skb, 0, macs, sizeof(macs)) || bpf_skb_store_bytes(skb, 0, macs + 6, 6, 0) ||
+	    bpf_skb_store_bytes(skb, 6, at_pod ? host_mac : macs, 6, 0))
+		return TC_ACT_SHOT;
+	if (at_pod) {
+		skb->mark = 0;
+		return bpf_redirect_peer(skb->ifindex, 0);
+	}
+	skb->mark = MARK_JUDGED;
+	return bpf_redirect(skb->ifindex, 0);
+}
+
 /*
  * refuse - nobody serves: the client learns it at once. A TCP packet turns round as a reset, its checksum kept by the
  * helpers; what is for the node's own address is refused by its stack, where nobody listens. A global function, for the stack.
  */
 __noinline int refuse(struct __sk_buff *skb, const struct packet *packet, bool at_pod)
 {
-	static const __u8 host_mac[6] = HOST_MAC;
 	const struct tuple *tuple;
 	__be32 before[3], after[3] = {};
 	struct party party = {};
 	__be16 ports[2];
-	__u8 macs[12];
 	__u32 check;
 	__s64 sum;
 
@@ -202,15 +219,26 @@ __noinline int refuse(struct __sk_buff *skb, const struct packet *packet, bool a
 		if (bpf_skb_store_bytes(skb, ETH_HLEN + __builtin_offsetof(struct iphdr, saddr), sides, sizeof(sides), 0))
 			return TC_ACT_SHOT;
 	}
-	if (bpf_skb_load_bytes(skb, 0, macs, sizeof(macs)) || bpf_skb_store_bytes(skb, 0, macs + 6, 6, 0) ||
-	    bpf_skb_store_bytes(skb, 6, at_pod ? host_mac : macs, 6, 0))
+	return turn_round(skb, at_pod);
+}
+
+/* What nobody serves, of UDP. The node's own addresses are its stack's to refuse. */
+SEC("tc")
+int unreachable(struct __sk_buff *skb)
+{
+	struct packet packet = {};
+	struct party party = {};
+	bool at_pod;
+
+	if (read_packet(skb, &packet))
 		return TC_ACT_SHOT;
-	if (at_pod) {
-		skb->mark = 0;
-		return bpf_redirect_peer(skb->ifindex, 0);
-	}
-	skb->mark = MARK_JUDGED;
-	return bpf_redirect(skb->ifindex, 0);
+	if (ipcache_read(&packet.tuple.destination, &party) && party.ifindex == IFINDEX_HOST)
+		return TC_ACT_OK;
+	/* Whoever called has seen that a pod speaks with its own address, and nobody from outside with a pod's. */
+	at_pod = endpoint_read(&packet.tuple.source, &party);
+	if (packet.fragment == LATER_FRAGMENT || address_is_nobody(&packet.tuple.source) || !refusal_allowed() || unreachable_make(skb, &packet))
+		return TC_ACT_SHOT;
+	return turn_round(skb, at_pod);
 }
 
 /* loopback_touch - the flow of a pod with itself has an entry, so that its translation lives as long. Return: 0, or an error. */
@@ -281,7 +309,12 @@ static __always_inline int service(struct __sk_buff *skb, bool at_pod)
 		reason = service_place(&packet.tuple, &key, at_pod ? SCOPE_INSIDE : SCOPE_OUTSIDE, &entry);
 		if (reason) {
 			drop_plain(skb, &packet.tuple, reason, direction, PLACE(FILE_SERVICE));
-			return reason == REASON_NO_BACKEND ? refuse(skb, &packet, at_pod) : TC_ACT_SHOT;
+			if (reason != REASON_NO_BACKEND)
+				return TC_ACT_SHOT;
+			if (packet.tuple.protocol != IPPROTO_UDP)
+				return refuse(skb, &packet, at_pod);
+			bpf_tail_call_static(skb, &sn_progs_03, SLOT_UNREACHABLE);
+			return TC_ACT_SHOT;
 		}
 	}
 	if (nat_apply(skb, &packet, &entry))

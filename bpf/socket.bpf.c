@@ -44,7 +44,7 @@ static __always_inline int refuse(const struct frontend_key *frontend)
 	return REFUSE;
 }
 
-static __always_inline bool frontend_key_equal(const struct frontend_key *a, const struct frontend_key *b)
+static __always_inline bool socket_revnat_equal(const struct socket_revnat *a, const struct socket_revnat *b)
 {
 	const __u32 *left = (const __u32 *)a, *right = (const __u32 *)b;
 	__u32 difference = 0;
@@ -56,16 +56,18 @@ static __always_inline bool frontend_key_equal(const struct frontend_key *a, con
 }
 
 /* remember - for this socket the backend stands for the frontend. Written once, not for each datagram. */
-static __always_inline void remember(__u64 cookie, const struct target *backend, const struct frontend_key *frontend)
+static __always_inline void remember(__u64 cookie, const struct target *backend, __u32 id, const struct frontend_key *frontend)
 {
 	struct socket_revnat_key reverse = { .cookie = cookie, .port = backend->port, .protocol = backend->protocol };
-	struct frontend_key *known;
+	struct socket_revnat entry = { .port = frontend->port, .backend = id };
+	struct socket_revnat *known;
 
+	__builtin_memcpy(entry.address, frontend->address, 16);
 	__builtin_memcpy(reverse.address, &backend->address, 16);
-	known = bpf_map_lookup_elem(&sn_sockrev_01, &reverse);
-	if (known && frontend_key_equal(known, frontend))
+	known = bpf_map_lookup_elem(&sn_sockrev_02, &reverse);
+	if (known && socket_revnat_equal(known, &entry))
 		return;
-	bpf_map_update_elem(&sn_sockrev_01, &reverse, frontend, BPF_ANY);
+	bpf_map_update_elem(&sn_sockrev_02, &reverse, &entry, BPF_ANY);
 }
 
 /*
@@ -93,7 +95,7 @@ static __noinline int translate(struct bpf_sock_addr *ctx, struct target *target
 		return refuse(&asked);
 	target->address = choice.address;
 	target->port = choice.port;
-	remember(cookie, target, &asked);
+	remember(cookie, target, choice.id, &asked);
 	return PASS;
 }
 
@@ -111,14 +113,14 @@ static __always_inline int translate_datagram(struct bpf_sock_addr *ctx, struct 
 static __noinline int restore(struct bpf_sock_addr *ctx, struct target *target)
 {
 	struct socket_revnat_key reverse = { .port = target->port, .protocol = target->protocol };
-	struct frontend_key *frontend;
+	struct socket_revnat *entry;
 
 	reverse.cookie = bpf_get_socket_cookie(ctx);
 	__builtin_memcpy(reverse.address, &target->address, 16);
-	frontend = bpf_map_lookup_elem(&sn_sockrev_01, &reverse);
-	if (frontend) {
-		__builtin_memcpy(&target->address, frontend->address, 16);
-		target->port = frontend->port;
+	entry = bpf_map_lookup_elem(&sn_sockrev_02, &reverse);
+	if (entry) {
+		__builtin_memcpy(&target->address, entry->address, 16);
+		target->port = entry->port;
 	}
 	return PASS;
 }

@@ -175,9 +175,16 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__type(key, struct socket_revnat_key);
-	__type(value, struct frontend_key);
+	__type(value, struct socket_revnat);
 	__uint(max_entries, 65536);
-} sn_sockrev_01 SEC(".maps") KERNEL_WRITTEN;
+} sn_sockrev_02 SEC(".maps") KERNEL_WRITTEN;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, struct refusals);
+	__uint(max_entries, 1);
+} sn_refusal_01 SEC(".maps") KERNEL_WRITTEN;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

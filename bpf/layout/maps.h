@@ -258,6 +258,22 @@ struct socket_revnat_key {
 };
 _Static_assert(sizeof(struct socket_revnat_key) == 32, "socket_revnat_key");
 
+struct socket_revnat {
+	__u8 address[16];		/* of the frontend that the socket asked for */
+	__be16 port;
+	__u16 pad;
+	__u32 backend;			/* id; once its row is gone a connected socket of UDP is destroyed */
+};
+_Static_assert(sizeof(struct socket_revnat) == 24, "socket_revnat");
+
+/* ICMP errors of this CPU in the name of who is not served. */
+#define REFUSALS_MAX 1000
+struct refusals {
+	__u32 since UNIT("2^30 ns");	/* CLOCK_MONOTONIC; counted anew when it moves */
+	__u32 sent;
+};
+_Static_assert(sizeof(struct refusals) == 8, "refusals");
+
 /* --- node ------------------------------------------------------------------------- */
 
 /* Index: direction << 8 | reason; reason 0 = forwarded. */

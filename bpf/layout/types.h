@@ -111,6 +111,7 @@ enum seine_program_slot {
 	SLOT_ERROR_ON = 14,		/* what goes on as answers and forwarded packets do */
 	SLOT_ERROR_HERE = 15,		/* what the stack carries on */
 	SLOT_MASQUERADE = 16,		/* what a pod sends to the world leaves with the node's own address */
+	SLOT_UNREACHABLE = 17,		/* a datagram that nobody serves is answered */
 };
 
 /* Flags of self. */

@@ -42,7 +42,7 @@ const ROUTER_MAC = '02:00:00:00:00:fe';
 export const UPLINK_MTU = 1500;
 
 /** Two host side veths in a namespace of their own, and an uplink with a default route to a router, in both families. */
-export const openInterfaces = (): Interfaces & { readonly uplink: number } => {
+export const openInterfaces = (): Interfaces & { readonly uplink: number; /** Of the namespace. */ readonly path: string } => {
   const name = `seine-bpf-${process.pid}`;
   createNetns(name);
   const fd = openFd(netnsPath(name));
@@ -64,7 +64,7 @@ export const openInterfaces = (): Interfaces & { readonly uplink: number } => {
     ]),
   ]);
   netlink.close();
-  return { ...interfaces, inside, close: () => { closeFd(fd); deleteNetns(name); } };
+  return { ...interfaces, path: netnsPath(name), inside, close: () => { closeFd(fd); deleteNetns(name); } };
 };
 
 /** Where struct __sk_buff has them. */
@@ -99,7 +99,7 @@ export class Datapath {
     const service = loadObject(new URL('../build/service.o', import.meta.url).pathname, { reuse: this.maps() });
     this.#others.set('service.o', service);
     const own = { POD_TRANSLATED: 'pod_translated', NETDEV_TRANSLATED: 'netdev_translated', NETDEV_ANSWER: 'netdev_answer' } as const;
-    const others = { SERVICE_POD: 'service_pod', SERVICE_NETDEV: 'service_netdev', ANSWER: 'answer', ANSWER_HERE: 'answer_here', SNAT: 'source_nat', ERROR_POD: 'error_pod', ERROR_NETDEV: 'error_netdev', ERROR_ON: 'error_on', ERROR_HERE: 'error_here', MASQUERADE: 'masquerade' } as const;
+    const others = { SERVICE_POD: 'service_pod', SERVICE_NETDEV: 'service_netdev', ANSWER: 'answer', ANSWER_HERE: 'answer_here', SNAT: 'source_nat', ERROR_POD: 'error_pod', ERROR_NETDEV: 'error_netdev', ERROR_ON: 'error_on', ERROR_HERE: 'error_here', MASQUERADE: 'masquerade', UNREACHABLE: 'unreachable' } as const;
     for (const [slot, name] of Object.entries(own)) this.#slot(slot as keyof typeof own, this.fd(name)); // Object.entries widens
     for (const [slot, name] of Object.entries(others)) this.#slot(slot as keyof typeof others, service.programFd(name));
   }

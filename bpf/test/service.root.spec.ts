@@ -7,7 +7,7 @@ import { Direction, FrontendFlag, Reason, SampleKind, Scope, Verdict } from '@se
 import { Datapath, OK, openInterfaces, REDIRECT, SHOT, type Outcome, type Pod } from './datapath.ts';
 import { describeIn } from './describe-in.ts';
 import { FAMILIES, IPV4, type Family } from './families.ts';
-import { checksummed, ethernet, icmp, internetChecksum, ip, ipv4, PROTOCOL, reversed, sctp, TCP, tcp, tcpSegment, told, udp, type Flow } from './packet.ts';
+import { checksummed, ethernet, frame, icmp, internetChecksum, ip, ipv4, PROTOCOL, reversed, sctp, TCP, tcp, tcpSegment, told, udp, type Flow } from './packet.ts';
 
 const HOST = 1;
 const REMOTE_NODE_IDENTITY = 6;
@@ -62,6 +62,13 @@ const halves = (): number => datapath.rows('sn_nat_01').length;
 const arrives = ({ packet, verdict }: Outcome) => ({ verdict, ...told(packet) });
 const clusterIp = (...ids: readonly number[]): void => { datapath.frontend({ address: at.service, port: 80, slots: ids.reduce((sum, id) => sum * 10 + id, 0) + 100, ids }); };
 const nodePort = (...ids: readonly number[]): void => { datapath.frontend({ address: other.any, port: 30080, slots: ids.reduce((sum, id) => sum * 10 + id, 0) + 200, ids, revnat: 2 }); };
+
+/** An answer of ICMP: whose, what about, and whether its sums are right. */
+const unreachable = ({ packet, verdict }: Outcome) => {
+  const { flow: { source, destination }, right } = told(packet);
+  return { verdict, source, destination, message: [...packet.subarray(at === IPV4 ? 34 : 54, at === IPV4 ? 36 : 56)], right };
+};
+const quoted = (packet: Buffer): Buffer => packet.subarray(at === IPV4 ? 42 : 62);
 
 describeBoth('a pod\'s packet to a ClusterIP', () => {
   const asks = (): Flow => flow(web.address, at.service);
@@ -138,6 +145,29 @@ describeBoth('a pod\'s packet to a ClusterIP', () => {
     expect(macs(outcome.packet)).toEqual([...macs(tcp(asks(), TCP.SYN))].reverse().map((mac, index) => (index === 1 ? '02:5e:1e:00:00:01' : mac)));
     expect(drops(outcome)).toEqual([{ reason: Reason.NO_BACKEND, direction: EGRESS }]);
     expect(drops(fromPod(udp(asks())))).toEqual([]); // a frontend of TCP alone
+  });
+  test('of UDP that nobody serves is refused at once: port unreachable, in the name of the Service', () => {
+    datapath.frontend({ address: at.service, port: 53, protocol: PROTOCOL.udp, slots: 302, ids: [] });
+    for (const options of [{}, { options: at === IPV4 ? 40 : 8 }]) {
+      const asked = checksummed(udp(flow(web.address, at.service, 53), options));
+      const outcome = fromPod(asked);
+      expect(unreachable(outcome)).toEqual({ verdict: REDIRECT, source: at.service, destination: web.address, message: at === IPV4 ? [3, 3] : [1, 4], right: true });
+      expect(quoted(outcome.packet)).toEqual(asked.subarray(14, asked.length - 8));
+      expect(macs(outcome.packet)).toEqual([...macs(asked)].reverse().map((mac, index) => (index === 1 ? '02:5e:1e:00:00:01' : mac)));
+      expect(drops(outcome)).toEqual([{ reason: Reason.NO_BACKEND, direction: EGRESS }]);
+    }
+  });
+  test('of UDP that nobody serves is answered a thousand times a second and CPU, and dropped beyond', () => {
+    datapath.frontend({ address: at.service, port: 53, protocol: PROTOCOL.udp, slots: 302, ids: [] });
+    const ask = (times: number): readonly number[] => Array.from({ length: times }, () => fromPod(udp(flow(web.address, at.service, 53))).verdict);
+    const answered = ask(4_000).filter((verdict) => verdict === REDIRECT).length;
+    expect(answered).toBeGreaterThan(900);
+    expect(answered).toBeLessThan(3_900);
+  });
+  test('of UDP in fragments is answered once, by its first', () => {
+    datapath.frontend({ address: at.service, port: 53, protocol: PROTOCOL.udp, slots: 302, ids: [] });
+    expect(fromPod(udp(flow(web.address, at.service, 53), { moreFragments: true, id: 9 })).verdict).toBe(REDIRECT);
+    expect(fromPod(frame(flow(web.address, at.service, 53), PROTOCOL.udp, Buffer.alloc(16), { fragmentOffset: 2, id: 9 })).verdict).toBe(SHOT);
   });
   test('of SCTP is translated by address only', () => {
     datapath.backend(6, db.address, 80, PROTOCOL.sctp);
@@ -284,6 +314,13 @@ describeBoth('a packet from outside to a node port', () => {
     datapath.frontend({ address: other.balancer, port: 80, slots: 900, ids: [] });
     expect(arrives(fromNetdev(tcp(flow(at.world, other.balancer), TCP.SYN)))).toEqual({ verdict: REDIRECT, flow: reversed(flow(at.world, other.balancer)), flags: TCP.RST | TCP.ACK, right: true });
     expect(fromNetdev(udp(asks())).verdict).toBe(OK);
+    datapath.frontend({ address: other.any, port: 30080, protocol: PROTOCOL.udp, slots: 902, ids: [] });
+    expect(fromNetdev(udp(asks())).verdict).toBe(OK);
+    datapath.frontend({ address: other.balancer, port: 53, protocol: PROTOCOL.udp, slots: 903, ids: [] });
+    const asked = checksummed(udp(flow(at.world, other.balancer, 53)));
+    const outcome = fromNetdev(asked);
+    expect(unreachable(outcome)).toMatchObject({ verdict: REDIRECT, source: other.balancer, destination: at.world, right: true });
+    expect(macs(outcome.packet)).toEqual([...macs(asked)].reverse());
   });
   test('may not claim to come from here', () => {
     nodePort(1);

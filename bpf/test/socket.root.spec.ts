@@ -5,17 +5,17 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 
-import { ATTACH, cgroupRoot, closeFd, createCgroup, linkCreate, loadObject, moveToCgroup, openFd, removeCgroup, type AttachType } from '@seine/kernel';
+import { ATTACH, cgroupRoot, closeFd, createCgroup, linkCreate, loadObject, moveToCgroup, openFd, openSocket, removeCgroup, runSocketIterator, socketError, startConnect, type AttachType } from '@seine/kernel';
 import { FrontendFlag, Reason, SampleKind } from '@seine/layout';
 
-import { Datapath, openInterfaces, type Interfaces } from './datapath.ts';
+import { Datapath, openInterfaces } from './datapath.ts';
 import { describeIn } from './describe-in.ts';
 import { FAMILIES, IPV4, type Family } from './families.ts';
 import { PROTOCOL } from './packet.ts';
 
 const HOOKS = ['connect4', 'connect6', 'sendmsg4', 'sendmsg6', 'recvmsg4', 'recvmsg6', 'getpeername4', 'getpeername6'] as const;
 
-let interfaces: Interfaces;
+let interfaces: ReturnType<typeof openInterfaces>;
 let datapath: Datapath;
 let vip: string;
 let at: Family;
@@ -211,6 +211,59 @@ describeBoth('UDP', () => {
   });
 });
 
+describeBoth('a connected socket of UDP whose backend is gone', () => {
+  let destroyer: number;
+  let own: Datagrams;
+  let direct: Datagrams;
+  const connected = async (port: number, host: string): Promise<Datagrams> => {
+    const socket = createSocket(udpFamily);
+    cleanUp.push(() => { socket.close(); });
+    socket.connect(port, host);
+    await once(socket, 'connect');
+    return socket;
+  };
+  beforeEach(async () => {
+    const object = loadObject(new URL('../build/destroy.o', import.meta.url).pathname, { reuse: datapath.maps() });
+    cleanUp.push(() => { object.close(); });
+    destroyer = object.programFd('destroy_udp');
+    const [first, second] = [await echoServer(), await echoServer()];
+    backend(1, first, PROTOCOL.udp);
+    backend(2, second, PROTOCOL.udp);
+    frontend({ slots: 1, ids: [1], port: 53, protocol: PROTOCOL.udp });
+    own = await connected(53, vip);
+    direct = await connected(first, home);
+    frontend({ slots: 2, ids: [2], port: 53, protocol: PROTOCOL.udp });
+  });
+  test('gets an error at once, and connects to another; one that spoke to that address itself goes on', async () => {
+    const kept = await connected(53, vip);
+    datapath.remove('sn_backend_01', { value: 1 });
+    const failed = once(own, 'error') as Promise<[NodeJS.ErrnoException]>;
+    expect(await runSocketIterator(destroyer)).toBe(1);
+    expect((await failed)[0].code).toBe('ECONNABORTED');
+    expect((await exchange(await connected(53, vip)))[1]).toMatchObject({ address: vip, port: 53 });
+    expect((await exchange(direct))[0]).toMatch(/^hello from/);
+    expect((await exchange(kept))[1]).toMatchObject({ address: vip, port: 53 });
+    expect(await runSocketIterator(destroyer)).toBe(0);
+  });
+  test('stays while the backend has its row: a terminating one', async () => {
+    expect(await runSocketIterator(destroyer)).toBe(0);
+    expect((await exchange(own))[1]).toMatchObject({ address: vip, port: 53 });
+  });
+  test('is found in the namespace of a pod, and only there', async () => {
+    const fd = interfaces.inside(() => openSocket({ type: 'datagram', family: at === IPV4 ? 4 : 6 }));
+    cleanUp.push(() => { closeFd(fd); });
+    backend(3, 5353, PROTOCOL.udp, at.router);
+    frontend({ slots: 3, ids: [3], port: 53, protocol: PROTOCOL.udp });
+    expect(startConnect(fd, vip, 53)).toBeUndefined();
+    datapath.remove('sn_backend_01', { value: 3 });
+    expect(await runSocketIterator(destroyer)).toBe(0);
+    const netns = openFd(interfaces.path);
+    cleanUp.push(() => { closeFd(netns); });
+    expect(await runSocketIterator(destroyer, netns)).toBe(1);
+    expect(socketError(fd)).toBe('ECONNABORTED');
+  });
+});
+
 describeFirst('an IPv6 socket that speaks to a mapped address', () => {
   test('connects to the IPv4 backend, and sees the Service mapped', async () => {
     const { port } = await listen();
@@ -224,5 +277,19 @@ describeFirst('an IPv6 socket that speaks to a mapped address', () => {
     const socket = createSocket('udp6');
     cleanUp.push(() => { socket.close(); });
     expect((await exchange(socket, 53, `::ffff:${vip}`))[1]).toMatchObject({ address: `::ffff:${vip}`, port: 53 });
+  });
+  test('and stays connected to one that is gone is destroyed, too', async () => {
+    const object = loadObject(new URL('../build/destroy.o', import.meta.url).pathname, { reuse: datapath.maps() });
+    cleanUp.push(() => { object.close(); });
+    backend(1, await echoServer(), PROTOCOL.udp);
+    frontend({ slots: 1, ids: [1], port: 53, protocol: PROTOCOL.udp });
+    const socket = createSocket('udp6');
+    cleanUp.push(() => { socket.close(); });
+    socket.connect(53, `::ffff:${vip}`);
+    await once(socket, 'connect');
+    datapath.remove('sn_backend_01', { value: 1 });
+    const failed = once(socket, 'error') as Promise<[NodeJS.ErrnoException]>;
+    expect(await runSocketIterator(object.programFd('destroy_udp'))).toBe(1);
+    expect((await failed)[0].code).toBe('ECONNABORTED');
   });
 });

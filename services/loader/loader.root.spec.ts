@@ -12,7 +12,7 @@ import {
   openSocket, pinned, programInfo, queryPrograms, receiveFrom, removeCgroup, sendTo, vethAdd, type LoadedObject, type Netlink,
 } from '@seine/kernel';
 import { addEntries, decode, decodeAll, echoOf, MAPS, NO_ENTRIES } from '@seine/layout';
-import { connectUnix, type Applied, type Attachment, type Hello, type MapEntry, type MapSums, type Packed, type Plumbed, type UnixClient } from '@seine/node';
+import { connectUnix, type Abandoned, type Applied, type Attachment, type Hello, type MapEntry, type MapSums, type Packed, type Plumbed, type UnixClient } from '@seine/node';
 import { eventually } from '@seine/testkit';
 
 const NAME = `seine-loader-${process.pid}`;
@@ -69,6 +69,10 @@ const endpointRow = (address: string, identity: number): MapEntry => ({
 });
 const dump = (map: string): Promise<readonly MapEntry[]> => client.call('dump', { map });
 const attachments = (): Promise<readonly Attachment[]> => client.call('attachments', { interfaces: [POD] });
+
+test('looks for sockets of gone backends in namespaces, and passes over those that have ended', async () => {
+  expect(await client.call<Abandoned>('abandoned', { netns: [netnsPath(`${NAME}-pod`), '/run/netns/seine-long-gone'] })).toEqual({ destroyed: 0 });
+});
 
 describe('a pod\'s wire', () => {
   test('is laid with programs on it, closed from the first packet', async () => {

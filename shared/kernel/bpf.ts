@@ -4,6 +4,7 @@ import { read, readFileSync } from 'node:fs';
 import { SeineError } from '@seine/model';
 
 import { addressOf, closeFd, kernelError, syscall, syscallAsync, trySyscall } from './libc.ts';
+import { inNetns } from './netns.ts';
 import type { Entries, MapHandle, MapKernel, MapSpec } from './port.ts';
 
 const CMD = {
@@ -262,20 +263,49 @@ export const queryPrograms = (target: number, attachType: AttachType): readonly 
   return Array.from({ length: bytes.bytes.readUInt32LE(24) }, (_, index) => ids.readUInt32LE(4 * index));
 };
 
+const readPart = (fd: number): Promise<number> => new Promise((resolve, reject) => {
+  read(fd, Buffer.alloc(4096), 0, 4096, null, (error, count) => {
+    if (error === null) resolve(count);
+    else reject(error);
+  });
+});
+
+/** Reads an iterator to its end, which runs it, and closes it. @returns how many bytes its program wrote */
+const finishIterator = async (iterator: number): Promise<number> => {
+  try {
+    for (let sum = 0; ;) {
+      const count = await readPart(iterator);
+      if (count === 0) return sum;
+      sum += count;
+    }
+  } finally {
+    closeFd(iterator);
+  }
+};
+
 /** Runs a map element iterator over one map to its end. */
 export const runMapIterator = async (programFd: number, map: MapHandle): Promise<void> => {
   const linkInfo = Buffer.alloc(4);
   linkInfo.writeUInt32LE(map.fd);
   const link = call(CMD.linkCreate, 'iterator', attr().u32(0, programFd).u32(8, ATTACH.iter).pointer(16, linkInfo).u32(24, 4));
   try {
-    const iterator = call(CMD.iterCreate, 'iterator', attr().u32(0, link));
-    await new Promise<void>((resolve, reject) => {
-      read(iterator, Buffer.alloc(4096), 0, 4096, null, (error) => {
-        closeFd(iterator);
-        if (error === null) resolve();
-        else reject(error);
-      });
-    });
+    await finishIterator(call(CMD.iterCreate, 'iterator', attr().u32(0, link)));
+  } finally {
+    closeFd(link);
+  }
+};
+
+/**
+ * Runs a socket iterator over the sockets of one network namespace. An iterator is of the namespace in which it is made: that is done in a
+ * window; what runs it is not bound to it.
+ * @param netns another than the process's own
+ * @returns how many bytes its program wrote
+ */
+export const runSocketIterator = async (programFd: number, netns?: number): Promise<number> => {
+  const link = call(CMD.linkCreate, 'iterator', attr().u32(0, programFd).u32(8, ATTACH.iter));
+  const make = (): number => call(CMD.iterCreate, 'iterator', attr().u32(0, link));
+  try {
+    return await finishIterator(netns === undefined ? make() : inNetns(netns, make));
   } finally {
     closeFd(link);
   }

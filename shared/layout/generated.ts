@@ -60,6 +60,7 @@ export const ProgramSlot = {
   ERROR_ON: 14,
   ERROR_HERE: 15,
   MASQUERADE: 16,
+  UNREACHABLE: 17,
 } as const;
 
 export const Reason = {
@@ -416,6 +417,16 @@ export const MAPS = {
       {name: 'value', offset: 0, size: 4, kind: 'int', order: 'host'},
     ] },
   },
+  sn_refusal_01: {
+    name: 'sn_refusal_01', type: 'percpu_array', maxEntries: 1, kernelWritten: true,
+    key: { name: 'u32', size: 4, fields: [
+      {name: 'value', offset: 0, size: 4, kind: 'int', order: 'host'},
+    ] },
+    value: { name: 'refusals', size: 8, fields: [
+      {name: 'since', offset: 0, size: 4, kind: 'int', order: 'host'},
+      {name: 'sent', offset: 4, size: 4, kind: 'int', order: 'host'},
+    ] },
+  },
   sn_row_01: {
     name: 'sn_row_01', type: 'hash', maxEntries: 262144, kernelWritten: false,
     key: { name: 'policy_row_key', size: 8, fields: [
@@ -478,19 +489,18 @@ export const MAPS = {
       {name: 'value', offset: 0, size: 4, kind: 'int', order: 'host'},
     ] },
   },
-  sn_sockrev_01: {
-    name: 'sn_sockrev_01', type: 'lru_hash', maxEntries: 65536, kernelWritten: true,
+  sn_sockrev_02: {
+    name: 'sn_sockrev_02', type: 'lru_hash', maxEntries: 65536, kernelWritten: true,
     key: { name: 'socket_revnat_key', size: 32, fields: [
       {name: 'cookie', offset: 0, size: 8, kind: 'int', order: 'host'},
       {name: 'address', offset: 8, size: 16, kind: 'address', order: 'host'},
       {name: 'port', offset: 24, size: 2, kind: 'int', order: 'big'},
       {name: 'protocol', offset: 26, size: 1, kind: 'int', order: 'host'},
     ] },
-    value: { name: 'frontend_key', size: 20, fields: [
+    value: { name: 'socket_revnat', size: 24, fields: [
       {name: 'address', offset: 0, size: 16, kind: 'address', order: 'host'},
       {name: 'port', offset: 16, size: 2, kind: 'int', order: 'big'},
-      {name: 'protocol', offset: 18, size: 1, kind: 'int', order: 'host'},
-      {name: 'scope', offset: 19, size: 1, kind: 'int', order: 'host'},
+      {name: 'backend', offset: 20, size: 4, kind: 'int', order: 'host'},
     ] },
   },
   sn_srange_01: {

@@ -41,6 +41,13 @@ export interface PlumbOrder {
 }
 export interface Plumbed { readonly ifindex: number }
 
+/** Backends are gone: op `abandoned` destroys the connected UDP sockets that they leave. */
+export interface AbandonedOrder {
+  /** Paths of the pods' network namespaces; the node's own is looked through as well. */
+  readonly netns: readonly string[];
+}
+export interface Abandoned { readonly destroyed: number }
+
 /** What stands for a hook of an interface that is not there. */
 export const NO_INTERFACE = 'no such interface';
 

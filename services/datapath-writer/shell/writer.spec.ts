@@ -71,6 +71,7 @@ const rememberingLoader = () => {
       case 'routes': return { failed: [] };
       case 'attachments': return (body as { interfaces: readonly string[] }).interfaces.filter((name) => !links.has(name)).map((name) => ({ hook: `${name} tc ingress`, want: 'program 7', have: NO_INTERFACE }));
       case 'reattach': return [];
+      case 'abandoned': return { destroyed: 0 };
       case 'apply':
         for (const each of (body as ApplyOrder).steps.map(unpacked)) {
           if (each.step === 'upsert') for (const entry of each.rows) step(() => { written += 1; maps.get(each.map)!.set(keyText(entry.key), entry); });
@@ -291,6 +292,24 @@ test('a restart with 10,000 Services writes no row again', async () => {
   await running.writer.waitReady();
   expect(loader.written()).toBe(before);
   expect((await running.ask<NodeVerify>('verify')).differences).toEqual([]);
+});
+
+test('when backends are gone from the maps, sockets are looked for that they leave: once, and after their rows', async () => {
+  const compiled = (ids: readonly number[]) => [
+    { type: 'service.compiled.v1', key: 'udp/dns', time: '', data: { frontends: [{ id: 100, address: '10.96.1.1', port: 53, protocol: 'UDP', portName: '' }], refusals: [] } },
+    { type: 'backends.compiled.v2', key: 'udp/dns-x', time: '', data: packBackends({ service: 'udp/dns', backends: ids.map((id) => ({ id, address: `10.244.2.${id}`, port: 53, protocol: 'UDP', portName: '', state: 'active' })) }) },
+  ] as unknown as typeof WORLD;
+  const { cni } = await started();
+  await cni('ADD', 'web');
+  const backends = (): number => loader.maps.get('sn_backend_01')!.size;
+  const others = backends();
+  bus.tell(commitsOf(compiled([101, 102]), SCHEDULED.length + 1));
+  await eventually(() => backends() === others + 2);
+  loader.orders.length = 0;
+  bus.tell(commitsOf(compiled([102, 103]), SCHEDULED.length + 3));
+  await eventually(() => loader.orders.includes('abandoned'));
+  expect(backends()).toBe(others + 2);
+  expect(loader.orders).toEqual(['apply', 'abandoned']);
 });
 
 test('a loader that is killed in the middle of a batch gets the rest of it, and nothing twice', async () => {

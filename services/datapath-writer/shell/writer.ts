@@ -11,7 +11,7 @@ import { appliedSubject, type Bus, type LanePosition, type Position } from '@sei
 import type { Lane } from '@seine/events';
 import { familyOf, isSeineError, SeineError } from '@seine/model';
 import {
-  NO_INTERFACE, type Applied, type Attachment, type CanonicalEntry, type CniRequest, type DumpReport, type FlowQuestion, type Handler, type Hello, type LocalEndpoint, type NodeStatus, type NodeVerify,
+  NO_INTERFACE, type Abandoned, type Applied, type Attachment, type CanonicalEntry, type CniRequest, type DumpReport, type FlowQuestion, type Handler, type Hello, type LocalEndpoint, type NodeStatus, type NodeVerify,
   type PersistentUnix, type Plumbed, type PlumbOrder,
 } from '@seine/node';
 import { withSpan, type Logger, type MetricDefinitions, type Metrics } from '@seine/role';
@@ -122,6 +122,16 @@ export const createWriter = (ports: WriterPorts) => {
     return { tables, interfaceName: (ifindex) => byIndex.get(ifindex) };
   };
 
+  /** Whether backends may have left connected sockets behind: they went, or went while this process was away. */
+  let abandoned = true;
+  const destroyAbandoned = (): void => {
+    abandoned = false;
+    loader.call<Abandoned>('abandoned', { netns: endpoints().map(({ netns }) => netns) }).catch((error: unknown) => {
+      abandoned = true;
+      log.warn('sockets of gone backends could not be looked for; with the next change again', { error: (error as Error).message });
+    });
+  };
+
   /** One pass: fold → rows → steps → kernel. A fold that is not in sync adds what new pods need, and no more. */
   const bringAbout = async (): Promise<void> => {
     const startMs = performance.now();
@@ -131,6 +141,8 @@ export const createWriter = (ports: WriterPorts) => {
       await withSpan('apply', { traceparent, attributes: { node, seq, writes } }, async (parent) => {
         await loader.call<Applied>('apply', { seq, steps: packSteps(steps), traceparent: parent });
       });
+      abandoned ||= steps.some((step) => step.step === 'delete' && step.map === 'sn_backend_01');
+      if (abandoned && inSync) destroyAbandoned();
       if (writes > 0) {
         if (ports.traceRows) for (const step of steps) for (const line of stepText(step)) log.debug(line);
         log.info('applied', { seq, rows: writes, ms: Math.round(performance.now() - startMs), ...(traceparent === undefined ? {} : { traceparent }) });

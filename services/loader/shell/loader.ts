@@ -6,9 +6,10 @@
 import { mapKernel, openNetlink, openNetlinkEvents, openRingBuffer, runMapIterator } from '@seine/kernel';
 import { addEntries, decodeAll, FOLDED_MAPS, MAPS, NO_ENTRIES, SAMPLE, type MapName, type StructLayout } from '@seine/layout';
 import { familyOf, SeineError } from '@seine/model';
-import type { ApplyOrder, Connection, Handler, Hello, MapEntry, MapSums, NodeRoute, Packed, PlumbOrder } from '@seine/node';
+import type { AbandonedOrder, ApplyOrder, Connection, Handler, Hello, MapEntry, MapSums, NodeRoute, Packed, PlumbOrder } from '@seine/node';
 import type { Logger, MetricDefinitions, Metrics } from '@seine/role';
 
+import { destroyAbandoned } from './abandoned.ts';
 import { applyOrder } from './apply.ts';
 import { createAttachments } from './attachments.ts';
 import type { NodeObjects } from './objects.ts';
@@ -20,6 +21,7 @@ export const LOADER_METRICS = {
   writes: { type: 'counter', name: 'map_writes_total', help: 'Entries written to maps.' },
   deletes: { type: 'counter', name: 'map_deletes_total', help: 'Entries deleted from maps.' },
   plumbed: { type: 'counter', name: 'pods_plumbed_total', help: 'Pods that were wired.' },
+  destroyed: { type: 'counter', name: 'sockets_destroyed_total', help: 'Connected UDP sockets whose backend was gone.' },
   samples: { type: 'counter', name: 'samples_total', help: 'Samples handed to the observer.' },
 } as const satisfies MetricDefinitions;
 
@@ -66,6 +68,7 @@ export const createLoader = ({ objects, pinRoot, uplinks, tcx: wanted, log, metr
     prepareIpv6(uplinks);
     forwardsIpv6 = true;
   };
+  if (objects.destroyer === undefined) log.info('this kernel destroys no sockets (6.5): a connected UDP socket stays with a backend that is gone');
   let observer: Connection | undefined;
   let watcher: Connection | undefined;
   /** Orders that write are one after the other. */
@@ -137,6 +140,12 @@ export const createLoader = ({ objects, pinRoot, uplinks, tcx: wanted, log, metr
         routes = wanted.filter(({ cidr }) => !failed.some((text) => text.startsWith(`${cidr} `)));
         return { failed };
       });
+      case 'abandoned': {
+        const destroyed = await destroyAbandoned(objects, (body as AbandonedOrder).netns);
+        metrics.destroyed.add(destroyed);
+        if (destroyed > 0) log.info('sockets of gone backends destroyed', { sockets: destroyed });
+        return { destroyed };
+      }
       case 'interfaces': return netlink.links().filter(({ name }) => POD_INTERFACE.test(name)).map(({ name, index }) => ({ name, index }));
       case 'attachments': return attachments.lost((body as { readonly interfaces: readonly string[] }).interfaces);
       case 'reattach': return inTurn(() => attachments.putBack((body as { readonly interfaces: readonly string[] }).interfaces));

@@ -10,13 +10,13 @@ import { decode, encode, MAPS, ProgramSlot, type MapName } from '@seine/layout';
 import { SeineError } from '@seine/model';
 
 const NAMES = Object.keys(MAPS) as MapName[]; // Object.keys widens; MAPS is closed
-const OBJECTS = ['pod.o', 'service.o', 'socket.o', 'gc.o'] as const;
+const OBJECTS = ['pod.o', 'service.o', 'socket.o', 'gc.o', 'destroy.o'] as const;
 const STUBS = { pod: { ingress: 'stub_from_pod', egress: 'stub_to_pod' }, uplink: { ingress: 'stub_from_netdev', egress: 'stub_to_netdev' } } as const;
 const ALL_STUBS = Object.values(STUBS).flatMap(({ ingress, egress }) => [ingress, egress]);
 const SERVICE_SLOTS = {
   service_pod: ProgramSlot.SERVICE_POD, service_netdev: ProgramSlot.SERVICE_NETDEV, answer: ProgramSlot.ANSWER, answer_here: ProgramSlot.ANSWER_HERE, source_nat: ProgramSlot.SNAT,
   error_pod: ProgramSlot.ERROR_POD, error_netdev: ProgramSlot.ERROR_NETDEV, error_on: ProgramSlot.ERROR_ON, error_here: ProgramSlot.ERROR_HERE,
-  masquerade: ProgramSlot.MASQUERADE,
+  masquerade: ProgramSlot.MASQUERADE, unreachable: ProgramSlot.UNREACHABLE,
 } as const;
 const POD_SLOTS = {
   pod_translated: ProgramSlot.POD_TRANSLATED, netdev_translated: ProgramSlot.NETDEV_TRANSLATED, netdev_answer: ProgramSlot.NETDEV_ANSWER,
@@ -26,6 +26,8 @@ const POD_SLOTS = {
 const SLOTS = { ...SERVICE_SLOTS, ...POD_SLOTS } as const;
 /** Translations after flows: those whose flow was just collected go the same time. */
 const COLLECTORS = { collect_tcp: 'sn_cttcp_01', collect_any: 'sn_ctany_01', collect_nat: 'sn_nat_01' } as const;
+/** Not on every kernel: what it does is left undone there, and said. */
+const DESTROYER = 'destroy_udp';
 const SOCKET_HOOKS = ['connect4', 'connect6', 'sendmsg4', 'sendmsg6', 'recvmsg4', 'recvmsg6', 'getpeername4', 'getpeername6', 'post_bind4', 'post_bind6'] as const;
 
 /** What stands behind an interface: one pod, or other nodes and the world. */
@@ -43,6 +45,8 @@ export interface NodeObjects {
   readonly build: string;
   readonly map: (name: MapName) => MapHandle;
   readonly stub: (place: Place, direction: TcDirection) => { readonly fd: number; readonly id: number };
+  /** Runs over the sockets of a namespace and destroys those of UDP whose backend is gone; undefined before 6.5. */
+  readonly destroyer: number | undefined;
   readonly collectors: readonly { readonly fd: number; readonly map: MapHandle }[];
   /** Program ids that should stand in the prog array and at the socket hooks. */
   readonly slots: readonly { readonly slot: number; readonly name: string; readonly id: number; readonly fd: number }[];
@@ -99,7 +103,7 @@ export const openObjects = ({ pinRoot, bpfDir, cgroup, ctSize }: ObjectPaths): N
     programFds.set(name, pinned(path(`prog_${name}`))!);
   };
   const names = [...ALL_STUBS, ...Object.keys(SLOTS), ...Object.keys(COLLECTORS), ...SOCKET_HOOKS];
-  if (inPlace) for (const name of names) { const fd = pinned(path(`prog_${name}`)); if (fd !== undefined) programFds.set(name, fd); }
+  if (inPlace) for (const name of [...names, DESTROYER]) { const fd = pinned(path(`prog_${name}`)); if (fd !== undefined) programFds.set(name, fd); }
 
   if (names.some((name) => !programFds.has(name))) {
     const open = (file: string): LoadedObject => loadObject(join(bpfDir, file), { reuse, maxEntries: { sn_cttcp_01: ctSize, sn_ctany_01: ctSize } });
@@ -127,6 +131,14 @@ export const openObjects = ({ pinRoot, bpfDir, cgroup, ctSize }: ObjectPaths): N
     const collector = open('gc.o');
     for (const name of Object.keys(COLLECTORS)) keep(name, collector.programFd(name));
     collector.close();
+    rmSync(path(`prog_${DESTROYER}`), { force: true });
+    try {
+      const destroy = open('destroy.o');
+      keep(DESTROYER, destroy.programFd(DESTROYER));
+      destroy.close();
+    } catch (error) {
+      if (!(error instanceof SeineError && error.code === 'SEINE_OBJECT_REFUSED')) throw error;
+    }
   }
 
   const map = (name: MapName): MapHandle => maps.get(name)!;
@@ -165,7 +177,7 @@ export const openObjects = ({ pinRoot, bpfDir, cgroup, ctSize }: ObjectPaths): N
   updateOne(map('sn_state_01'), zero, encode(MAPS.sn_state_01.value, { applying: position.applying, applied: position.applied, digest: build }));
 
   return {
-    build, map, slots, socketPrograms, repair, cgroupFd,
+    build, map, slots, destroyer: programFds.get(DESTROYER), socketPrograms, repair, cgroupFd,
     stub: (place, direction) => ({ fd: fdOf(STUBS[place][direction]), id: idOf(STUBS[place][direction]) }),
     collectors: Object.entries(COLLECTORS).map(([name, table]) => ({ fd: fdOf(name), map: map(table) })),
   };
