@@ -276,8 +276,10 @@ static __always_inline int judge_packet(struct __sk_buff *skb, const struct pack
 		return drop_plain(skb, tuple, REASON_MISSED_TAIL_CALL, hook->direction, PLACE(FILE_POD));
 	}
 
-	judged.forward = !standing || source_is_a == !!(entry->flags & CT_ORIGINATOR_A);
-	if (!standing && tuple->protocol == IPPROTO_TCP && (tuple->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
+	if (!standing && !hook->translated && nat_answers(tuple))
+		entry->flags = CT_TRANSLATED;
+	judged.forward = standing ? source_is_a == !!(entry->flags & CT_ORIGINATOR_A) : !entry->flags;
+	if (!standing && !entry->flags && tuple->protocol == IPPROTO_TCP && (tuple->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
 		judge_stream(tuple, &judged);
 	else
 		judge(tuple, &judged);
@@ -290,7 +292,7 @@ static __always_inline int judge_packet(struct __sk_buff *skb, const struct pack
 	}
 
 	if (!standing)
-		entry->flags = (judged.forward == source_is_a ? CT_ORIGINATOR_A : 0) | masquerade_flag(tuple, hook, &judged);
+		entry->flags |= (judged.forward == source_is_a ? CT_ORIGINATOR_A : 0) | masquerade_flag(tuple, hook, &judged);
 	if (standing || !(packet->icmp_error || packet->icmp_other || (tuple->tcp_flags & TCP_RST))) {
 		ct_fill(entry, &judged, source_is_a, hook->epoch);
 		if (hook->translated)

@@ -87,6 +87,21 @@ __noinline int nat_known(const struct tuple *tuple)
 	return nat_read(&key, &entry);
 }
 
+/*
+ * nat_answers - the middle of a stream whose entry is gone, from the backend that it was translated to: it answers, whichever
+ * side speaks first again, and gets its frontend back. A global function, for the stack.
+ */
+__noinline int nat_answers(const struct tuple *tuple)
+{
+	struct nat_entry entry = {};
+	struct nat_key key;
+
+	if (!tuple || tuple->protocol != IPPROTO_TCP || (tuple->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+		return 0;
+	nat_key_of(tuple, &key);
+	return nat_read(&key, &entry) && !(entry.flags & (NAT_FORWARD | NAT_SOURCE));
+}
+
 /* nat_key_turn - of the packets that answer @key's. */
 static __always_inline void nat_key_turn(struct nat_key *key)
 {

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { Direction, Verdict } from '@seine/layout';
 
 import { Datapath, openInterfaces, REDIRECT, SHOT, type Interfaces, type Pod } from './datapath.ts';
-import { PROTOCOL, reversed, TCP, tcp, udp, type Flow } from './packet.ts';
+import { PROTOCOL, reversed, TCP, tcp, told, udp, type Flow } from './packet.ts';
 
 const { INGRESS, EGRESS } = Direction;
 const ENTRIES = 1024;
@@ -107,4 +107,55 @@ test('a stream that speaks while the flood lasts keeps its entry', () => {
     expect(leaves(tcp(reversed(stream(0)), TCP.ACK), db)).toMatchObject({ verdict: REDIRECT });
   }
   expect(known(stream(0))).toBe(true);
+});
+
+describe('translated streams, while a flood of SYNs fills the table of flows', () => {
+  const SERVICE = '10.96.0.10';
+  const asks = (index: number): Flow => ({ source: WEB, destination: SERVICE, sourcePort: 40_000 + index, destinationPort: 80 });
+  const behind = (flow: Flow, port: number): Flow => ({ ...flow, destination: DB, destinationPort: port });
+  const translated = Array.from({ length: CROWD }, (_, index) => asks(index));
+  const went = (packet: Buffer, pod = web) => { const { verdict, packet: out } = leaves(packet, pod); return { verdict, flow: told(out).flow }; };
+  const PORTS = [8080, 8081] as const;
+  const ids = PORTS.map((_, index) => index + 1);
+  let chosen: readonly number[];
+  beforeEach(() => {
+    datapath.close();
+    datapath = new Datapath(interfaces, { object: 'bench.o', maxEntries: { sn_cttcp_01: ENTRIES, sn_nat_01: 4 * CROWD } });
+    datapath.serve();
+    datapath.endpoint(web);
+    datapath.endpoint(db);
+    datapath.openBoth(300);
+    datapath.openBoth(301);
+    PORTS.forEach((port, index) => { datapath.backend(ids[index]!, DB, port); });
+    datapath.frontend({ address: SERVICE, port: 80, slots: 1, ids });
+    chosen = translated.map((flow) => {
+      const { flow: { destinationPort } } = went(tcp(flow, TCP.SYN));
+      leaves(tcp(reversed(behind(flow, destinationPort)), TCP.SYN | TCP.ACK), db);
+      leaves(tcp(flow, TCP.ACK));
+      return destinationPort;
+    });
+    synFlood();
+  });
+  const evicted = (): readonly number[] => {
+    const left = entries();
+    return translated.flatMap((flow, index) => (left.has(`${flow.sourcePort} ${chosen[index]}`) ? [] : [index]));
+  };
+  test('stay with their backends, whichever side speaks next: their translations are no table of the latest', () => {
+    expect(new Set(chosen)).toEqual(new Set(PORTS));
+    const gone = evicted();
+    expect(gone.length).toBeGreaterThan(2);
+    for (const [turn, index] of gone.slice(0, 100).entries()) {
+      const flow = translated[index]!;
+      const server = behind(flow, chosen[index]!);
+      const first = (): void => { expect(went(tcp(flow, TCP.ACK))).toEqual({ verdict: REDIRECT, flow: server }); };
+      const second = (): void => { expect(went(tcp(reversed(server), TCP.ACK), db)).toEqual({ verdict: REDIRECT, flow: reversed(flow) }); };
+      for (const speak of turn % 2 === 0 ? [first, second] : [second, first]) speak();
+    }
+  });
+  test('are followed by new ones that are served as before', () => {
+    const flow = asks(CROWD + 1);
+    const { verdict, flow: server } = went(tcp(flow, TCP.SYN));
+    expect(verdict).toBe(REDIRECT);
+    expect(went(tcp(reversed(server), TCP.SYN | TCP.ACK), db)).toEqual({ verdict: REDIRECT, flow: reversed(flow) });
+  });
 });

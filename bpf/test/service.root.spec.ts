@@ -475,4 +475,34 @@ describeBoth('a full table', () => {
     expect(datapath.count(INGRESS, Reason.NO_MAPPING).packets).toBe(1n);
     expect(fromNetdev(tcp(flow(at.world, at.node, 30081), TCP.SYN)).verdict).toBe(REDIRECT);
   });
+  test('of who keeps its backend forgets those who came longest ago: they are served, by whomever, and no flow changes', () => {
+    const CLIENTS = 3_000;
+    datapath.close();
+    datapath = new Datapath(interfaces, { maxEntries: { sn_affinity_01: 512, sn_nat_01: 8 * CLIENTS, sn_cttcp_01: 4 * CLIENTS } });
+    datapath.serve();
+    datapath.endpoint(web);
+    datapath.endpoint(db);
+    for (const identity of [300, 301]) datapath.openBoth(identity);
+    datapath.backend(1, db.address, 8080);
+    datapath.backend(3, web.address, 8080);
+    datapath.frontend({ address: other.balancer, port: 80, slots: 905, ids: [1, 3], affinity: 100 });
+    const client = (index: number): string => (at === IPV4 ? `198.18.${index >> 8}.${index & 255}` : `2001:db8:f::${index.toString(16)}`);
+    const served = (address: string, flags: number, sourcePort = 40000): string => {
+      const { verdict, flow: { destination } } = arrives(fromNetdev(tcp(flow(address, other.balancer, 80, sourcePort), flags)));
+      expect(verdict).toBe(REDIRECT);
+      return destination;
+    };
+    const [old, regular] = [client(1), client(2)];
+    const its = served(old, TCP.SYN);
+    const kept = served(regular, TCP.SYN);
+    for (let index = 3; index < CLIENTS; index += 1) {
+      served(client(index), TCP.SYN);
+      if (index % 50 === 0) expect(served(regular, TCP.SYN, 40000 + index)).toBe(kept);
+    }
+    const remembered = new Set(datapath.rows('sn_affinity_01').map(({ key }) => key.client));
+    expect(remembered.size).toBeLessThanOrEqual(512);
+    expect([remembered.has(old), remembered.has(regular)]).toEqual([false, true]);
+    expect(served(old, TCP.ACK)).toBe(its);
+    expect(datapath.count(INGRESS, Reason.MAP_INSERT).packets).toBe(0n);
+  });
 });
