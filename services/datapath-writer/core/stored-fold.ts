@@ -33,17 +33,17 @@ export function* storeFold(node: string, state: Readonly<NodeState>, position: F
   }
 }
 
-/** @param lines as they were stored. @returns undefined: of another node, or of a build that folds otherwise */
-export const restoreFold = (node: string, lines: Iterable<string>): { readonly state: NodeState; readonly position: FoldPosition } | undefined => {
+/** @param lines as they were stored, parsed. @returns undefined: of another node, or of a build that folds otherwise */
+export const restoreFold = (node: string, lines: Iterable<unknown>): { readonly state: NodeState; readonly position: FoldPosition } | undefined => {
   let head: Head | undefined;
   const state = emptyNodeState();
   for (const line of lines) {
     if (head === undefined) {
-      head = JSON.parse(line) as Head; // written by storeFold, as all that follows
+      head = line as Head; // written by storeFold, as all that follows
       if (head.format !== FOLD_FORMAT || head.node !== node) return undefined;
       continue;
     }
-    const [member, entries] = JSON.parse(line) as readonly [keyof NodeState, readonly unknown[]];
+    const [member, entries] = line as readonly [keyof NodeState, readonly unknown[]];
     const held = state[member] as Map<unknown, unknown> | Set<unknown>;
     for (const entry of entries) {
       if (held instanceof Set) held.add(entry);

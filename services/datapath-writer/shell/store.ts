@@ -25,8 +25,8 @@ const readJson = <T>(path: string): T | undefined => {
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 const NEWLINE = 10;
-function* linesOf(bytes: Buffer): Generator<string> {
-  for (let from = 0, end = bytes.indexOf(NEWLINE); end >= 0; from = end + 1, end = bytes.indexOf(NEWLINE, from)) yield bytes.toString('utf8', from, end);
+function* parsedLines(bytes: Buffer): Generator<unknown> {
+  for (let from = 0, end = bytes.indexOf(NEWLINE); end >= 0; from = end + 1, end = bytes.indexOf(NEWLINE, from)) yield JSON.parse(bytes.toString('utf8', from, end));
 }
 
 const JOURNAL_BYTES_MAX = 8 * 1024 * 1024;
@@ -79,7 +79,7 @@ export const openStore = (directory: string) => {
       const bytes = readBytes(path('fold.json'));
       if (bytes === undefined) return undefined;
       const end = bytes.lastIndexOf(NEWLINE, -2) + 1; // the last line is the hash of all before it
-      return sha256(bytes.subarray(0, end)) === bytes.toString('latin1', end).trimEnd() ? restoreFold(node, linesOf(bytes.subarray(0, end))) : undefined;
+      return sha256(bytes.subarray(0, end)) === bytes.toString('latin1', end).trimEnd() ? restoreFold(node, parsedLines(bytes.subarray(0, end))) : undefined;
     },
     writeFold: (node: string, state: Readonly<NodeState>, position: FoldPosition): void => {
       const hash = createHash('sha256');
