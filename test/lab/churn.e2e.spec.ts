@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createInterface, type Interface } from 'node:readline';
 
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 
 import { eventually } from '@seine/testkit';
 
@@ -156,8 +156,11 @@ describe('backends that come and go', () => {
   describe('who terminates', () => {
     /** A connection of a process that no program at the socket sees: every packet of it is translated. */
     const STREAM = `const s = require('node:net').connect(80, '${CLUSTER_IP}'); s.on('data', (d) => console.log(/\\r\\n\\r\\n(\\S+)/.exec(d)?.[1])); s.on('error', (e) => console.log(e.code)); s.on('end', () => console.log('END')); process.stdin.on('data', () => s.write('GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'))`;
-    const dial = (): { readonly ask: () => Promise<string>; readonly end: () => void } => {
+    const dialled: ChildProcess[] = [];
+    afterEach(() => { for (const child of dialled.splice(0)) child.kill(); });
+    const dial = (): { readonly ask: () => Promise<string> } => {
       const child = spawn('nsenter', [`--net=/run/netns/${at('client').podNetns}`, process.execPath, '-e', STREAM], { stdio: ['pipe', 'pipe', 'inherit'] });
+      dialled.push(child);
       const lines: Interface = createInterface({ input: child.stdout });
       return {
         ask: async () => {
@@ -165,7 +168,6 @@ describe('backends that come and go', () => {
           child.stdin.write('\n');
           return (await answer)[0];
         },
-        end: () => { child.kill(); },
       };
     };
     test('keeps what is connected, gets nothing new while another is there, and serves when nobody else is left', async () => {
@@ -174,16 +176,11 @@ describe('backends that come and go', () => {
       expect(await old.ask()).toBe('churn/a');
       await become({ a: 'terminating', b: 'active' });
       expect(await old.ask()).toBe('churn/a');
-      for (let times = 0; times < 4; times += 1) {
-        const fresh = dial();
-        expect(await fresh.ask()).toBe('churn/b');
-        fresh.end();
-      }
+      for (let times = 0; times < 4; times += 1) expect(await dial().ask()).toBe('churn/b');
       await become({ b: 'gone' });
       const last = dial();
       expect(await last.ask()).toBe('churn/a');
       expect(await old.ask()).toBe('churn/a');
-      for (const each of [old, last]) each.end();
     }, 30_000);
   });
 
