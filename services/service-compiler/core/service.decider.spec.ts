@@ -167,7 +167,7 @@ describe('a rolling restart of 1,000 endpoints', () => {
     const facts = Array.from({ length: SLICES }, (_, index) => [25, 50, 75, 100].map((restarted) => rolling(index, restarted, ports))).flat();
     const decisions = decideAll(serviceDecider, draft, facts);
     expect(decisions).toHaveLength(facts.length);
-expect(bytes([...facts, ...decisions]) / bytes(facts)).toBeLessThanOrEqual(3);
+    expect(bytes([...facts, ...decisions]) / bytes(facts)).toBeLessThanOrEqual(3);
     expect(draft.backends.size).toBe(SLICES * PODS * ports);
   });
 });
