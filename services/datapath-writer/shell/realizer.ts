@@ -70,7 +70,11 @@ export const createRealizer = ({ node, loader, store, log }: RealizerPorts, stat
   };
 
   const desire = (local: Iterable<LocalEndpoint>): NodeJoin => {
-    if (join === undefined) { join = createNodeJoin(node, state, tables); known = false; }
+    if (join === undefined) {
+      join = createNodeJoin(node, state, tables);
+      sums.clear();
+      known = false;
+    }
     try {
       routesDue = join.update(local).routes || routesDue;
       for (const [map, changes] of join.changes()) if (changes.length > 0) sums.delete(map);

@@ -50,6 +50,8 @@ const rememberingLoader = () => {
   let nextIndex = 9;
   let away = false;
   let dieAfter = Infinity;
+  /** Until it resolves sockets are looked for. */
+  let looking: Promise<void> = Promise.resolve();
   /** Steps before the one that a killed loader was at stand. */
   const step = (act: () => void): void => {
     if ((dieAfter -= 1) < 0) { dieAfter = Infinity; throw new SeineError('SEINE_PEER_UNREACHABLE', 'the loader was killed'); }
@@ -71,7 +73,7 @@ const rememberingLoader = () => {
       case 'routes': return { failed: [] };
       case 'attachments': return (body as { interfaces: readonly string[] }).interfaces.filter((name) => !links.has(name)).map((name) => ({ hook: `${name} tc ingress`, want: 'program 7', have: NO_INTERFACE }));
       case 'reattach': return [];
-      case 'abandoned': return { destroyed: 0 };
+      case 'abandoned': await looking; return { destroyed: 0 };
       case 'apply':
         for (const each of (body as ApplyOrder).steps.map(unpacked)) {
           if (each.step === 'upsert') for (const entry of each.rows) step(() => { written += 1; maps.get(each.map)!.set(keyText(entry.key), entry); });
@@ -81,7 +83,7 @@ const rememberingLoader = () => {
       default: throw new Error(op);
     }
   };
-  return { port: { call, connect: async () => {} } as unknown as PersistentUnix, maps, links, orders, written: () => written, dieAfter: (rows: number) => { dieAfter = rows; }, setAway: (value: boolean) => { away = value; } };
+  return { port: { call, connect: async () => {} } as unknown as PersistentUnix, maps, links, orders, written: () => written, dieAfter: (rows: number) => { dieAfter = rows; }, setAway: (value: boolean) => { away = value; }, lookUntil: (done: Promise<void>) => { looking = done; } };
 };
 
 /** A bus that says what it is told to say. */
@@ -310,6 +312,47 @@ test('when backends are gone from the maps, sockets are looked for that they lea
   await eventually(() => loader.orders.includes('abandoned'));
   expect(backends()).toBe(others + 1);
   expect(loader.orders).toEqual(['apply', 'abandoned']);
+});
+
+test('sockets of gone backends are looked for by one pass at a time; what goes meanwhile is looked for after it', async () => {
+  await started();
+  const backends = (): number => loader.maps.get('sn_backend_01')!.size;
+  const passes = (): number => loader.orders.filter((op) => op === 'abandoned').length;
+  const slice = (...ids: readonly number[]) => [{
+    type: 'backends.compiled.v2' as const, key: 'shop/db-1', time: '', data: packBackends({ service: 'shop/db', backends: ids.map((id) => ({ id, address: `10.244.1.${id}`, port: 8301, protocol: 'TCP' as const, portName: 'http', state: 'active' as const })) }),
+  }];
+  let at = SCHEDULED.length;
+  const become = async (...ids: readonly number[]): Promise<void> => {
+    bus.tell(commitsOf(slice(...ids), (at += 1)));
+    await eventually(() => backends() === ids.length + 1); // shop/db-2 has one
+  };
+  await become(101, 102, 103, 104);
+  await eventually(() => passes() === 2); // at the start, and for the backend that these replace
+  loader.orders.length = 0;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  loader.lookUntil(promise);
+  await become(101, 102, 103);
+  await become(101, 102);
+  await become(101);
+  expect(passes()).toBe(1);
+  resolve();
+  await eventually(() => passes() === 2);
+});
+
+test('a map that has nothing to hold when rows can be made again is emptied', async () => {
+  await started();
+  const frontends = (): number => loader.maps.get('sn_frontend_02')!.size;
+  expect(frontends()).toBeGreaterThan(0);
+  let tried = 0;
+  const strange = { id: 9, get address() { tried += 1; return 'no address'; }, port: 80, protocol: 'TCP' as const, portName: 'http' };
+  const object = (name: string) => ({ object: { kind: 'Service', namespace: 'shop', name } });
+  bus.tell(commitsOf([
+    { type: 'service.removed.v1', key: 'shop/db', time: '', data: object('db') },
+    { type: 'service.compiled.v1', key: 'shop/strange', time: '', data: { frontends: [strange], refusals: [] } },
+  ], SCHEDULED.length + 1));
+  await eventually(() => tried > 0);
+  bus.tell(commitsOf([{ type: 'service.removed.v1', key: 'shop/strange', time: '', data: object('strange') }], SCHEDULED.length + 3));
+  await eventually(() => frontends() === 0);
 });
 
 test('a loader that is killed in the middle of a batch gets the rest of it, and nothing twice', async () => {

@@ -124,9 +124,17 @@ export const createWriter = (ports: WriterPorts) => {
 
   /** Whether backends may have left connected sockets behind: they went, or went while this process was away. */
   let abandoned = true;
+  let looking = false;
+  /** One pass at a time: it walks the sockets of every pod, and what goes meanwhile is one pass more, however many changes it was. */
   const destroyAbandoned = (): void => {
+    if (looking) return;
+    looking = true;
     abandoned = false;
-    loader.call<Abandoned>('abandoned', { netns: endpoints().map(({ netns }) => netns) }).catch((error: unknown) => {
+    loader.call<Abandoned>('abandoned', { netns: endpoints().map(({ netns }) => netns) }).then(() => {
+      looking = false;
+      if (abandoned) destroyAbandoned();
+    }, (error: unknown) => {
+      looking = false;
       abandoned = true;
       log.warn('sockets of gone backends could not be looked for; with the next change again', { error: (error as Error).message });
     });
