@@ -13,12 +13,12 @@ const opened = (path: string): readonly number[] => {
 
 /** @returns how many were destroyed; 0 where the kernel cannot (before 6.5) */
 export const destroyAbandoned = async ({ destroyer }: Pick<NodeObjects, 'destroyer'>, netnsPaths: readonly string[]): Promise<number> => {
-  if (destroyer === undefined) return 0;
-  let destroyed = await runSocketIterator(destroyer);
+  if ('refused' in destroyer) return 0;
+  let destroyed = await runSocketIterator(destroyer.fd);
   for (const path of new Set(netnsPaths)) {
     for (const netns of opened(path)) {
       try {
-        destroyed += await runSocketIterator(destroyer, netns);
+        destroyed += await runSocketIterator(destroyer.fd, netns);
       } finally {
         closeFd(netns);
       }

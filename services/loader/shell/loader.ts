@@ -68,7 +68,7 @@ export const createLoader = ({ objects, pinRoot, uplinks, tcx: wanted, log, metr
     prepareIpv6(uplinks);
     forwardsIpv6 = true;
   };
-  if (objects.destroyer === undefined) log.info('this kernel destroys no sockets (6.5): a connected UDP socket stays with a backend that is gone');
+  if ('refused' in objects.destroyer) log.warn('this kernel destroys no sockets (from 6.5 it does): a connected UDP socket stays with a backend that is gone', { reason: objects.destroyer.refused });
   let observer: Connection | undefined;
   let watcher: Connection | undefined;
   /** Orders that write are one after the other. */

@@ -45,8 +45,8 @@ export interface NodeObjects {
   readonly build: string;
   readonly map: (name: MapName) => MapHandle;
   readonly stub: (place: Place, direction: TcDirection) => { readonly fd: number; readonly id: number };
-  /** Runs over the sockets of a namespace and destroys those of UDP whose backend is gone; undefined before 6.5. */
-  readonly destroyer: number | undefined;
+  /** Runs over the sockets of a namespace and destroys those of UDP whose backend is gone; or why the kernel does not take it, as before 6.5. */
+  readonly destroyer: { readonly fd: number } | { readonly refused: string };
   readonly collectors: readonly { readonly fd: number; readonly map: MapHandle }[];
   /** Program ids that should stand in the prog array and at the socket hooks. */
   readonly slots: readonly { readonly slot: number; readonly name: string; readonly id: number; readonly fd: number }[];
@@ -103,10 +103,10 @@ export const openObjects = ({ pinRoot, bpfDir, cgroup, ctSize }: ObjectPaths): N
     programFds.set(name, pinned(path(`prog_${name}`))!);
   };
   const names = [...ALL_STUBS, ...Object.keys(SLOTS), ...Object.keys(COLLECTORS), ...SOCKET_HOOKS];
+  const open = (file: string): LoadedObject => loadObject(join(bpfDir, file), { reuse, maxEntries: { sn_cttcp_01: ctSize, sn_ctany_01: ctSize } });
   if (inPlace) for (const name of [...names, DESTROYER]) { const fd = pinned(path(`prog_${name}`)); if (fd !== undefined) programFds.set(name, fd); }
 
   if (names.some((name) => !programFds.has(name))) {
-    const open = (file: string): LoadedObject => loadObject(join(bpfDir, file), { reuse, maxEntries: { sn_cttcp_01: ctSize, sn_ctany_01: ctSize } });
     const pod = open('pod.o');
     for (const name of fresh) {
       pin(pod.mapFd(name), path(name));
@@ -131,15 +131,22 @@ export const openObjects = ({ pinRoot, bpfDir, cgroup, ctSize }: ObjectPaths): N
     const collector = open('gc.o');
     for (const name of Object.keys(COLLECTORS)) keep(name, collector.programFd(name));
     collector.close();
+  }
+  const openDestroyer = (): NodeObjects['destroyer'] => {
+    const known = programFds.get(DESTROYER);
+    if (known !== undefined) return { fd: known };
     rmSync(path(`prog_${DESTROYER}`), { force: true });
     try {
       const destroy = open('destroy.o');
       keep(DESTROYER, destroy.programFd(DESTROYER));
       destroy.close();
+      return { fd: programFds.get(DESTROYER)! };
     } catch (error) {
-      if (!(error instanceof SeineError && error.code === 'SEINE_OBJECT_REFUSED')) throw error;
+      if (error instanceof SeineError && error.code === 'SEINE_OBJECT_REFUSED') return { refused: error.message };
+      throw error;
     }
-  }
+  };
+  const destroyer = openDestroyer();
 
   const map = (name: MapName): MapHandle => maps.get(name)!;
   const fdOf = (name: string): number => programFds.get(name)!;
@@ -177,7 +184,7 @@ export const openObjects = ({ pinRoot, bpfDir, cgroup, ctSize }: ObjectPaths): N
   updateOne(map('sn_state_01'), zero, encode(MAPS.sn_state_01.value, { applying: position.applying, applied: position.applied, digest: build }));
 
   return {
-    build, map, slots, destroyer: programFds.get(DESTROYER), socketPrograms, repair, cgroupFd,
+    build, map, slots, destroyer, socketPrograms, repair, cgroupFd,
     stub: (place, direction) => ({ fd: fdOf(STUBS[place][direction]), id: idOf(STUBS[place][direction]) }),
     collectors: Object.entries(COLLECTORS).map(([name, table]) => ({ fd: fdOf(name), map: map(table) })),
   };
