@@ -21,7 +21,7 @@ export const POD_CIDRS = { 4: '10.244.0.0/16', 6: 'fd00:10:244::/56' } as const 
 /** What Service addresses begin with. */
 const SERVICE_RANGES = { 4: '10.96', 6: 'fd00:10:96::' } as const satisfies Record<IpFamily, string>;
 /** Every Service address that the lab gives out. */
-export const SERVICE_CIDRS = { 4: '10.96.0.0/16', 6: 'fd00:10:96::/112' } as const satisfies Record<IpFamily, string>;
+export const SERVICE_CIDRS = { 4: `${SERVICE_RANGES[4]}.0.0/16`, 6: `${SERVICE_RANGES[6]}/112` } as const satisfies Record<IpFamily, string>;
 const SUFFIX_LENGTH = 5;
 const SUFFIX_LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
 

@@ -22,6 +22,7 @@ export const originOf = (state: Readonly<NodeState>, { map, key, value }: Canoni
     const node = [...state.nodes].find(([, { addresses }]) => address !== undefined && addresses.includes(address));
     return node === undefined ? undefined : of('node', node[0]);
   };
+  const podCidrOf = (address: string | undefined): NamedOrigin | undefined => of('podcidr', [...state.podCidrs].find(([, cidrs]) => cidrs.some((cidr) => cidr.startsWith(`${address}/`)))?.[0]);
   const address = memberOf(key, 'address');
   switch (map) {
     case 'sn_ipcache_01': return of('address', address) ?? nodeOf(address);
@@ -46,14 +47,8 @@ export const originOf = (state: Readonly<NodeState>, { map, key, value }: Canoni
       const slice = [...state.slices].find(([, { backends }]) => backends.some((backend) => backend.id === id));
       return slice === undefined ? undefined : of('backends', slice[0]);
     }
-    case 'sn_ipprefix_01': {
-      const podcidr = [...state.podCidrs].find(([, cidrs]) => cidrs.some((cidr) => cidr.startsWith(`${address}/`)));
-      return podcidr === undefined ? undefined : of('podcidr', podcidr[0]);
-    }
-    case 'sn_nomasq_01': {
-      const podcidr = [...state.podCidrs].find(([, cidrs]) => cidrs.some((cidr) => cidr.startsWith(`${address}/`)));
-      return podcidr === undefined ? of('ipmasqagent', [...state.masqAgents.keys()][0]) : of('podcidr', podcidr[0]);
-    }
+    case 'sn_ipprefix_01': return podCidrOf(address);
+    case 'sn_nomasq_01': return podCidrOf(address) ?? of('ipmasqagent', [...state.masqAgents.keys()][0]);
     default: return undefined;
   }
 };

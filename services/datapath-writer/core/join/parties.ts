@@ -106,8 +106,7 @@ export const createParties = (self: string, state: Readonly<NodeState>, holds: H
   const unmanagedClaims = createClaims<Unmanaged>();
   const ownClaims = createClaims<LocalEndpoint>();
   const local = new Map<string, LocalEndpoint>();
-  /** Addresses that serve, by the slices that say so: who comes to one from outside by this node is judged here. */
-  /** Addresses that serve, by how many slices name them; and what each slice names. */
+  /** Addresses that serve, by how many slices name them, and what each slice names: who comes to one from outside by this node is judged here. */
   const served = new Map<string, number>();
   const servedOfSlice = new Map<string, readonly string[]>();
   /* What follows. */
