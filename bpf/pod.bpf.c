@@ -227,7 +227,7 @@ __noinline int is_masqueraded(const struct tuple *tuple)
 	if (!tuple)
 		return 0;
 	if (tuple->protocol == IPPROTO_TCP && (tuple->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
-		return nat_known(tuple);
+		return nat_sources(tuple);
 	family = !address_is_v4(&tuple->destination);
 	self = bpf_map_lookup_elem(&sn_self_01, &family);
 	if (!self || !(self->flags & SELF_MASQUERADES))

@@ -471,7 +471,8 @@ int source_nat(struct __sk_buff *skb)
 }
 
 /*
- * masquerade_apply - the node's address and a port of it for the pod's. What has no port to tell its answer by is refused.
+ * masquerade_apply - the node's address and a port of it for the pod's. What has no port to tell its answer by is refused, and who
+ * begins on the ports of a flow to a Service that is gone meanwhile, until that translation is collected.
  * Return: 0, or the drop reason.
  */
 static __always_inline int masquerade_apply(struct __sk_buff *skb, struct packet *packet)
@@ -483,7 +484,10 @@ static __always_inline int masquerade_apply(struct __sk_buff *skb, struct packet
 	if (packet->icmp_other && !packet->icmp_echo)
 		return REASON_UNSUPPORTED_PROTOCOL;
 	nat_key_of(&packet->tuple, &key);
-	if (!nat_read(&key, &entry)) {
+	if (nat_read(&key, &entry)) {
+		if (!nat_is_source(&entry))
+			return REASON_NO_MAPPING;
+	} else {
 		reason = snat_choose(&key, packet->v6, MASQUERADE_PORT_FIRST, MASQUERADE_PORT_LAST, &entry);
 		if (reason)
 			return reason;

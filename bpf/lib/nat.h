@@ -87,6 +87,24 @@ __noinline int nat_known(const struct tuple *tuple)
 	return nat_read(&key, &entry);
 }
 
+/* nat_is_source - of a flow that this node is the source of; any other half is a Service's, and its judgement another's. */
+static __always_inline bool nat_is_source(const struct nat_entry *entry)
+{
+	return (entry->flags & (NAT_FORWARD | NAT_SOURCE)) == (NAT_FORWARD | NAT_SOURCE);
+}
+
+/* nat_sources - this node is the source of what becomes of this tuple. A global function, for the stack. */
+__noinline int nat_sources(const struct tuple *tuple)
+{
+	struct nat_entry entry = {};
+	struct nat_key key;
+
+	if (!tuple)
+		return 0;
+	nat_key_of(tuple, &key);
+	return nat_read(&key, &entry) && nat_is_source(&entry);
+}
+
 /*
  * nat_answers - the middle of a stream whose entry is gone, from the backend that it was translated to: it answers, whichever
  * side speaks first again, and gets its frontend back. A global function, for the stack.

@@ -124,6 +124,21 @@ describeBoth('what a pod sends to the world', () => {
     datapath.bumpEpoch();
     expect(left(fromPod(tcp(out(), TCP.ACK)), out())).toEqual(first);
   });
+  test.each([
+    { name: 'what goes on is as the pod sent it', on: true, flags: TCP.ACK, reason: undefined },
+    { name: 'what goes on is as the pod sent it, where nothing is masqueraded too', on: false, flags: TCP.ACK, reason: undefined },
+    { name: 'what begins anew is dropped until the former translation is collected', on: true, flags: TCP.SYN, reason: Reason.NO_MAPPING },
+  ])('by a Service that is gone meanwhile reaches none of its backends: $name', ({ on, flags, reason }) => {
+    masquerades(on);
+    datapath.backend(1, at.remote, 8080);
+    datapath.frontend({ address: at.service, port: 80, slots: 101, ids: [1] });
+    const asks = flow(web.address, at.service, 80);
+    expect(told(fromPod(tcp(asks, TCP.SYN)).packet).flow.destination).toBe(at.remote);
+    for (const { key } of datapath.rows('sn_frontend_02')) datapath.remove('sn_frontend_02', key);
+    const outcome = fromPod(tcp(asks, flags));
+    expect(drops(outcome)).toEqual(reason === undefined ? [] : [{ reason, direction: EGRESS }]);
+    expect(told(outcome.packet).flow).toEqual(asks);
+  });
   test('goes on with its port when its entry is lost, whichever side speaks next', () => {
     const first = left(fromPod(tcp(out(), TCP.SYN)), out());
     const lose = (): void => { for (const { key } of datapath.rows('sn_cttcp_01')) datapath.remove('sn_cttcp_01', key); };
