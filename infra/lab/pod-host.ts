@@ -2,7 +2,7 @@
  * All pods of one node (or the external host), served by one process: sockets are opened inside each pod's namespace, after the process
  * entered the node's cgroup. The same process sends probes and counts what arrives, with packet sockets that see what no server hides.
  */
-import { createServer, type Server as HttpServer } from 'node:http';
+import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http';
 
 import {
   closeFd, forbidFragments, inNetnsAt, listenOn, localPort, openArrivalSocket, openSocket, pathMtu, receiveFrom, receivePacket, sendOn, sendTo, socketError, startConnect, tcpState,
@@ -11,8 +11,9 @@ import { familyOf, formatAddress, PROTOCOL, SeineError } from '@seine/model';
 import { serveUnix, type Handler } from '@seine/node';
 
 import { ECHO_TYPE } from './core/index.ts';
+import { ANSWERS_PATH, ask, pageOf, type Answers, type Asked } from './shell/page.ts';
 
-interface OpenOrder { /** undefined: the process's own namespace */ readonly netns?: string; readonly addresses: readonly string[]; readonly name: string; readonly ports: readonly { readonly port: number; readonly protocol: string }[] }
+interface OpenOrder { /** undefined: the process's own namespace */ readonly netns?: string; readonly addresses: readonly string[]; readonly name: string; readonly ports: readonly { readonly port: number; readonly protocol: string }[]; readonly asks?: readonly Asked[] }
 interface SendOrder {
   /** undefined: the process's own namespace */
   readonly netns?: string; readonly source?: string; readonly foreign?: boolean; readonly destination: string; readonly port: number; readonly protocol: string;
@@ -39,7 +40,27 @@ const within = <T>(netns: string | undefined, work: () => T): T => (netns === un
 interface PodServers { readonly http: HttpServer[]; readonly udp: number[] }
 const pods = new Map<string, PodServers>();
 
-const open = ({ netns, addresses, name, ports }: OpenOrder): readonly string[] => {
+/** Refused at once: the socket says so to whoever writes to it. */
+const connectWithin = (netns: string | undefined) => (address: string, port: number): number => within(netns, () => {
+  const fd = openSocket({ type: 'stream', family: familyOf(address) });
+  startConnect(fd, address, port);
+  return fd;
+});
+
+/** Who asks with a browser gets a page, everybody else a line. */
+const answer = async ({ netns, name, asks = [] }: OpenOrder, request: IncomingMessage, response: ServerResponse): Promise<void> => {
+  const { method, url = '/', socket } = request;
+  response.setHeader('x-client', socket.remoteAddress ?? '');
+  const page = pageOf(name, url, request.headers.accept ?? '');
+  response.setHeader('content-type', page?.type ?? (url === ANSWERS_PATH ? 'application/json' : 'text/plain'));
+  if (page !== undefined) { response.end(page.text); return; }
+  if (url !== ANSWERS_PATH) { response.end(`${name} ${method} ${url}\n`); return; }
+  const told = await Promise.all(asks.map((asked) => ask(asked, connectWithin(netns))));
+  response.end(JSON.stringify({ client: `${socket.remoteAddress} ${socket.remotePort}`, server: name, told } satisfies Answers));
+};
+
+const open = (order: OpenOrder): readonly string[] => {
+  const { netns, addresses, name, ports } = order;
   close(name);
   const servers: PodServers = { http: [], udp: [] };
   const skipped: string[] = [];
@@ -47,11 +68,7 @@ const open = ({ netns, addresses, name, ports }: OpenOrder): readonly string[] =
     try {
       if (protocol === 'TCP') {
         const fd = within(netns, () => listenOn(address, port));
-        const server = createServer((request, response) => {
-          response.setHeader('content-type', 'text/plain');
-          response.setHeader('x-client', request.socket.remoteAddress ?? '');
-          response.end(`${name} ${request.method} ${request.url}\n`);
-        });
+        const server = createServer((request, response) => { void answer(order, request, response); });
         server.keepAliveTimeout = 60_000;
         server.listen({ fd });
         servers.http.push(server);

@@ -14,7 +14,7 @@ import { familyOf, formatEnd, formatPrefix, parseAddress, parsePrefix, prefixCon
 import { persistentUnix, serveUnix, SOCKET, type Handler, type LocalEndpoint, type NodeStatus, type PersistentUnix } from '@seine/node';
 import { LINES_ANNOTATION, objectKey, settingsEnv, SOURCE_ANNOTATION, type KubeObject, type Settings } from '@seine/objects';
 
-import { clusterIPs, expand, IP_FAMILIES, labNodes, nodeOf, POD_CIDRS, podAddresses, SERVICE_CIDRS, withEndpointSlices, withPodAddresses, type IpFamilyName } from './core/index.ts';
+import { clusterIPs, expand, IP_FAMILIES, labNodes, nodeOf, POD_CIDRS, podAddresses, SERVICE_CIDRS, servicesAsked, withEndpointSlices, withPodAddresses, type IpFamilyName } from './core/index.ts';
 import { createKubelet, podShape, wantsPod } from './shell/kubelet.ts';
 import { followLab, GENERATION_LABEL, type Progress } from './shell/log.ts';
 import { makePlaces, nodeBinary, placesOf, PROJECT } from './shell/places.ts';
@@ -157,7 +157,11 @@ const host = (node: string | undefined): PersistentUnix => {
   return found;
 };
 const kubelet = createKubelet(places, {
-  open: (node, body) => host(node).call('open', body), close: async (node, name) => { await host(node).call('close', { name }); },
+  open: (node, body) => { // what a pod asks is what is there when it starts
+    const pod = objects.find(({ kind, namespace, name }) => kind === 'Pod' && `${namespace}/${name}` === body.name);
+    return host(node).call('open', { ...body, asks: pod === undefined ? [] : servicesAsked(pod, objects) });
+  },
+  close: async (node, name) => { await host(node).call('close', { name }); },
 }, (text) => { skipped.push(text); }, order.atOnce);
 const reopenPods = async (node: string): Promise<void> => { await kubelet.reopen(node, objects.filter(({ kind }) => kind === 'Pod')).catch(() => {}); };
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 
 import { toObject, type KubeObject } from '@seine/objects';
 
-import { assignAddresses, clusterIPs, endpointSlices, expand, familiesOf, familyOfEnds, IP_FAMILIES, labNodes, podAddresses, resolveParty, withPodAddresses } from './index.ts';
+import { assignAddresses, clusterIPs, endpointSlices, expand, familiesOf, familyOfEnds, IP_FAMILIES, labNodes, podAddresses, resolveParty, servicesAsked, withPodAddresses } from './index.ts';
 
 const object = (kind: string, name: string, more: Readonly<Record<string, unknown>> = {}): KubeObject => toObject({ apiVersion: 'v1', kind, metadata: { name, namespace: 'shop', labels: { app: name } }, ...more }) as KubeObject; // well formed
 const service = (spec: Readonly<Record<string, unknown>>): KubeObject => object('Service', 'web', { spec: { selector: { app: 'web' }, ports: [{ port: 80 }], ...spec } });
@@ -45,6 +45,12 @@ describe('a Service of the lab', () => {
     expect(slices.map(({ raw }) => [raw['addressType'], (raw['endpoints'] as readonly { readonly addresses: readonly string[] }[])[0]!.addresses[0]])).toEqual(want);
     expect(new Set(slices.map(({ name }) => name)).size).toBe(slices.length);
   });
+});
+
+test('a pod asks the Services of its namespace that its environment names, at their addresses', () => {
+  const env = [{ name: 'WEB', value: 'web:80' }, { name: 'ELSEWHERE', value: 'web.other:80' }, { name: 'GONE', value: 'gone:80' }, { name: 'LEVEL', value: 'info' }, { name: 'OWN', valueFrom: {} }];
+  const objects = made([service({ clusterIP: '10.96.0.9' }), object('Pod', 'asker', { spec: { nodeName: 'n1', containers: [{ env }] } })]);
+  expect(servicesAsked(find(objects, 'Pod', 'asker'), objects)).toEqual([{ service: 'web', address: '10.96.0.9', port: 80 }]);
 });
 
 describe('the ends of a probe', () => {

@@ -161,6 +161,16 @@ export const clusterIPs = (service: KubeObject): readonly string[] => {
   return (listed.length > 0 ? listed : [at(service.raw, 'spec', 'clusterIP')]).filter((ip): ip is string => typeof ip === 'string' && parseAddress(ip) !== undefined);
 };
 
+const textAt = (object: unknown, name: string): string => { const value = at(object, name); return typeof value === 'string' ? value : ''; };
+/** The Services of its namespace that a pod's environment names as `service:port`, at the addresses that a name server would give. */
+export const servicesAsked = (pod: KubeObject, objects: readonly KubeObject[]): readonly { readonly service: string; readonly address: string; readonly port: number }[] =>
+  listOf(at(pod.raw, 'spec', 'containers')).flatMap((container) => listOf(at(container, 'env'))).flatMap((item) => {
+    const named = /^([a-z0-9-]+):([0-9]+)$/.exec(textAt(item, 'value'));
+    const service = named === null ? undefined : objects.find(({ kind, namespace, name }) => kind === 'Service' && namespace === pod.namespace && name === named[1]);
+    const address = service === undefined ? undefined : clusterIPs(service)[0];
+    return address === undefined ? [] : [{ service: service!.name, address, port: Number(named![2]) }];
+  });
+
 /** The families that a Service is served in: those of its ClusterIPs; a headless one is served in those that it asks for. */
 const servedFamilies = (service: KubeObject, families: readonly IpFamily[]): readonly IpFamily[] => {
   const addresses = clusterIPs(service);
