@@ -134,20 +134,12 @@ __noinline int service_choose(const struct tuple *tuple, __u8 scope, __u32 rando
 static __always_inline int service_place(const struct tuple *tuple, const struct nat_key *key, __u8 scope, struct nat_entry *forward)
 {
 	__u32 random = bpf_get_prandom_u32();
+	int reason = REASON_NO_MAPPING;
 
 #pragma clang loop unroll(disable)
-	for (__u32 again = 0; again < DRAW_TRIES; again++) {
-		int error = service_choose(tuple, scope, random, again, forward);
-
-		if (error)
-			return error;
-		error = nat_put(key, forward);
-		if (!error)
-			return 0;
-		if (error != -EEXIST)
-			return REASON_MAP_INSERT;
-	}
-	return REASON_NO_MAPPING;
+	for (__u32 again = 0; reason == REASON_NO_MAPPING && again < DRAW_TRIES; again++)
+		reason = service_choose(tuple, scope, random, again, forward) ?: nat_put(key, forward);
+	return reason;
 }
 
 /* turn_round - what has become an answer goes back to whom it is from. @at_pod: into the pod, else out of the uplink. */
@@ -279,6 +271,23 @@ static __always_inline int own_loopback(struct __sk_buff *skb, struct packet *pa
 }
 
 /*
+ * hook_again - the hook's own program takes what the packet has become.
+ * @flags: of the half that it became so by. Return: only where that program is missing: dropped.
+ */
+static __always_inline int hook_again(struct __sk_buff *skb, const struct packet *packet, bool at_pod, __u32 flags)
+{
+	struct party party;
+
+	if (at_pod)
+		bpf_tail_call_static(skb, &sn_progs_03, SLOT_POD_TRANSLATED);
+	else if ((flags & NAT_FORWARD) || endpoint_read(&packet->tuple.destination, &party))
+		bpf_tail_call_static(skb, &sn_progs_03, SLOT_NETDEV_TRANSLATED);
+	else
+		bpf_tail_call_static(skb, &sn_progs_03, SLOT_NETDEV_ANSWER);
+	return drop_plain(skb, &packet->tuple, REASON_MISSED_TAIL_CALL, at_pod ? DIRECTION_EGRESS : DIRECTION_INGRESS, PLACE(FILE_SERVICE));
+}
+
+/*
  * service - the packet's translation, standing or chosen now; then judged as what it has become.
  * @at_pod: at a pod's veth, where the caller has seen that the source is the pod's own; else at an uplink
  */
@@ -332,13 +341,8 @@ static __always_inline int service(struct __sk_buff *skb, bool at_pod)
 			flow.destination_port = key.destination_port;
 			return own_loopback(skb, &packet, &flow);
 		}
-		bpf_tail_call_static(skb, &sn_progs_03, SLOT_POD_TRANSLATED);
-	} else if ((entry.flags & NAT_FORWARD) || endpoint_read(&packet.tuple.destination, &party)) {
-		bpf_tail_call_static(skb, &sn_progs_03, SLOT_NETDEV_TRANSLATED);
-	} else {
-		bpf_tail_call_static(skb, &sn_progs_03, SLOT_NETDEV_ANSWER);
 	}
-	return drop_plain(skb, &packet.tuple, REASON_MISSED_TAIL_CALL, direction, PLACE(FILE_SERVICE));
+	return hook_again(skb, &packet, at_pod, entry.flags);
 }
 
 SEC("tc")
@@ -412,6 +416,7 @@ __noinline int snat_choose(const struct nat_key *key, bool v6, __u16 first, __u1
 {
 	__u32 family = v6, draw = bpf_get_prandom_u32(), ports = last - first + 1;
 	struct self *self = bpf_map_lookup_elem(&sn_self_01, &family);
+	int reason = REASON_NO_MAPPING;
 	struct address source;
 
 	if (!key || !forward || !self)
@@ -427,27 +432,41 @@ __noinline int snat_choose(const struct nat_key *key, bool v6, __u16 first, __u1
 	forward->flags = NAT_FORWARD | NAT_SOURCE;
 	forward->made = ct_now();
 #pragma clang loop unroll(disable)
-	for (__u32 try = 0; try < NAT_PORT_TRIES; try++) {
-		long error;
-
+	for (__u32 try = 0; reason == REASON_NO_MAPPING && try < NAT_PORT_TRIES; try++) {
 		forward->source_port = bpf_htons(first + (draw + try * 61) % ports);
 		if (key->protocol == IPPROTO_ICMP || key->protocol == IPPROTO_ICMPV6)
 			forward->destination_port = forward->source_port;
-		error = nat_put(key, forward);
-		if (!error)
-			return 0;
-		if (error != -EEXIST)
-			return REASON_MAP_INSERT;
+		reason = nat_put(key, forward);
 	}
-	return REASON_NO_MAPPING;
+	return reason;
+}
+
+/*
+ * snat_apply - this node's address and a port of it, the flow's or one from those, for the packet's source. Who begins on the
+ * ports of a flow to a Service that is gone meanwhile is refused until that translation is collected. Return: 0, or the drop reason.
+ */
+static __always_inline int snat_apply(struct __sk_buff *skb, struct packet *packet, __u16 first, __u16 last)
+{
+	struct nat_entry entry = {};
+	struct nat_key key;
+	int reason;
+
+	nat_key_of(&packet->tuple, &key);
+	if (nat_read(&key, &entry)) {
+		if (!nat_is_source(&entry))
+			return REASON_NO_MAPPING;
+	} else {
+		reason = snat_choose(&key, packet->v6, first, last, &entry);
+		if (reason)
+			return reason;
+	}
+	return nat_apply(skb, packet, &entry) ? REASON_WRITE_ERROR : REASON_NONE;
 }
 
 SEC("tc")
 int source_nat(struct __sk_buff *skb)
 {
 	struct packet packet = {};
-	struct nat_entry entry = {};
-	struct nat_key key;
 	int reason, verdict;
 
 	reason = read_packet(skb, &packet);
@@ -457,42 +476,12 @@ int source_nat(struct __sk_buff *skb)
 		bpf_tail_call_static(skb, &sn_progs_03, SLOT_ERROR_ON);
 		return drop_plain(skb, &packet.tuple, REASON_MISSED_TAIL_CALL, DIRECTION_INGRESS, PLACE(FILE_SERVICE));
 	}
-	nat_key_of(&packet.tuple, &key);
-	if (!nat_read(&key, &entry)) {
-		reason = snat_choose(&key, packet.v6, SNAT_PORT_FIRST, SNAT_PORT_LAST, &entry);
-		if (reason)
-			return drop_plain(skb, &packet.tuple, reason, DIRECTION_INGRESS, PLACE(FILE_SERVICE));
-	}
-	if (nat_apply(skb, &packet, &entry))
-		return drop_plain(skb, &packet.tuple, REASON_WRITE_ERROR, DIRECTION_INGRESS, PLACE(FILE_SERVICE));
+	reason = snat_apply(skb, &packet, SNAT_PORT_FIRST, SNAT_PORT_LAST);
+	if (reason)
+		return drop_plain(skb, &packet.tuple, reason, DIRECTION_INGRESS, PLACE(FILE_SERVICE));
 	count(REASON_NONE, DIRECTION_INGRESS, skb->len);
 	verdict = to_uplink(skb, &packet);
 	return verdict < 0 ? drop_plain(skb, &packet.tuple, REASON_WRITE_ERROR, DIRECTION_INGRESS, PLACE(FILE_FORWARD)) : verdict;
-}
-
-/*
- * masquerade_apply - the node's address and a port of it for the pod's. What has no port to tell its answer by is refused, and who
- * begins on the ports of a flow to a Service that is gone meanwhile, until that translation is collected.
- * Return: 0, or the drop reason.
- */
-static __always_inline int masquerade_apply(struct __sk_buff *skb, struct packet *packet)
-{
-	struct nat_entry entry = {};
-	struct nat_key key;
-	int reason;
-
-	if (packet->icmp_other && !packet->icmp_echo)
-		return REASON_UNSUPPORTED_PROTOCOL;
-	nat_key_of(&packet->tuple, &key);
-	if (nat_read(&key, &entry)) {
-		if (!nat_is_source(&entry))
-			return REASON_NO_MAPPING;
-	} else {
-		reason = snat_choose(&key, packet->v6, MASQUERADE_PORT_FIRST, MASQUERADE_PORT_LAST, &entry);
-		if (reason)
-			return reason;
-	}
-	return nat_apply(skb, packet, &entry) ? REASON_WRITE_ERROR : REASON_NONE;
 }
 
 /*
@@ -523,7 +512,11 @@ int masquerade(struct __sk_buff *skb)
 			return TC_ACT_OK;
 		}
 	}
-	reason = masquerade_apply(skb, &packet);
+	/* What has no port to tell its answer by. */
+	if (packet.icmp_other && !packet.icmp_echo)
+		reason = REASON_UNSUPPORTED_PROTOCOL;
+	else
+		reason = snat_apply(skb, &packet, MASQUERADE_PORT_FIRST, MASQUERADE_PORT_LAST);
 	if (reason)
 		return drop_plain(skb, &packet.tuple, reason, DIRECTION_EGRESS, PLACE(FILE_SERVICE));
 	if (at_uplink) {
@@ -543,7 +536,6 @@ static __always_inline int error_of(struct __sk_buff *skb, const __u32 slot)
 {
 	__u8 direction = slot == SLOT_ERROR_NETDEV || slot == SLOT_ERROR_HERE ? DIRECTION_INGRESS : DIRECTION_EGRESS;
 	struct packet packet = {};
-	struct party party;
 	int reason, flags;
 
 	reason = read_packet(skb, &packet);
@@ -558,13 +550,7 @@ static __always_inline int error_of(struct __sk_buff *skb, const __u32 slot)
 		count(REASON_NONE, direction, skb->len);
 		return TC_ACT_OK;
 	}
-	if (slot == SLOT_ERROR_POD)
-		bpf_tail_call_static(skb, &sn_progs_03, SLOT_POD_TRANSLATED);
-	else if ((flags & NAT_FORWARD) || endpoint_read(&packet.tuple.destination, &party))
-		bpf_tail_call_static(skb, &sn_progs_03, SLOT_NETDEV_TRANSLATED);
-	else
-		bpf_tail_call_static(skb, &sn_progs_03, SLOT_NETDEV_ANSWER);
-	return drop_plain(skb, &packet.tuple, REASON_MISSED_TAIL_CALL, direction, PLACE(FILE_SERVICE));
+	return hook_again(skb, &packet, slot == SLOT_ERROR_POD, flags);
 }
 
 SEC("tc")

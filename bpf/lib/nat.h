@@ -159,27 +159,27 @@ static __always_inline void nat_answer_of(const struct nat_key *key, const struc
 /*
  * nat_put - both halves, the answers' first: it is what may be another's already.
  * @key: of the packets that begin; @forward: what they become; gets its echo
- * A global function, for the stack. Return: 0, -EEXIST where the answers are another translation's, or another error: no room.
+ * A global function, for the stack. Return: 0, or the drop reason: NO_MAPPING where the answers are another translation's.
  */
 __noinline int nat_put(const struct nat_key *key, struct nat_entry *forward)
 {
 	struct nat_entry answer;
 	struct nat_key back;
-	int error;
+	long error;
 
 	if (!key || !forward)
-		return -EINVAL;
+		return REASON_MAP_INSERT;
 	forward->echo = echo_of(key, sizeof(*key));
 	nat_key_reverse(forward, key->protocol, &back);
 	nat_answer_of(key, forward, &answer);
 	answer.echo = echo_of(&back, sizeof(back));
 	error = bpf_map_update_elem(&sn_nat_01, &back, &answer, BPF_NOEXIST);
 	if (error)
-		return error;
-	error = bpf_map_update_elem(&sn_nat_01, key, forward, BPF_ANY);
-	if (error)
-		bpf_map_delete_elem(&sn_nat_01, &back);
-	return error;
+		return error == -EEXIST ? REASON_NO_MAPPING : REASON_MAP_INSERT;
+	if (!bpf_map_update_elem(&sn_nat_01, key, forward, BPF_ANY))
+		return 0;
+	bpf_map_delete_elem(&sn_nat_01, &back);
+	return REASON_MAP_INSERT;
 }
 
 /* nat_delete - both halves of a translation that is over. */
