@@ -1,13 +1,15 @@
 /**
  * Golden scenarios: one readable file each. `=== apply` holds manifests, `=== delete` names (Kind/namespace/name), `=== set` settings
- * (name=value), `=== events` what was decided (type and key), `=== rows NODE` what that node's maps hold; `=== cluster dual` in front: a
- * cluster of both families. UPDATE_GOLDEN=1 rewrites expectations: the diff is the review.
+ * (name=value), `=== events` what was decided (type and key), `=== refusals` what was refused in that step, `=== rows NODE` what that node's
+ * maps hold, `=== services NODE` those of Services alone, `=== health NODE` what it tells a balancer; `=== cluster dual` in front: a cluster
+ * of both families. UPDATE_GOLDEN=1 rewrites expectations: the diff is the review.
  * Every scenario ends by deleting all it made: nothing but the cluster's own rows may be left.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 import { describe, expect, test } from '@jest/globals';
 
+import type { SeineEvent } from '@seine/events';
 import { IP_FAMILIES, type IpFamilyName } from '@seine/lab';
 import { objectKey, parseManifests, type KubeObject } from '@seine/objects';
 
@@ -33,8 +35,8 @@ describe('golden', () => {
     const bare = ['n1', 'n2'].map((node) => { cluster.apply([]); return cluster.rows(node); });
     const given = new Map<string, KubeObject>();
     const settings: Record<string, string> = {};
-    const apply = (): readonly string[] => cluster.apply([...given.values()], settings).map((event) => `${event.type.replace(/\.v\d+$/, '')} ${event.key}`);
-    let events: readonly string[] = [];
+    const apply = (): readonly SeineEvent[] => cluster.apply([...given.values()], settings);
+    let events: readonly SeineEvent[] = [];
     const written: Section[] = sections.map(({ head, body }) => {
       const [verb, argument] = head.split(' ') as [string, string | undefined]; // a head is never empty
       switch (verb) {
@@ -54,9 +56,12 @@ describe('golden', () => {
           events = apply();
           return { head, body };
         case 'cluster': return { head, body };
-        case 'events': return { head, body: events.join('\n') };
+        case 'events': return { head, body: events.map((event) => `${event.type.replace(/\.v\d+$/, '')} ${event.key}`).join('\n') };
+        case 'refusals': return { head, body: events.flatMap((event) => ('refusals' in event.data ? event.data.refusals.map(({ message }) => `${event.key}  ${message}`) : [])).join('\n') };
+        case 'services': return { head, body: cluster.rows(argument ?? 'n1', true).join('\n') };
+        case 'health': return { head, body: cluster.health(argument ?? 'n1').join('\n') };
         case 'rows': return { head, body: cluster.rows(argument ?? 'n1').join('\n') };
-        default: throw new Error(`${name}: === ${head}: expected cluster FAMILY, apply, delete, set, events or rows NODE`);
+        default: throw new Error(`${name}: === ${head}: expected cluster FAMILY, apply, delete, set, events, refusals, rows NODE, services NODE or health NODE`);
       }
     });
     const text = `${title}\n\n${written.map(({ head, body }) => `=== ${head}\n${body === '' ? '' : `${body}\n`}`).join('\n')}`;

@@ -137,6 +137,7 @@ describe('a backend', () => {
   test.each([
     { name: 'that is ready is active', given: conditions(true, true, false), then: 'active' },
     { name: 'that ends and still serves is terminating', given: conditions(false, true, true), then: 'terminating' },
+    { name: 'that ends, of a Service that publishes addresses which are not ready, is active', given: conditions(true, false, true), then: 'active' },
     { name: 'that is not ready is quarantined', given: conditions(false, false, false), then: 'quarantined' },
     { name: 'that ends and serves no more is quarantined', given: conditions(false, false, true), then: 'quarantined' },
   ])('$name', ({ given, then }) => {

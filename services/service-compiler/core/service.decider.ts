@@ -202,7 +202,8 @@ const compileService = (name: string, service: ServiceData, state: Readonly<Serv
 };
 
 type BackendState = CompiledBackends['backends'][number]['state'];
-const stateOf = ({ ready, serving, terminating }: EndpointSliceData['endpoints'][number]): BackendState => (ready && !terminating ? 'active' : serving && terminating ? 'terminating' : 'quarantined');
+/** Ready decides alone: who ends is called ready only where its Service publishes addresses that are not (`publishNotReadyAddresses`). */
+const stateOf = ({ ready, serving, terminating }: EndpointSliceData['endpoints'][number]): BackendState => (ready ? 'active' : serving && terminating ? 'terminating' : 'quarantined');
 
 const compileSlice = (slice: EndpointSliceData, serviceKey: string, state: Readonly<ServiceState>): PackedBackends => {
   let next = state.nextBackend;
