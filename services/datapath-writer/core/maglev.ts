@@ -4,11 +4,12 @@
  */
 import { digest } from '@seine/model';
 
-/** Primes. A table is at least FAIRNESS times as long as the backends are many, as far as there is such a prime. */
-export const MAGLEV_SIZES = [251, 509, 1021, 2039, 4093, 8191, 16_381] as const;
-const FAIRNESS = 100;
+/** Primes, and few of them: a Service whose table takes another size draws nearly all its clients anew. */
+const MAGLEV_SIZES = { few: 4093, many: 16_381 } as const;
+/** As many as have a hundred places each. */
+const MOST_OF_FEW = 40;
 
-export const maglevSize = (backends: number): number => MAGLEV_SIZES.find((size) => size >= backends * FAIRNESS) ?? MAGLEV_SIZES.at(-1)!; // never empty
+export const maglevSize = (backends: number): number => (backends <= MOST_OF_FEW ? MAGLEV_SIZES.few : MAGLEV_SIZES.many);
 
 /** @param names of the backends, each once; the same names give the same table, whatever their order. @returns for each place the name that has it */
 export const maglevTable = (names: readonly string[], size = maglevSize(names.length)): readonly string[] => {

@@ -75,7 +75,7 @@ describe('rows', () => {
   });
   test('of a Maglev table repeat the backends, and say that clients are hashed', () => {
     const rows = serviceRows(service([frontend()], { maglev: true }), [slice(backend(1), backend(2))], HERE);
-    expect(of(rows, 'sn_frontend_02')[0]!.value).toMatchObject({ count: 251, flags: FrontendFlag.HASHED });
+    expect(of(rows, 'sn_frontend_02')[0]!.value).toMatchObject({ count: 4093, flags: FrontendFlag.HASHED });
     expect(new Set(of(rows, 'sn_slot_02').map(({ value }) => value.value))).toEqual(new Set([1, 2]));
   });
 });

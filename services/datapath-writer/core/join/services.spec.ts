@@ -76,9 +76,9 @@ describe('a Service that does not fit', () => {
     expect(node.full()).toMatchObject([{ service: 'shop/a', map: 'sn_slot_02', entries: 3, occupied: 2 }]);
   });
   test('is told by its Maglev table', () => {
-    const node = open({ sn_slot_02: 500 });
+    const node = open({ sn_slot_02: 8000 });
     node.pass(service('a', { maglev: true }), slice('a', 1), service('b', { maglev: true }), slice('b', 2));
-    expect(node.full()).toEqual([{ service: 'shop/b', map: 'sn_slot_02', entries: 251, occupied: 251, capacity: 500 }]);
+    expect(node.full()).toEqual([{ service: 'shop/b', map: 'sn_slot_02', entries: 4093, occupied: 4093, capacity: 8000 }]);
   });
   test('has its rows once another has left, and what left has gone', () => {
     const node = open({ sn_backend_01: 2 });
