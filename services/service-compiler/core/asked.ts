@@ -27,9 +27,13 @@ export const healthCheckKeys = (port: number | undefined): readonly string[] => 
 /** Keys that a Service has. */
 export const keysHeldBy = (compiled: CompiledService | undefined): readonly string[] => (compiled === undefined ? [] : [...compiled.frontends.map(frontendKey), ...healthCheckKeys(compiled.healthCheckNodePort)]);
 
+/** Labels of a Service, whatever their value, that say that another proxy serves it, or none: every proxy of Kubernetes heeds them. */
+const NOT_OURS = ['service.kubernetes.io/service-proxy-name', 'service.kubernetes.io/headless'] as const;
+export const isOurs = ({ type, labels = {} }: ServiceData): boolean => type !== 'ExternalName' && !NOT_OURS.some((label) => Object.hasOwn(labels, label));
+
 /** In the order in which they are served: ClusterIPs first. ExternalName asks for nothing, a headless Service for what it does not get. */
 export const frontendsAskedBy = (service: ServiceData | undefined): readonly Asked[] => {
-  if (service === undefined || service.type === 'ExternalName') return [];
+  if (service === undefined || !isOurs(service)) return [];
   const at = (address: string, field: string, kind?: Frontend['kind']): readonly Asked[] => service.ports.map(({ port, protocol, name, targetPort }, index) => {
     const frontend = { address, port, protocol, portName: name, ...(kind === undefined ? {} : { kind }) };
     return { key: frontendKey(frontend), frontend, targetPort, field: kind === undefined ? `spec.ports[${index}]` : field };

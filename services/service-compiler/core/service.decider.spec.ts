@@ -39,6 +39,8 @@ describe('frontends', () => {
     { name: 'a port that the nodes translate sources to is no node port', given: [service('a', { type: 'NodePort', nodePort: 61000 })], then: ['service.compiled.v1 shop/a [1] spec.ports[0].nodePort'] },
     { name: 'one node port belongs to one Service', given: [service('a', { type: 'NodePort', nodePort: 30080 }), service('b', { address: '10.96.0.2', type: 'NodePort', nodePort: 30080 })], then: ['service.compiled.v1 shop/a [1,2] ', 'service.compiled.v1 shop/b [3] spec.ports[0].nodePort'] },
     { name: 'a node port that differs from the target is none for SCTP', given: [service('a', { type: 'NodePort', nodePort: 30080, protocol: 'SCTP', targetPort: 80 })], then: ['service.compiled.v1 shop/a [1] spec.ports[0].nodePort'] },
+    { name: 'a Service of another proxy has none, and keeps others from its address', given: [service('a', { options: { labels: { 'service.kubernetes.io/service-proxy-name': 'other' } } }), service('b', { address: '10.96.0.2', externalIPs: ['10.96.0.1'] })], then: ['service.compiled.v1 shop/a [] ', 'service.compiled.v1 shop/b [1] spec.externalIPs[0]'] },
+    { name: 'a Service that is labelled as headless has none', given: [service('a', { options: { labels: { 'service.kubernetes.io/headless': '' } } })], then: ['service.compiled.v1 shop/a [] '] },
     { name: 'ExternalName has none', given: [service('a', { type: 'ExternalName' })], then: ['service.compiled.v1 shop/a [] '] },
     { name: 'a balancer that says 127.0.0.1 is not served there, its Service is', given: [service('a', { type: 'LoadBalancer', nodePort: 30080, loadBalancerIPs: ['127.0.0.1', '192.0.2.1'] })], then: ['service.compiled.v1 shop/a [1,2,3] status.loadBalancer.ingress[0].ip'] },
     { name: 'nobody takes the traffic of a node', given: [node('192.168.50.1'), service('a', { externalIPs: ['192.168.50.1'] })], then: ['service.compiled.v1 shop/a [1] spec.externalIPs[0]'] },
@@ -106,6 +108,7 @@ describe('a health check', () => {
       'shop/a 31000, 1 frontends, refused: ', 'shop/b none, 1 frontends, refused: spec.healthCheckNodePort 31000', 'shop/a 31001, 1 frontends, refused: ', 'shop/b 31000, 1 frontends, refused: ',
     ] },
     { name: 'has no node port of its own Service', given: [balanced('a', a, 31_000, 31_000)], then: ['shop/a none, 2 frontends, refused: spec.healthCheckNodePort 31000'] },
+    { name: 'of a Service of another proxy is that one\'s', given: [service('a', { address: a, type: 'LoadBalancer', options: { externalLocal: true, healthCheckNodePort: 31_000, labels: { 'service.kubernetes.io/service-proxy-name': 'other' } } })], then: ['shop/a none, 0 frontends, refused: '] },
     { name: 'becomes a node port, and the other way round', given: [balanced('a', a, 31_000), balanced('a', a, 31_001, 31_000), balanced('a', a, 31_000, 31_001)], then: [
       'shop/a 31000, 1 frontends, refused: ', 'shop/a 31001, 2 frontends, refused: ', 'shop/a 31000, 2 frontends, refused: ',
     ] },

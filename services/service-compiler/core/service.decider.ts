@@ -4,7 +4,7 @@ import {
 } from '@seine/events';
 import { familyOf, isOrdinaryAddress, ORDINARY_ADDRESS } from '@seine/model';
 
-import { frontendKey, frontendsAskedBy, healthCheckKeys, keysHeldBy, type Asked } from './asked.ts';
+import { frontendKey, frontendsAskedBy, healthCheckKeys, isOurs, keysHeldBy, type Asked } from './asked.ts';
 import { emptyHolders, holderOf, holdersAfter, type Holders } from './holders.ts';
 
 const FRONTEND_MAX = 0x7fffffff;
@@ -190,7 +190,8 @@ const compileService = (name: string, service: ServiceData, state: Readonly<Serv
     own.add(key);
     frontends.push({ id, ...frontend });
   }
-  const { externalLocal, internalLocal, healthCheckNodePort, sourceRanges, affinityS, maglev } = service;
+  const { externalLocal, internalLocal, sourceRanges, affinityS, maglev } = service;
+  const healthCheckNodePort = isOurs(service) ? service.healthCheckNodePort : undefined;
   const unhealthy = healthCheckNodePort === undefined ? undefined : healthFault(healthCheckNodePort, name, own, ledger.ownerOf);
   if (unhealthy !== undefined) refusals.push(unhealthy);
   else for (const key of healthCheckKeys(healthCheckNodePort)) ledger.keep(key, name);
