@@ -1,6 +1,6 @@
 /** Where a verb reads the past from: a lab's log on its bus, or an exported file. */
 import { connectBus, importLog, type Bus, type LogReader } from '@seine/bus';
-import { LANES, type ObjectRef, type Refusal } from '@seine/events';
+import { LANES, type ObjectRef, type Refusal, type ServiceData } from '@seine/events';
 import { emptyNodeState, evolveNode, type NodeState } from '@seine/datapath-writer';
 import { moveToNetns } from '@seine/kernel';
 import { placesOf } from '@seine/lab/places';
@@ -39,6 +39,8 @@ export interface Past {
   readonly state: NodeState; readonly seq: number; readonly storedMs: number; readonly head: number;
   /** Objects that were not admitted, by `<kind>/<namespace>/<name>`. */
   readonly refusedObjects: ReadonlyMap<string, { readonly object: ObjectRef; readonly refusals: readonly Refusal[] }>;
+  /** Services as they were observed: those without a frontend too, and why they have none. */
+  readonly observedServices: ReadonlyMap<string, ServiceData>;
   /** How far each node was when it last told the log: at most once a minute. */
   readonly positions: ReadonlyMap<string, number>;
 }
@@ -51,6 +53,7 @@ export const foldUntil = async (history: LogReader, until: Moment | undefined): 
   const head = await history.lastSeq();
   const state = emptyNodeState();
   const refusedObjects = new Map<string, { readonly object: ObjectRef; readonly refusals: readonly Refusal[] }>();
+  const observedServices = new Map<string, ServiceData>();
   const positions = new Map<string, number>();
   let [seq, storedMs, firstMs] = [0, 0, Number.POSITIVE_INFINITY];
   let running = 0;
@@ -62,11 +65,13 @@ export const foldUntil = async (history: LogReader, until: Moment | undefined): 
       evolveNode(state, event, commit.seq);
       if (event.type === 'object.refused.v1') refusedObjects.set(event.key, event.data);
       if (event.type === 'refusal.vanished.v1') refusedObjects.delete(event.key);
+      if (event.type === 'service.observed.v1') observedServices.set(event.key, event.data);
+      if (event.type === 'service.vanished.v1') observedServices.delete(event.key);
       if (event.type === 'nodeposition.observed.v1') positions.set(event.key, event.data.complete);
     }
     [seq, storedMs] = [commit.seq, commit.storedMs];
   }
   if (seq === 0 && until !== undefined) throw badInput(`the log begins at ${new Date(firstMs).toISOString()}, after the moment that was asked for`);
   if (until?.type === 'sequence' && until.seq > head) throw badInput(`#${until.seq}: the log ends at #${head}`);
-  return { state, seq: until?.type === 'sequence' ? until.seq : Math.max(seq, until === undefined ? head : 0), storedMs, head, refusedObjects, positions };
+  return { state, seq: until?.type === 'sequence' ? until.seq : Math.max(seq, until === undefined ? head : 0), storedMs, head, refusedObjects, observedServices, positions };
 };

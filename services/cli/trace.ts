@@ -58,7 +58,7 @@ const verdictNow = (state: Readonly<NodeState>, ends: Ends, protocol: string): {
   const sides = [egress, ingress].flatMap((side) => side ?? []);
   const outcomes = new Set(sides.map(({ outcome }) => outcome.verdict));
   return {
-    said: outcomes.has('deny') || outcomes.has('default-deny') ? 'deny' : outcomes.has('audit') ? 'audit' : 'allow',
+    said: ends.draw?.refusal !== undefined || outcomes.has('deny') || outcomes.has('default-deny') ? 'deny' : outcomes.has('audit') ? 'audit' : 'allow',
     selecting: sides.flatMap(({ selecting }) => selecting.map(({ object, part }) => policyPartKey(objectKey(object), part ?? 0))),
   };
 };

@@ -5,10 +5,12 @@ import {
   type Asked, type DirectionName, type Judgement, type NodeState, type PartyAt, type PartyFinder, type PlacedRule, type RowIndex, type Tables,
 } from '@seine/datapath-writer';
 import { Direction } from '@seine/layout';
-import { dropReasonName, familyOf, parseAddress, parsePrefix, prefixContains, PROTOCOL, RESERVED_IDENTITY, reservedLabel, type IpFamily } from '@seine/model';
-import { ECHO_TYPE, familyOfEnds, resolveParty, type Party, type ProbeEnds } from '@seine/lab';
+import { dropReasonName, parseAddress, parsePrefix, prefixContains, PROTOCOL, RESERVED_IDENTITY, reservedLabel, type IpFamily } from '@seine/model';
+import { ECHO_TYPE, familyOfEnds, isHostNetwork, resolveParty, type Party, type ProbeEnds } from '@seine/lab';
 import type { PolicyRef, RuleRef } from '@seine/node';
 import { objectKey, policyPartKey, type KubeObject } from '@seine/objects';
+
+import { drawOf, serviceAt, type Draw } from './draw.ts';
 
 /** `protocol` ICMP means ICMPv6 between addresses of IPv6. */
 export interface VerdictProbe extends ProbeEnds { readonly protocol: string; readonly port?: number; readonly icmp?: { readonly type: number; readonly code: number } }
@@ -24,6 +26,10 @@ export interface Verdict {
   readonly audit: boolean;
   readonly from: Party;
   readonly to: Party;
+  /** Of a Service whose backends that can be drawn differ: how many would be denied. */
+  readonly split: { readonly denied: number; readonly of: number } | undefined;
+  /** Whom the Service draws from. */
+  readonly draw: Draw | undefined;
   /** The address that the packet goes to after the Service was translated. */
   readonly destination: string;
   readonly destinationPort: number;
@@ -71,41 +77,37 @@ const peerAt = (view: NodeView, address: string): { readonly identity: number; r
 const portNumber = ({ protocol, port, icmp }: VerdictProbe, family: IpFamily): number => (protocol === 'ICMP' ? ((icmp?.type ?? ECHO_TYPE[family]) << 8) | (icmp?.code ?? 0) : port ?? 0);
 const protocolNumber = (name: string, family: IpFamily): number => (name === 'ICMP' && family === 6 ? PROTOCOL.ICMPV6 : PROTOCOL[name as keyof typeof PROTOCOL] ?? 0);
 
-/** A Service's backend: the first that serves, as people read a list. undefined: nobody does. */
-const backendOf = (state: Readonly<NodeState>, service: string, address: string, port: number, protocol: string): { readonly address: string; readonly port: number } | 'none' | undefined => {
-  const frontend = state.services.get(service)?.frontends.find((candidate) => candidate.address === address && candidate.port === port && candidate.protocol === protocol);
-  if (frontend === undefined) return undefined;
-  const backends = [...state.slices.values()].filter((slice) => slice.service === service).flatMap((slice) => slice.backends)
-    .filter((backend) => backend.portName === frontend.portName && backend.protocol === protocol && backend.state === 'active' && familyOf(backend.address) === familyOf(frontend.address));
-  return backends[0] ?? 'none';
-};
-
 /** Both ends of a probe, after the Service was translated. */
 export interface Ends {
   readonly family: IpFamily;
   readonly from: Party; readonly to: Party;
   readonly sourceAddress: string; readonly sourcePod: string | undefined;
   readonly destination: string; readonly destinationPod: string | undefined; readonly destinationPort: number;
-  /** Drop reason of what never leaves. */
-  readonly refusal: number | undefined;
-  /** It is a Service, and no frontend of it has this port: nobody translates the packet. */
+  /** Who translates, and whom it draws from; undefined: nobody does. */
+  readonly draw: Draw | undefined;
+  /** A Service's own address without such a port, or one that this client's node leaves alone: the packet leaves for it as it is. */
   readonly untranslated: boolean;
 }
 
-export const endsOf = (state: Readonly<NodeState>, objects: readonly KubeObject[], probe: VerdictProbe): Ends => {
+/** It is translated where it arrives: its own side judges what was asked, and that node the backend. */
+const isTranslatedElsewhere = ({ draw, sourceAddress }: Pick<Ends, 'draw' | 'sourceAddress'>, state: Readonly<NodeState>): boolean => draw?.scope === 'outside' && draw.node !== judgeAt(state, sourceAddress);
+
+/** One for each backend that can be drawn, the first in the Service's own order first; one where none is, or nothing is translated. Never empty. */
+export const allEndsOf = (state: Readonly<NodeState>, objects: readonly KubeObject[], probe: VerdictProbe): readonly [Ends, ...Ends[]] => {
   const family = familyOfEnds(probe, objects);
   const [from, to] = [resolveParty(probe.from, objects, family), resolveParty(probe.to, objects, family)];
-  const ends = (destination: string, destinationPort: number, { refusal, untranslated = false }: { readonly refusal?: number; readonly untranslated?: boolean } = {}): Ends => ({
-    family, from, to, sourceAddress: from.address, sourcePod: state.addresses.get(from.address)?.pod, destination, destinationPod: state.addresses.get(destination)?.pod, destinationPort, refusal, untranslated,
+  const ends = (destination: string, destinationPort: number, draw: Draw | undefined, untranslated = false): Ends => ({
+    family, from, to, sourceAddress: from.address, sourcePod: state.addresses.get(from.address)?.pod, destination, destinationPod: state.addresses.get(destination)?.pod, destinationPort, draw, untranslated,
   });
   const port = portNumber(probe, family);
-  const service = to.type === 'service' ? `${to.service.namespace}/${to.service.name}` : [...state.services].find(([, { frontends }]) => frontends.some(({ address }) => address === to.address))?.[0];
-  if (service === undefined || (to.type !== 'service' && from.type === 'external')) return ends(to.address, port);
-  const backend = backendOf(state, service, to.address, port, probe.protocol);
-  /* A port that the Service does not have is not translated; the packet would leave for a frontend, or for nobody. */
-  if (backend === undefined) return ends(to.address, port, { untranslated: true });
-  return backend === 'none' ? ends(to.address, port, { refusal: 158 }) : ends(backend.address, backend.port);
+  const isNode = from.type === 'node' || (from.type === 'pod' && isHostNetwork(from.pod));
+  const draw = drawOf(state, { address: from.address, node: judgeAt(state, from.address), isNode }, { address: to.address, port, protocol: probe.protocol });
+  if (draw === undefined) return [ends(to.address, port, undefined, serviceAt(state, to.address) !== undefined)];
+  const [first, ...others] = draw.refusal === undefined ? draw.backends.filter(({ absence }) => absence === undefined).map(({ backend }) => ends(backend.address, backend.port, draw)) : [];
+  return first === undefined ? [ends(to.address, port, draw)] : [first, ...others];
 };
+
+export const endsOf = (state: Readonly<NodeState>, objects: readonly KubeObject[], probe: VerdictProbe): Ends => allEndsOf(state, objects, probe)[0];
 
 /** The node that judges for an address: a pod's, or the node itself. */
 const judgeAt = (state: Readonly<NodeState>, address: string): string | undefined =>
@@ -114,9 +116,11 @@ const judgeAt = (state: Readonly<NodeState>, address: string): string | undefine
 const lookUpAt = (state: Readonly<NodeState>, node: string, { own, other, direction, protocol, port }: Way): { readonly reason: number; readonly rule: string | undefined; readonly audit: boolean } => {
   const view = viewOf(state, node);
   const endpoint = view.rows.find('sn_endpoint_01', { address: own });
-  const isHost = endpoint === undefined && view.rows.find('sn_ipcache_01', { address: own })?.identity === RESERVED_IDENTITY.host;
-  if (endpoint === undefined && !isHost) return { reason: 151, rule: undefined, audit: false };
-  const subject = endpoint ?? { identity: RESERVED_IDENTITY.host, variant: 0 };
+  const known = endpoint ?? view.rows.find('sn_ipcache_01', { address: own });
+  const isHost = endpoint === undefined && known?.identity === RESERVED_IDENTITY.host;
+  /* A node that translates for others knows the subject of every backend. */
+  if (known === undefined || (endpoint === undefined && !isHost && state.addresses.get(own)?.node === node)) return { reason: 151, rule: undefined, audit: false };
+  const subject = isHost ? { identity: RESERVED_IDENTITY.host, variant: 0 } : known;
   /* A node that no policy selects is not judged. */
   if (isHost && view.rows.find('sn_subject_01', { ...subject, direction: direction === 'ingress' ? Direction.INGRESS : Direction.EGRESS }) === undefined) return { reason: 0, rule: undefined, audit: false };
   const answer = lookUp(view.rows, { direction, identity: subject.identity, variant: subject.variant, peer: peerAt(view, other), protocol, port });
@@ -124,7 +128,11 @@ const lookUpAt = (state: Readonly<NodeState>, node: string, { own, other, direct
 };
 
 /** One direction of a packet, as its own side sees it. */
-interface Way { readonly own: string; readonly other: string; readonly direction: DirectionName; readonly protocol: number; readonly port: number }
+interface Way {
+  readonly own: string; readonly other: string; readonly direction: DirectionName; readonly protocol: number; readonly port: number;
+  /** The node that judges for a backend wherever that runs, as it translated the packet. */
+  readonly node?: string;
+}
 
 const finders = new WeakMap<object, PartyFinder>();
 const finderOf = (state: Readonly<NodeState>): PartyFinder => {
@@ -137,8 +145,8 @@ const finderOf = (state: Readonly<NodeState>): PartyFinder => {
 export interface Side extends Judgement { readonly asked: Asked; readonly own: PartyAt; readonly other: PartyAt }
 
 /** @param parties of the state; a state that still changes needs a new one each time */
-export const sideOf = (state: Readonly<NodeState>, parties: PartyFinder, { own: ownAddress, other: otherAddress, direction, protocol, port }: Way): Side | undefined => {
-  const node = parties.at(ownAddress, undefined).node;
+export const sideOf = (state: Readonly<NodeState>, parties: PartyFinder, { own: ownAddress, other: otherAddress, direction, protocol, port, node: judging }: Way): Side | undefined => {
+  const node = judging ?? parties.at(ownAddress, undefined).node;
   if (node === undefined) return undefined;
   const own = parties.at(ownAddress, node);
   /* A pod that no node has attached is nobody's to judge. */
@@ -160,39 +168,77 @@ const decidedBy = (state: Readonly<NodeState>, way: Way, rule: string | undefine
   return { rule: placed === undefined ? null : refOf(placed, state, peerIndex(placed.rule, side.other)), isolatedBy: isIsolation ? policyRefs(isolators(side)) : [] };
 };
 
-const waysOf = ({ sourceAddress, destination, destinationPort }: Ends, protocol: number) => ({
-  egress: { own: sourceAddress, other: destination, direction: 'egress', protocol, port: destinationPort }, ingress: { own: destination, other: sourceAddress, direction: 'ingress', protocol, port: destinationPort },
-} as const satisfies Record<DirectionName, Way>);
+/** A packet that is translated where it arrives left for what was asked; the node there judges its backend, unless that is a node. */
+const waysOf = (ends: Ends, state: Readonly<NodeState>, protocol: number): Readonly<Record<DirectionName, Way>> => {
+  const { sourceAddress, destination, destinationPort, destinationPod, draw, to } = ends;
+  const elsewhere = isTranslatedElsewhere(ends, state);
+  return {
+    egress: { own: sourceAddress, direction: 'egress', protocol, ...(elsewhere ? { other: to.address, port: askedPort(ends) } : { other: destination, port: destinationPort }) },
+    ingress: { own: destination, other: sourceAddress, direction: 'ingress', protocol, port: destinationPort, ...(elsewhere && destinationPod !== undefined ? { node: draw!.node } : {}) }, // elsewhere: somebody draws
+  };
+};
 
-/** What the kernels of the nodes on the way would say. */
-export const verdictOf = (state: Readonly<NodeState>, objects: readonly KubeObject[], probe: VerdictProbe): Verdict => {
-  const found = endsOf(state, objects, probe);
-  const { from, to, sourceAddress, destination, destinationPort, refusal } = found;
-  const ways = waysOf(found, protocolNumber(probe.protocol, found.family));
-  const nodes = { egress: judgeAt(state, sourceAddress), ingress: judgeAt(state, destination) };
-  const ends = { from, to, destination, destinationPort, node: nodes.ingress ?? nodes.egress ?? '' };
-  const plain = { ...ends, rule: null, isolatedBy: [], audit: false };
-  if (refusal !== undefined) return { ...plain, got: 'deny', direction: 'egress', reason: { code: refusal, name: dropReasonName(refusal) } };
-  const open: Verdict = { ...plain, got: 'allow', direction: null, reason: null };
-  if (sourceAddress === destination) return open;
-  const passed: { readonly direction: DirectionName; readonly rule: string | undefined; readonly audit: boolean }[] = [];
+const askedPort = ({ draw, destinationPort }: Ends): number => draw?.frontend.port ?? destinationPort;
+
+interface Passed { readonly direction: DirectionName; readonly rule: string | undefined; readonly audit: boolean }
+type Refused = Passed & { readonly reason: number };
+
+/** What the kernels on the way say one after the other, as far as the packet comes. */
+const answersOf = (state: Readonly<NodeState>, ends: Ends, ways: Readonly<Record<DirectionName, Way>>): { readonly passed: readonly Passed[]; readonly refused: Refused | undefined } => {
+  const elsewhere = isTranslatedElsewhere(ends, state);
+  const passed: Passed[] = [];
   for (const direction of ['egress', 'ingress'] as const) {
-    const node = nodes[direction];
+    const refusal = ends.draw?.refusal;
+    /* Nobody is drawn: said where it is translated, before any policy of that side. */
+    if (refusal !== undefined && (!elsewhere || direction === 'ingress')) return { passed, refused: { direction: ends.draw!.scope === 'outside' ? 'ingress' : 'egress', reason: refusal, rule: undefined, audit: false } };
+    if (ends.sourceAddress === ends.destination && !(elsewhere && direction === 'egress')) continue; // it talks to itself
+    const way = ways[direction];
+    const node = way.node ?? judgeAt(state, way.own);
     if (node === undefined) continue;
-    const { reason, rule, audit } = lookUpAt(state, node, ways[direction]);
-    if (reason !== 0) return { ...ends, got: 'deny', direction, reason: { code: reason, name: dropReasonName(reason) }, ...decidedBy(state, ways[direction], rule, reason === DEFAULT_DENY), audit: false };
+    const { reason, rule, audit } = lookUpAt(state, node, way);
+    if (reason !== 0) return { passed, refused: { direction, reason, rule, audit: false } };
     if (rule !== undefined || audit) passed.push({ direction, rule, audit });
   }
+  return { passed, refused: undefined };
+};
+
+/** What the kernels of the nodes on the way would say. */
+export const verdictOfEnds = (state: Readonly<NodeState>, ends: Ends, protocol: string): Verdict => {
+  const { from, to, sourceAddress, destination, destinationPort, draw } = ends;
+  const ways = waysOf(ends, state, protocolNumber(protocol, ends.family));
+  const { passed, refused } = answersOf(state, ends, ways);
+  const node = ways.ingress.node ?? judgeAt(state, destination) ?? draw?.node ?? judgeAt(state, sourceAddress) ?? '';
+  const plain = { from, to, destination, destinationPort, node, draw, split: undefined, rule: null, isolatedBy: [], audit: false } as const;
+  if (refused !== undefined) {
+    const { direction, reason, rule } = refused;
+    const by = draw?.refusal === reason ? {} : decidedBy(state, ways[direction], rule, reason === DEFAULT_DENY);
+    return { ...plain, got: 'deny', direction, reason: { code: reason, name: dropReasonName(reason) }, ...by };
+  }
+  const open: Verdict = { ...plain, got: 'allow', direction: null, reason: null };
   /* What policies under audit would have denied is told first, then the rule of the destination. */
   const deciding = passed.findLast(({ audit }) => audit) ?? passed.at(-1);
   return deciding === undefined ? open : { ...open, direction: deciding.direction, audit: deciding.audit, ...decidedBy(state, ways[deciding.direction], deciding.rule, deciding.audit) };
 };
 
+/** Of a Service: the first backend's that can be drawn, and what the others would make of it. */
+export const verdictOf = (state: Readonly<NodeState>, objects: readonly KubeObject[], probe: VerdictProbe): Verdict => {
+  const [first, ...others] = allEndsOf(state, objects, probe);
+  const verdict = verdictOfEnds(state, first, probe.protocol);
+  if (others.length === 0) return verdict;
+  const denied = others.filter((ends) => answersOf(state, ends, waysOf(ends, state, protocolNumber(probe.protocol, ends.family))).refused !== undefined).length + (verdict.got === 'deny' ? 1 : 0);
+  return denied === 0 || denied === others.length + 1 ? verdict : { ...verdict, split: { denied, of: others.length + 1 } };
+};
+
 /** The same question, answered with reasons for each direction; undefined where nobody judges. */
 export const sidesOf = (state: Readonly<NodeState>, parties: PartyFinder, ends: Ends, protocol: string): { readonly egress: Side | undefined; readonly ingress: Side | undefined } => {
-  if (ends.sourceAddress === ends.destination) return { egress: undefined, ingress: undefined };
-  const ways = waysOf(ends, protocolNumber(protocol, ends.family));
-  return { egress: sideOf(state, parties, ways.egress), ingress: sideOf(state, parties, ways.ingress) };
+  const isItself = ends.sourceAddress === ends.destination;
+  const elsewhere = isTranslatedElsewhere(ends, state);
+  const ways = waysOf(ends, state, protocolNumber(protocol, ends.family));
+  const isDrawn = ends.draw?.refusal === undefined;
+  return {
+    egress: (isItself || !isDrawn) && !elsewhere ? undefined : sideOf(state, parties, ways.egress),
+    ingress: isItself || !isDrawn ? undefined : sideOf(state, parties, ways.ingress),
+  };
 };
 
 /** Who has an address, and its labels. */

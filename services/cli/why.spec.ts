@@ -52,6 +52,25 @@ describe('seine why', () => {
     expect(selecting).toMatchObject({ egress: [{ name: 'out', isolates: true, rules: 1 }], ingress: [{ name: 'in', isolates: true, rules: 1 }] });
   });
 
+  test('in words: a Service with whom it draws and why others are out', () => {
+    const service = { apiVersion: 'v1', kind: 'Service', metadata: { namespace: 'a', name: 'web' }, spec: { type: 'NodePort', internalTrafficPolicy: 'Cluster', sessionAffinity: 'ClientIP', selector: { tier: 'front' }, clusterIP: '10.96.0.10', ports: [{ port: 80, nodePort: 30080 }] } };
+    const away = { apiVersion: 'v1', kind: 'Pod', metadata: { namespace: 'a', name: 'web2', labels: { tier: 'front', app: 'away' } }, spec: { nodeName: 'n2', containers: [{ name: 'c' }] } };
+    const ended = { apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice', metadata: { namespace: 'a', name: 'web-x', labels: { 'kubernetes.io/service-name': 'web' } }, addressType: 'IPv4', ports: [{ name: '', port: 80, protocol: 'TCP' }], endpoints: [
+      { addresses: ['10.244.1.2'], nodeName: 'n1', targetRef: { kind: 'Pod', namespace: 'a', name: 'web' }, conditions: { ready: true } }, { addresses: ['10.244.2.2'], nodeName: 'n2', targetRef: { kind: 'Pod', namespace: 'a', name: 'web2' }, conditions: { ready: true } },
+      { addresses: ['10.244.2.9'], nodeName: 'n2', conditions: { ready: false, serving: true, terminating: true } }] };
+    const report = why(clusterOf(...[service, away, ended].map((each) => JSON.stringify(each)), netpol('p', { podSelector: { matchLabels: { app: 'away' } } })), 'b/web svc:a/web 80');
+    expect(report).toMatchObject({ verdict: 'allow', service: { kind: 'clusterIP', set: 'active', from: 'inside', node: 'n1', affinityS: 10_800, backends: [
+      { address: '10.244.1.2', share: 0.5, verdict: 'allow', out: null }, { address: '10.244.2.2', share: 0.5, verdict: 'deny', direction: 'ingress', reason: { code: 133 }, out: null }, { address: '10.244.2.9', state: 'terminating', share: 0, verdict: null, out: 'terminating, while others are active' }] } });
+    expect(whyText(report)).toContain(`        1 of the 2 backends that can be drawn are denied: this is about the first
+
+  Service a/web  10.96.0.10:80/TCP (ClusterIP)
+    drawn on n1, from active backends, at random, a client keeps its backend for 10800 s
+    10.244.1.2:80  a/web   n1  50 %  allowed
+    10.244.2.2:80  a/web2  n2  50 %  denied at ingress: no rule allows it (133)
+    10.244.2.9:80  -       n2  out   terminating, while others are active
+`);
+  });
+
   test('refuses a name that nobody has', () => { expect(() => why(OPEN, 'a/nobody a/db 5432')).toThrow('a/nobody: no pod or workload'); });
 
   test('in words: a default deny', () => {

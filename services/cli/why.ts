@@ -4,9 +4,10 @@ import { matchColumns, nearMisses, partyFinder, peerColumns, peerIndex, ruleName
 import type { PolicyRef, RuleRef } from '@seine/node';
 import { objectKey, policyPartKey, type KubeObject } from '@seine/objects';
 
+import { absenceText, type Draw } from './draw.ts';
 import type { Probe } from './probes.ts';
 import type { HistoryEntry, Said, Trace } from './trace.ts';
-import { endsOf, labelsAt, refOf, sidesOf, verdictOf, type Side } from './verdict.ts';
+import { allEndsOf, labelsAt, refOf, sidesOf, verdictOfEnds, type Ends, type Side } from './verdict.ts';
 
 export interface WhySide {
   readonly name: string;
@@ -20,11 +21,30 @@ export interface WhyMiss { readonly rule: RuleRef; readonly admits: string; read
 /** One rule that decided, what it says of the other side, what that side has, and since when it has the newest of the labels that count. */
 export interface Deciding { readonly rule: RuleRef; readonly matches: string; readonly has: string; readonly since: number | null; readonly columns: { readonly matches: readonly string[]; readonly has: readonly string[] } }
 
+/** A backend of the Service that was asked: what would become of the packet, or why it is not drawn. */
+export interface WhyBackend {
+  readonly id: number; readonly address: string; readonly port: number; readonly pod: string | null; readonly node: string | null; readonly state: string;
+  /** Of all draws, 0 to 1. */
+  readonly share: number;
+  readonly verdict: Said | null; readonly direction: DirectionName | null; readonly reason: WhyReport['reason'];
+  /** null: it can be drawn. */
+  readonly out: string | null;
+}
+export interface WhyService {
+  readonly service: string; readonly id: number; readonly address: string; readonly port: number; readonly protocol: string; readonly kind: string;
+  /** The node that translates, and from where the packet comes to it. */
+  readonly node: string; readonly from: Draw['scope'];
+  readonly trafficPolicy: 'Cluster' | 'Local'; readonly set: Draw['set']; readonly algorithm: 'random' | 'maglev'; readonly affinityS: number | null; readonly sourceRanges: readonly string[] | null;
+  readonly backends: readonly WhyBackend[];
+}
+
 export interface WhyReport {
   readonly verdict: 'allow' | 'deny' | 'redirect' | 'audit';
   readonly direction: DirectionName | null;
   readonly reason: { readonly code: number; readonly name: string } | null;
   readonly from: WhySide; readonly to: WhySide; readonly port: number | null; readonly protocol: string;
+  /** What was asked is a frontend of a Service; the report is about the first backend that can be drawn. */
+  readonly service: WhyService | null;
   /** The rule that the kernel names. */
   readonly decidedBy: RuleRef | null;
   /** Every rule that would have sufficed, the named one first. */
@@ -85,10 +105,38 @@ const decidingOf = (placed: PlacedRule, side: Side, name: string, state: Readonl
 
 const sideName = (asked: string, pod: string | undefined, resolved: string): string => pod ?? (resolved === '' ? asked : resolved);
 
+const serviceOf = (state: Readonly<NodeState>, draw: Draw, all: readonly Ends[], protocol: string): WhyService => {
+  const { service, frontend: { id, address, port, kind = 'clusterIP' }, node, scope, local, set, maglev, affinityS = null, sourceRanges = null } = draw;
+  const endsAt = new Map(draw.refusal === undefined ? all.map((ends) => [`${ends.destination}/${ends.destinationPort}`, ends]) : []);
+  return {
+    service, id, address, port, protocol, kind, node, from: scope, trafficPolicy: local ? 'Local' : 'Cluster', set, algorithm: maglev ? 'maglev' : 'random', affinityS, sourceRanges,
+    backends: draw.backends.map(({ backend, share, absence }): WhyBackend => {
+      const ends = absence === undefined ? endsAt.get(`${backend.address}/${backend.port}`) : undefined;
+      const verdict = ends === undefined ? undefined : verdictOfEnds(state, ends, protocol);
+      return {
+        id: backend.id, address: backend.address, port: backend.port, pod: backend.pod ?? null, node: backend.node ?? null, state: backend.state, share,
+        verdict: verdict === undefined ? null : verdict.got === 'allow' && verdict.audit ? 'audit' : verdict.got, direction: verdict?.direction ?? null, reason: verdict?.reason ?? null,
+        out: absence === undefined ? null : absenceText(absence, draw),
+      };
+    }),
+  };
+};
+
+const notesOf = (ends: Ends, service: WhyService | null, { to, port, protocol }: Probe): readonly string[] => {
+  const [denied, drawn] = [service?.backends.filter(({ verdict }) => verdict === 'deny').length ?? 0, service?.backends.filter(({ out }) => out === null).length ?? 0];
+  return [
+    ...(ends.untranslated ? [`${to} has no port ${port ?? ''}/${protocol} for this client: nobody translates it, it leaves for ${ends.destination} as it is`] : []),
+    ...(denied > 0 && denied < drawn ? [`${denied} of the ${drawn} backends that can be drawn are denied: this is about the first`] : []),
+    ...(service?.from === 'outside' && service.kind !== 'nodePort' ? [`judged as if it came by ${service.node}: a router outside decides which node is asked`] : []),
+  ];
+};
+
 /** @throws SEINE_INPUT_INVALID for a name that nobody has */
 export const explainWhy = (state: Readonly<NodeState>, objects: readonly KubeObject[], probe: Probe, at: Moment, { trace, traceToHead, seen = null, applied = null }: Beside = {}): WhyReport => {
-  const verdict = verdictOf(state, objects, probe);
-  const ends = endsOf(state, objects, probe);
+  const all = allEndsOf(state, objects, probe);
+  const [ends] = all;
+  const verdict = verdictOfEnds(state, ends, probe.protocol);
+  const service = ends.draw === undefined ? null : serviceOf(state, ends.draw, all, probe.protocol);
   const sides = sidesOf(state, partyFinder(state), ends, probe.protocol);
   const deciding = verdict.direction === null ? undefined : sides[verdict.direction];
   const name = { from: sideName(probe.from, ends.sourcePod, ends.from.name), to: sideName(probe.to, ends.destinationPod, ends.to.name) };
@@ -104,7 +152,7 @@ export const explainWhy = (state: Readonly<NodeState>, objects: readonly KubeObj
   return {
     verdict: said, direction: verdict.direction, reason: verdict.reason,
     from: whySide(probe.from, name.from, ends.sourceAddress), to: whySide(probe.to, name.to, ends.destination),
-    port: probe.protocol === 'ICMP' ? null : probe.port ?? null, protocol: probe.protocol, decidedBy: named,
+    port: probe.protocol === 'ICMP' ? null : probe.port ?? null, protocol: probe.protocol, service, decidedBy: named,
     anyOf: deciding === undefined ? [] : by.map((placed) => decidingOf(placed, deciding, otherName, state, trace)), isolatedBy: verdict.isolatedBy,
     withheld: by.filter(({ rule }) => rule.action === 'withheld').flatMap(({ policy }) => policy.withheld ?? []),
     overruled: deciding === undefined ? [] : deciding.outcome.overruled.map((placed) => refOf(placed, state, peerIndex(placed.rule, deciding.other))),
@@ -114,7 +162,7 @@ export const explainWhy = (state: Readonly<NodeState>, objects: readonly KubeObj
     ways: { egress: saidAt('egress'), ingress: egressDenies ? null : saidAt('ingress') },
     history: trace?.entries() ?? [],
     today: today === undefined || today === said ? null : { verdict: today, because: traceToHead?.entries().findLast(({ seq, flipped }) => seq > at.seq && flipped) ?? traceToHead?.entries().findLast(({ seq }) => seq > at.seq) ?? null },
-    notes: ends.untranslated ? [`${probe.to} has no port ${probe.port ?? ''}/${probe.protocol}: nobody translates it, it leaves for ${ends.destination} as it is`] : [],
+    notes: notesOf(ends, service, probe),
     seen, asOf: { seq: at.seq, time: at.storedMs === 0 ? null : new Date(at.storedMs).toISOString(), node: verdict.node, head: at.head, applied },
   };
 };

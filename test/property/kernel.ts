@@ -55,8 +55,8 @@ export interface Kernel {
 interface Side { readonly probe: number; readonly node: string; readonly direction: number; readonly own: string; readonly other: string; readonly protocol: number; readonly port: number }
 
 const sidesOf = (cluster: Whole, probe: Asked, index: number): readonly Side[] | 'denied' => {
-  const { sourceAddress, destination, destinationPort, refusal } = endsOf(cluster.state, cluster.objects, probe);
-  if (refusal !== undefined) return 'denied';
+  const { sourceAddress, destination, destinationPort, draw } = endsOf(cluster.state, cluster.objects, probe);
+  if (draw?.refusal !== undefined) return 'denied';
   if (sourceAddress === destination) return [];
   const head = { probe: index, protocol: PROTOCOL[probe.protocol as keyof typeof PROTOCOL], port: destinationPort };
   const [from, to] = [nodeAt(cluster, sourceAddress), nodeAt(cluster, destination)];

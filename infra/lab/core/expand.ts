@@ -3,7 +3,7 @@
  * objects that an API server would hold out. Pure and deterministic: the same manifests give the same cluster.
  */
 import { POLICY_OBJECT_KINDS } from '@seine/events';
-import { digest, familyOf, parseAddress, selects, type IpFamily, type Labels, type Requirement } from '@seine/model';
+import { digest, familyOf, formatAddress, parseAddress, selects, type IpFamily, type Labels, type Requirement } from '@seine/model';
 import { isIpMasqAgent, isObject, member, WORKLOAD_KINDS, FACT_KINDS, UNSUPPORTED_KINDS, type KubeObject, type PlainObject } from '@seine/objects';
 
 /** Its addresses on the wire: one for each family that the cluster has. */
@@ -170,6 +170,11 @@ export const servicesAsked = (pod: KubeObject, objects: readonly KubeObject[]): 
     const address = service === undefined ? undefined : clusterIPs(service)[0];
     return address === undefined ? [] : [{ service: service!.name, address, port: Number(named![2]) }];
   });
+
+/** Every address that is a Service's alone: not its node ports'. */
+export const serviceAddresses = (service: KubeObject): readonly string[] => [
+  ...clusterIPs(service), ...listOf(at(service.raw, 'spec', 'externalIPs')), ...listOf(at(service.raw, 'status', 'loadBalancer', 'ingress')).map((item) => at(item, 'ip')),
+].flatMap((address) => { const bytes = typeof address === 'string' ? parseAddress(address) : undefined; return bytes === undefined ? [] : [formatAddress(bytes)]; });
 
 /** The families that a Service is served in: those of its ClusterIPs; a headless one is served in those that it asks for. */
 const servedFamilies = (service: KubeObject, families: readonly IpFamily[]): readonly IpFamily[] => {

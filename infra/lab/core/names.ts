@@ -2,7 +2,7 @@
 import { familyOf, formatAddress, parseAddress, SeineError, type IpFamily } from '@seine/model';
 import { isObject, member, workloadOf, type KubeObject } from '@seine/objects';
 
-import { clusterIPs, EXTERNAL_ADDRESSES, familiesOf, nodeAddress, nodeOf, podAddress } from './expand.ts';
+import { clusterIPs, EXTERNAL_ADDRESSES, familiesOf, nodeAddress, nodeOf, podAddress, serviceAddresses } from './expand.ts';
 
 export type Party =
   | { readonly type: 'pod'; readonly name: string; readonly address: string; readonly node: string; readonly pod: KubeObject }
@@ -15,6 +15,14 @@ const unknown = (text: string, expected: string): SeineError => new SeineError('
 const at = (object: unknown, ...path: readonly string[]): unknown => path.reduce<unknown>((value, name) => (isObject(value) ? member(value, name) : undefined), object);
 
 const ownerOf = (pod: KubeObject): string | undefined => { const metadata = at(pod.raw, 'metadata'); return isObject(metadata) ? workloadOf(metadata)?.name : undefined; };
+
+/** Why a Service has no address of its own: its name is all there is to it. */
+const noClusterIp = ({ raw }: KubeObject): string => {
+  const spec = at(raw, 'spec');
+  if (at(spec, 'type') === 'ExternalName') return `an ExternalName Service: its name stands for ${at(spec, 'externalName') === undefined ? 'another name' : String(at(spec, 'externalName'))} in DNS, and nothing is translated; expected a Service with a ClusterIP`;
+  return at(spec, 'clusterIP') === 'None' || JSON.stringify(at(spec, 'clusterIPs')) === '["None"]' ?
+    'a headless Service: its name stands for its pods\' own addresses in DNS, and nothing is translated; expected one of its pods, or a Service with a ClusterIP' : 'expected a Service with a ClusterIP: this one has none yet';
+};
 
 /** Who is asked about: names, and the family in which they speak. */
 export interface ProbeEnds { readonly from: string; readonly to: string; readonly family?: IpFamily }
@@ -53,7 +61,9 @@ export const resolveParty = (text: string, objects: readonly KubeObject[], famil
     const pod = pods.find((candidate) => podAddress(candidate, family) === address && at(candidate.raw, 'spec', 'hostNetwork') !== true);
     if (pod !== undefined) return asPod(pod);
     const node = objects.find((object) => object.kind === 'Node' && JSON.stringify(at(object.raw, 'status', 'addresses') ?? []).includes(`"${address}"`));
-    return node === undefined ? { type: 'external', name: text, address } : { type: 'node', name: `node:${node.name}`, address };
+    if (node !== undefined) return { type: 'node', name: `node:${node.name}`, address };
+    const service = objects.find((object) => object.kind === 'Service' && serviceAddresses(object).includes(address));
+    return service === undefined ? { type: 'external', name: text, address } : { type: 'service', name: `svc:${service.namespace}/${service.name}`, address, service };
   }
   if (text.startsWith('node:')) {
     const node = objects.find(({ kind, name }) => kind === 'Node' && name === text.slice(5));
@@ -69,7 +79,7 @@ export const resolveParty = (text: string, objects: readonly KubeObject[], famil
     const found = objects.find((object) => object.kind === 'Service' && object.namespace === namespace && object.name === name);
     if (found === undefined) throw unknown(text, `no Service ${namespace}/${name}`);
     const addresses = clusterIPs(found);
-    if (addresses.length === 0) throw unknown(text, 'expected a Service with a ClusterIP');
+    if (addresses.length === 0) throw unknown(text, noClusterIp(found));
     const address = addresses.find((candidate) => familyOf(candidate) === family);
     if (address === undefined) throw lacks(text, family);
     return { type: 'service', name: text, address, service: found };

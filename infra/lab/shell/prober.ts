@@ -45,6 +45,8 @@ const AT_ONCE = 64;
 const ECHO_TYPES: ReadonlySet<number> = new Set([8, 128]);
 /** A server's process looks for datagrams now and then; where nobody serves none will come. */
 const DATAGRAM_PATIENCE_MS = 100;
+/** Drop reason of a frontend that nobody serves. */
+const NO_BACKEND = 158;
 
 export interface ProberPorts {
   readonly log: LabLog;
@@ -189,9 +191,13 @@ export const createProber = (ports: ProberPorts) => {
       let answered = 0;
       const arrivedAt = (): number => (byAnswer || answered > 0 ? answered : ends.reduce((sum, end) => sum + (arrivals.get(end) ?? 0), 0));
       const startedMs = performance.now();
-      const dropsOf = (): readonly Flow[] => (flows.get(key) ?? []).filter(({ verdict, source, destination }) => verdict === 'DROPPED' && (source.address === from.address || destination.address === from.address));
       let droppedMs: number | undefined;
       let refused = sent.error;
+      /* A socket that is refused has no address yet: what is told then is the frontend alone. */
+      const refusedAt = (): readonly Flow[] => (refused === 'ECONNREFUSED' ? (flows.get(`${protocolOf(protocol, to.address)}/${to.address}:${port}`) ?? []).filter(({ reason }) => reason?.code === NO_BACKEND) : []);
+      const dropsOf = (): readonly Flow[] => [
+        ...(flows.get(key) ?? []).filter(({ verdict, source, destination }) => verdict === 'DROPPED' && (source.address === from.address || destination.address === from.address)), ...refusedAt(),
+      ];
       for (;;) {
         if (byAnswer || masqueraded) {
           const { connected, replied, refused: said } = await ports.hostOf(host).call<Outcome>('outcome', { id: sent.id });

@@ -6,9 +6,16 @@ import { table } from './table.ts';
 export interface PrintedProbe {
   readonly from: string; readonly to: string; readonly protocol?: string; readonly port?: number; readonly want?: string; readonly got: string; readonly ok: boolean;
   readonly reason: { readonly code: number; readonly name: string } | null; readonly rule: RuleRef | null; readonly isolatedBy: readonly PolicyRef[]; readonly audit: boolean; readonly message?: string; readonly unexplained?: boolean;
+  /** Of a Service's backends that can be drawn some would be denied. */
+  readonly split?: { readonly denied: number; readonly of: number };
 }
 
-const decidedBy = ({ got, reason, rule, isolatedBy, audit, message, unexplained, to }: PrintedProbe): string => {
+const decidedBy = (probe: PrintedProbe): string => {
+  const decided = decidedByOne(probe);
+  return probe.split === undefined ? decided : `${decided}; ${probe.split.denied} of the ${probe.split.of} backends that can be drawn are denied`;
+};
+
+const decidedByOne = ({ got, reason, rule, isolatedBy, audit, message, unexplained, to }: PrintedProbe): string => {
   if (got === 'error') return message ?? 'not tried';
   if (audit) return `under audit: ${rule === null ? `${isolatedBy.map(({ name }) => name).join(', ')} would deny it` : `${rule.name} ${rule.section}[${rule.index}] would deny it`}`;
   if (rule !== null) return `${rule.name} ${rule.section}[${rule.index}]`;

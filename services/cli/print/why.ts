@@ -1,9 +1,10 @@
 /** `seine why` for people. Pure. */
 import type { DirectionName } from '@seine/datapath-writer';
+import { formatEnd } from '@seine/model';
 import type { PolicyRef, RuleRef } from '@seine/node';
 
 import type { HistoryEntry } from '../trace.ts';
-import type { SelectingPolicy, WhyReport, WhySide } from '../why.ts';
+import type { SelectingPolicy, WhyBackend, WhyReport, WhyService, WhySide } from '../why.ts';
 import { table } from './table.ts';
 
 /** History shown to people; all of it is in the JSON. */
@@ -27,7 +28,7 @@ const sideText = ({ name, asked, identity, node }: WhySide): string => `${name} 
 
 /** What a drop reason says of a policy, where the field's name for it does not. */
 const REASON_TEXT: Readonly<Record<number, string>> = {
-  133: 'no rule allows it', 155: 'its policies do not fit into the maps, so it is closed', 171: 'nobody knows yet who that is, and its policies tell peers apart', 181: 'a deny rule matched',
+  133: 'no rule allows it', 155: 'its policies do not fit into the maps, so it is closed', 158: 'no backend can be drawn', 171: 'nobody knows yet who that is, and its policies tell peers apart', 177: 'this client is in none of the Service\'s source ranges', 181: 'a deny rule matched',
 };
 
 const reasonText = ({ reason, isolatedBy }: WhyReport): string => {
@@ -60,8 +61,11 @@ const wayText = (report: WhyReport, direction: DirectionName): string => {
   return `${word}selected by ${count(selecting.length, 'policy')}, ${count(rules, 'rule')}${tail}`;
 };
 
+/** Who was asked for; at a node's port that is its backend. */
+const askedText = ({ service, to }: WhyReport): string => (service === null || to.asked.startsWith('svc:') ? to.asked : to.name);
+
 const waysText = (report: WhyReport): string => indent(table((['egress', 'ingress'] as const).map((direction) =>
-  [`${direction} of ${direction === 'egress' ? report.from.asked : report.to.asked}`, ` ${wayText(report, direction)}`])), '  ');
+  [`${direction} of ${direction === 'egress' ? report.from.asked : askedText(report)}`, ` ${wayText(report, direction)}`])), '  ');
 
 const alignedPair = (head: readonly [string, string], first: readonly string[], second: readonly string[], note: string): string => {
   const columns = Math.max(first.length, second.length);
@@ -83,6 +87,28 @@ const decidedText = ({ anyOf, overruled, verdict, direction, withheld }: WhyRepo
     lines.push(`\n  ${verdict === 'deny' ? 'Allowed' : 'Denied'} but overruled   ${why}\n`, ...overruled.map((rule) => `    ${ruleText(rule)}${placeText(rule) === '' ? '' : `   ${placeText(rule)}`}\n`));
   }
   return lines.join('');
+};
+
+const KIND_TEXT: Readonly<Record<string, string>> = { clusterIP: 'ClusterIP', nodePort: 'node port', externalIP: 'external address', loadBalancer: 'load balancer' };
+/** Backends shown to people; all of them are in the JSON. */
+const MOST_BACKENDS = 12;
+
+const backendCells = ({ address, port, pod, node, share, verdict, direction, reason, out }: WhyBackend): readonly string[] => [
+  formatEnd(address, port), pod ?? '-', node ?? '-', out === null ? `${Math.round(share * 1000) / 10} %` : 'out',
+  out ?? (verdict === null ? '' : `${ANSWER[verdict].toLowerCase()}${reason === null ? '' : ` at ${direction ?? 'egress'}: ${REASON_TEXT[reason.code] ?? reason.name} (${reason.code})`}`),
+];
+
+const SET_TEXT = { active: 'active backends', terminating: 'backends that end: nobody is active', nobody: 'nobody: no backend serves' } as const satisfies Record<WhyService['set'], string>;
+
+const serviceText = ({ service }: WhyReport): string => {
+  if (service === null) return '';
+  const { service: name, kind, address, port, protocol, node, from, trafficPolicy, set, algorithm, affinityS, sourceRanges, backends } = service;
+  const how = [
+    `${from === 'outside' ? 'asked from outside at' : 'drawn on'} ${node}`, `from ${SET_TEXT[set]}`, ...(trafficPolicy === 'Local' ? [`traffic policy Local: those of ${node}`] : []),
+    algorithm === 'maglev' ? 'Maglev: by the client\'s address and port' : 'at random', ...(affinityS === null ? [] : [`a client keeps its backend for ${affinityS} s`]), ...(sourceRanges === null ? [] : [`for ${sourceRanges.join(', ')} alone`]),
+  ];
+  const more = backends.length - MOST_BACKENDS;
+  return `  Service ${name}  ${formatEnd(address, port)}/${protocol} (${KIND_TEXT[kind] ?? kind})\n    ${how.join(', ')}\n${indent(table(backends.slice(0, MOST_BACKENDS).map(backendCells)), '    ')}${more > 0 ? `    ${more} more with -o json\n` : ''}\n`;
 };
 
 const missesText = ({ nearestMisses, direction }: WhyReport): string => (nearestMisses.length === 0 ? '' : `\n  Nearest misses\n${nearestMisses.map(({ rule, columns, what }) => {
@@ -135,5 +161,5 @@ const asOfText = ({ asOf: { seq, time, node, head, applied } }: WhyReport): stri
 };
 
 export const whyText = (report: WhyReport): string => [
-  headText(report), ...report.notes.map((note) => `${PAD}${note}\n`), '\n', waysText(report), decidedText(report), missesText(report), selectingText(report), historyText(report), todayText(report), '\n', seenText(report), asOfText(report),
+  headText(report), ...report.notes.map((note) => `${PAD}${note}\n`), '\n', serviceText(report), waysText(report), decidedText(report), missesText(report), selectingText(report), historyText(report), todayText(report), '\n', seenText(report), asOfText(report),
 ].join('');

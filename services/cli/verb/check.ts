@@ -19,9 +19,10 @@ const judge = (probe: Probe, cluster: Whole) => {
   try {
     const verdict = cluster.verdict(probe);
     return {
-      ...probe, got: verdict.got, ok: probe.want === undefined || probe.want === verdict.got, direction: verdict.direction, reason: verdict.reason,
+      ...probe, got: verdict.got, ok: probe.want === undefined || (probe.want === verdict.got && verdict.split === undefined), direction: verdict.direction, reason: verdict.reason,
       /* On paper there is no log whose sequence would mean something. */
       rule: verdict.rule === null ? null : { ...verdict.rule, seq: null }, isolatedBy: verdict.isolatedBy, audit: verdict.audit, connected: null,
+      ...(verdict.split === undefined ? {} : { split: verdict.split }),
       evidence: { ...evidence, source: formatEnd(verdict.from.address, 0), destination: formatEnd(verdict.destination, probe.protocol === 'ICMP' ? 0 : verdict.destinationPort), node: verdict.node, seq: cluster.events.length },
     };
   } catch (error) {

@@ -46,7 +46,7 @@ const appliedInLab = async (lab: string, node: string, seq: number): Promise<str
 /** The log is read twice: to know who the ends are, then with them in hand. */
 export const whyInLog = async (history: History, probe: Probe, until: Moment | undefined, lab: string | undefined): Promise<WhyReport> => {
   const past = await foldUntil(history, until);
-  const objects = objectsOfState(past.state);
+  const objects = objectsOfState(past.state, past.observedServices);
   const ends = endsOf(past.state, objects, probe);
   const trace = createTrace(ends, probe.protocol);
   const traceToHead: Trace | undefined = past.seq < past.head ? createTrace(ends, probe.protocol) : undefined;

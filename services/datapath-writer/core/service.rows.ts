@@ -65,10 +65,13 @@ const hashedIds = (drawn: readonly Backend[]): readonly number[] => {
   return maglevTable([...idOf.keys()]).map((name) => idOf.get(name)!);
 };
 
+/** Ids of the slots in their order: each draw takes one of them. */
+export const slotIds = (drawn: readonly Backend[], maglev: boolean): readonly number[] => (maglev ? hashedIds(drawn) : drawn.map(({ id }) => id));
+
 /** A set of slots is named by a digest of its content, the same on every node and after every restart: equal sets are one, and none is ever overwritten. */
 const slotSet = (drawn: readonly Backend[], { maglev = false, affinityS }: CompiledService): { readonly slots: number; readonly slotsHigh: number; readonly count: number; readonly rows: readonly ServiceRow[] } => {
   if (drawn.length === 0) return { slots: 0, slotsHigh: 0, count: 0, rows: [] };
-  const ids = maglev ? hashedIds(drawn) : drawn.map(({ id }) => id);
+  const ids = slotIds(drawn, maglev);
   const { high: slotsHigh, low: slots } = digestWords(`${affinityS === undefined ? '' : 'members '}${ids.join(',')}`);
   const slot = (index: number, id: number): ServiceRow => ({ map: 'sn_slot_02', key: { slots, slotsHigh, index }, value: { value: id } });
   const members = affinityS === undefined ? [] : drawn.map(({ id }) => slot(SLOT_MEMBER + id, id));
