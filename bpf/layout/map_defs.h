@@ -233,6 +233,14 @@ struct {
 	__uint(max_entries, 64);
 } sn_uplink_01 SEC(".maps") KERNEL_WRITTEN;
 
+/* Of another kind of program than sn_progs_03. An empty slot passes everything. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__type(key, __u32);		/* 0: behind the stub at an uplink */
+	__type(value, __u32);
+	__uint(max_entries, 1);
+} sn_xdp_01 SEC(".maps") KERNEL_WRITTEN;
+
 ANCHOR(seine_verdict);
 ANCHOR(seine_reason);
 ANCHOR(seine_direction);

@@ -276,7 +276,7 @@ _Static_assert(sizeof(struct refusals) == 8, "refusals");
 
 /* --- node ------------------------------------------------------------------------- */
 
-/* Index: direction << 8 | reason; reason 0 = forwarded. */
+/* Index: direction << 8 | reason; reason 0 = forwarded; index 0: carried at XDP. */
 #define METRICS_MAX ((DIRECTION_EGRESS + 1) << 8)
 
 struct metric {

@@ -58,6 +58,9 @@ enum seine_direction {
 	DIRECTION_EGRESS = 2,
 };
 
+/* In sn_metrics_01 alone: carried at XDP, from outside to outside, for no endpoint of this node. */
+#define DIRECTION_EARLY 0
+
 /* What a sample tells of. */
 enum seine_sample_kind {
 	SAMPLE_DROP = 1,

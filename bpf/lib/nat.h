@@ -55,7 +55,18 @@ static __always_inline void nat_key_reverse(const struct nat_entry *entry, __u8 
 	key->pad[0] = key->pad[1] = key->pad[2] = 0;
 }
 
-/* nat_read - a copy of one half. The table recycles elements under its readers: the echo counts before and after. */
+/* nat_copy - of an element of the table, which recycles them under its readers: the echo counts before and after. */
+static __always_inline bool nat_copy(const struct nat_entry *entry, __u32 echo, struct nat_entry *copy)
+{
+	if (*(const volatile __u32 *)&entry->echo != echo)
+		return false;
+	barrier();
+	*copy = *entry;
+	barrier();
+	return *(const volatile __u32 *)&entry->echo == echo;
+}
+
+/* nat_read - a copy of one half. */
 static __always_inline bool nat_read(const struct nat_key *key, struct nat_entry *copy)
 {
 	__u32 echo = echo_of(key, sizeof(*key));
@@ -64,12 +75,7 @@ static __always_inline bool nat_read(const struct nat_key *key, struct nat_entry
 	for (int try = 0; try < 2; try++) {
 		struct nat_entry *entry = bpf_map_lookup_elem(&sn_nat_01, key);
 
-		if (!entry || *(const volatile __u32 *)&entry->echo != echo)
-			continue;
-		barrier();
-		*copy = *entry;
-		barrier();
-		if (*(const volatile __u32 *)&entry->echo == echo)
+		if (entry && nat_copy(entry, echo, copy))
 			return true;
 	}
 	return false;

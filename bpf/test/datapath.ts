@@ -15,6 +15,9 @@ import { FAMILIES } from './families.ts';
 
 export const SHOT = 2;
 export const OK = 0;
+/** XDP's: on to tc; out of where it came in. */
+export const XDP_PASS = 2;
+export const XDP_TX = 3;
 /** TC_ACT_REDIRECT: straight to a pod of this node, or out of an uplink. */
 export const REDIRECT = 7;
 
@@ -38,11 +41,11 @@ const SMALL = Object.fromEntries(Object.keys(MAPS).filter((name) => !['array', '
 
 export interface Interfaces { readonly a: number; readonly b: number; readonly inside: <T>(act: () => T) => T; readonly close: () => void }
 
-const ROUTER_MAC = '02:00:00:00:00:fe';
+export const ROUTER_MAC = '02:00:00:00:00:fe';
 export const UPLINK_MTU = 1500;
 
 /** Two host side veths in a namespace of their own, and an uplink with a default route to a router, in both families. */
-export const openInterfaces = (): Interfaces & { readonly uplink: number; /** Of the namespace. */ readonly path: string } => {
+export const openInterfaces = (): Interfaces & { readonly uplink: number; readonly uplinkMac: string; /** Of the namespace. */ readonly path: string } => {
   const name = `seine-bpf-${process.pid}`;
   createNetns(name);
   const fd = openFd(netnsPath(name));
@@ -54,7 +57,7 @@ export const openInterfaces = (): Interfaces & { readonly uplink: number; /** Of
     if (found === undefined) throw new Error(`no link ${link}`);
     return found;
   };
-  const interfaces = { a: index('a'), b: index('b'), uplink: index('u') };
+  const interfaces = { a: index('a'), b: index('b'), uplink: index('u'), uplinkMac: netlink.links().find(({ name: link }) => link === 'u')!.mac };
   inside(() => { for (const name of ['ipv4/ip_forward', 'ipv6/conf/all/forwarding']) writeFileSync(`/proc/sys/net/${name}`, '1'); });
   netlink.transact([
     linkUp(interfaces.a), linkUp(index('pa')), linkUp(interfaces.uplink), linkUp(index('pu')),
@@ -73,6 +76,15 @@ const skbContext = (ifindex: number, mark = 0): Buffer => {
   const context = Buffer.alloc(SKB.size);
   context.writeUInt32LE(mark, SKB.mark);
   context.writeUInt32LE(ifindex, SKB.ifindex);
+  return context;
+};
+
+/** Where struct xdp_md has them. */
+const XDP = { dataEnd: 4, ingressIfindex: 12, size: 24 } as const;
+const xdpContext = (length: number, ifindex: number): Buffer => {
+  const context = Buffer.alloc(XDP.size);
+  context.writeUInt32LE(length, XDP.dataEnd);
+  context.writeUInt32LE(ifindex, XDP.ingressIfindex);
   return context;
 };
 
@@ -102,6 +114,14 @@ export class Datapath {
     const others = { SERVICE_POD: 'service_pod', SERVICE_NETDEV: 'service_netdev', ANSWER: 'answer', ANSWER_HERE: 'answer_here', SNAT: 'source_nat', ERROR_POD: 'error_pod', ERROR_NETDEV: 'error_netdev', ERROR_ON: 'error_on', ERROR_HERE: 'error_here', MASQUERADE: 'masquerade', UNREACHABLE: 'unreachable' } as const;
     for (const [slot, name] of Object.entries(own)) this.#slot(slot as keyof typeof own, this.fd(name)); // Object.entries widens
     for (const [slot, name] of Object.entries(others)) this.#slot(slot as keyof typeof others, service.programFd(name));
+  }
+
+  /** What stands at XDP, on this object's maps. The frame is for the interface's own MAC. */
+  early(packet: Uint8Array, ifindex: number): { readonly verdict: number; readonly packet: Buffer } {
+    const early = this.#others.get('xdp.o') ?? loadObject(new URL('../build/xdp.o', import.meta.url).pathname, { reuse: this.maps() });
+    this.#others.set('xdp.o', early);
+    const { retval, data } = this.#interfaces.inside(() => testRun(early.programFd('netdev_early'), { data: packet, ctx: xdpContext(packet.length, ifindex) }));
+    return { verdict: retval, packet: data };
   }
 
   #slot(slot: keyof typeof ProgramSlot, fd: number): void {

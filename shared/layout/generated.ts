@@ -548,4 +548,13 @@ export const MAPS = {
       {name: 'value', offset: 0, size: 4, kind: 'int', order: 'host'},
     ] },
   },
+  sn_xdp_01: {
+    name: 'sn_xdp_01', type: 'prog_array', maxEntries: 1, kernelWritten: true,
+    key: { name: 'u32', size: 4, fields: [
+      {name: 'value', offset: 0, size: 4, kind: 'int', order: 'host'},
+    ] },
+    value: { name: 'u32', size: 4, fields: [
+      {name: 'value', offset: 0, size: 4, kind: 'int', order: 'host'},
+    ] },
+  },
 } as const;
