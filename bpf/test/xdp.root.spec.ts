@@ -233,7 +233,6 @@ describeBoth('of a stream that is carried, what needs an opinion is tc\'s', () =
   test('options and extension headers', () => { passes(stands({ options: 8 })); });
   test('a sum that its sender left to the device', () => {
     const packet = arriving(stands({}, 100));
-    const where = at === IPV4 ? 14 + 20 + 16 : 14 + 40 + 16;
     const before = at === IPV4 ? 14 + 20 : 14 + 40;
     const where = before + 16;
     /* The pseudo header alone, folded and not complemented, is what stands there until the device has summed up the rest. */
@@ -266,7 +265,6 @@ describeBoth('of a stream that is carried, what needs an opinion is tc\'s', () =
   });
   test('a way that the kernel does not know: no route, no neighbour, another interface', () => {
     const netlink = interfaces.inside(openNetlink);
-    const whole = at === IPV4 ? 32 : 128;
     netlink.transact([neighbourReplace({ index: interfaces.a, address: at.remote, mac: ROUTER_MAC })]);
     for (const way of [{ type: 'unreachable' }, { gateway: at.onTheWay, index: interfaces.uplink, onlink: true }, { index: interfaces.a }] as const) {
       const route = { destination: at.remote, length: at === IPV4 ? 32 : 128, ...way };

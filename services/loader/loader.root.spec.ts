@@ -22,6 +22,7 @@ const HOST_MAC = '02:5e:1e:00:00:01';
 const UPLINK = 'up0';
 
 let uplinks = UPLINK;
+let xdp = 'off';
 let directory: string;
 let cgroup: string;
 let loader: ChildProcess;
@@ -31,7 +32,7 @@ let netlink: Netlink;
 const start = async (): Promise<void> => {
   loader = spawn('nsenter', [`--net=${netnsPath(NAME)}`, process.execPath, 'services/loader/main.ts'], {
     stdio: 'ignore',
-    env: { ...process.env, NODE_OPTIONS: '', SEINE_NODE: 'n1', SEINE_RUN_DIR: directory, SEINE_STATE_DIR: directory, SEINE_PIN_ROOT: PINS, SEINE_CGROUP_ROOT: cgroup, SEINE_CT_SIZE: '1024', SEINE_UPLINKS: uplinks },
+    env: { ...process.env, NODE_OPTIONS: '', SEINE_NODE: 'n1', SEINE_RUN_DIR: directory, SEINE_STATE_DIR: directory, SEINE_PIN_ROOT: PINS, SEINE_CGROUP_ROOT: cgroup, SEINE_CT_SIZE: '1024', SEINE_UPLINKS: uplinks, SEINE_XDP: xdp },
   });
   client = await eventually(() => connectUnix(join(directory, 'loader.sock')), 30_000);
 };
@@ -77,7 +78,7 @@ test('looks for sockets of gone backends in namespaces, and passes over those th
 describe('a pod\'s wire', () => {
   test('is laid with programs on it, closed from the first packet', async () => {
     const { ifindex } = await client.call<Plumbed>('plumb', { netns: netnsPath(`${NAME}-pod`), podInterface: 'eth0', hostInterface: POD, addresses: ['10.244.1.2', 'fd00:10:244:1::2'], podMac: '0a:58:0a:f4:01:02', mtu: 1400 });
-    expect(netlink.links().find(({ name }) => name === POD)).toEqual({ index: ifindex, name: POD, mac: HOST_MAC, mtu: 1400, up: true });
+    expect(netlink.links().find(({ name }) => name === POD)).toEqual({ index: ifindex, name: POD, mac: HOST_MAC, mtu: 1400, up: true, kind: 'veth' });
     const inside = inNetnsAt(netnsPath(`${NAME}-pod`), openNetlink);
     expect(inside.links().map(({ name, mac, mtu, up }) => ({ name, mac, mtu, up }))).toContainEqual({ name: 'eth0', mac: '0a:58:0a:f4:01:02', mtu: 1400, up: true });
     inside.close();
@@ -254,6 +255,99 @@ describe('the uplink', () => {
     uplinks = UPLINK;
     await start();
     expect(await rows()).toEqual([index]);
+  }, 60_000);
+});
+
+describe('XDP at the uplink', () => {
+  const inNode = <T>(act: () => T): T => inNetnsAt(netnsPath(NAME), act);
+  const uplink = () => netlink.links().find(({ name }) => name === UPLINK)!;
+  const again = async (setting: string): Promise<void> => {
+    await kill();
+    xdp = setting;
+    await start();
+  };
+  const stub = (): number => {
+    const fd = pinned(join(PINS, 'prog_stub_netdev_early'))!;
+    try {
+      return programInfo(fd).id;
+    } finally {
+      closeFd(fd);
+    }
+  };
+  const stands = async (mode: string): Promise<void> => {
+    await eventually(async () => { expect(uplink().xdp).toEqual({ programId: stub(), mode }); expect(await attachments()).toEqual([]); return true; });
+  };
+  const reattach = (): Promise<unknown> => client.call('reattach', { interfaces: [POD] });
+  afterAll(async () => { await again('off'); }, 60_000);
+
+  test('is nobody\'s unless it is asked for', async () => {
+    expect(uplink().xdp).toBeUndefined();
+    expect(await attachments()).toEqual([]);
+  });
+  test('stands in the generic way at a veth, and over kill -9', async () => {
+    await again('auto');
+    await stands('generic');
+    await kill();
+    expect(uplink().xdp).toEqual({ programId: stub(), mode: 'generic' });
+    await start();
+    await stands('generic');
+  }, 60_000);
+  test('that is taken off is reported by place, and put back', async () => {
+    const link = pinned(join(PINS, `xdp_${UPLINK}`))!;
+    await linkDetach(link);
+    closeFd(link);
+    expect(await attachments()).toEqual([{ hook: `${UPLINK} xdp`, want: `program ${stub()}`, have: 'nothing' }]);
+    expect(await reattach()).toEqual([`xdp link of ${UPLINK}`]);
+    await stands('generic');
+  });
+  test('whose slot is emptied is reported, and put back', async () => {
+    const fd = pinned(join(PINS, 'sn_xdp_01'))!;
+    mapKernel.deleteBatch(mapHandle(fd), new Uint8Array(4), 1);
+    closeFd(fd);
+    expect(await attachments()).toEqual([{ hook: 'slot 0 (netdev_early)', want: expect.stringMatching(/^program \d+$/), have: 'nothing' }]);
+    expect(await reattach()).toEqual(['program netdev_early']);
+    expect(await attachments()).toEqual([]);
+  });
+  test('comes back at an uplink that was made anew under its name', async () => {
+    netlink.transact([linkDelete(UPLINK), vethAdd({ near: { name: UPLINK }, far: { name: 'far0' } })]);
+    await reattach();
+    await stands('generic');
+  });
+  test('stands natively where that is asked for, and is off once it is not', async () => {
+    await again('native');
+    await stands('native');
+    await again('off');
+    await eventually(() => uplink().xdp === undefined);
+    expect(readdirSync(PINS).filter((file) => file.startsWith('xdp_'))).toEqual([]);
+  }, 60_000);
+  test('that the driver refuses is reported with its reason; tc has everything', async () => {
+    execFileSync('ip', ['-n', NAME, 'link', 'set', 'far0', 'mtu', '9000']);
+    await again('native');
+    await eventually(async () => {
+      expect(await attachments()).toEqual([{ hook: `${UPLINK} xdp`, want: `program ${stub()}`, have: 'attach native XDP: ERANGE' }]);
+      return true;
+    });
+    expect(await reattach()).toEqual([]);
+    execFileSync('ip', ['-n', NAME, 'link', 'set', 'far0', 'mtu', '1500']);
+    await reattach();
+    await stands('native');
+    await again('off');
+    await eventually(() => uplink().xdp === undefined);
+  }, 60_000);
+  test('of somebody else is reported and stays; once it is gone Seine\'s comes', async () => {
+    const foreign = loadObject('bpf/build/foreign.o');
+    const { index } = uplink();
+    const theirs = inNode(() => linkCreate(foreign.programFd('foreign_pass'), index, ATTACH.xdp));
+    const { id } = programInfo(foreign.programFd('foreign_pass'));
+    await again('auto');
+    expect(await attachments()).toEqual([{ hook: `${UPLINK} xdp`, want: `program ${stub()}`, have: `program ${id}, which is not Seine's` }]);
+    expect(await reattach()).toEqual([]);
+    expect(uplink().xdp?.programId).toBe(id);
+    closeFd(theirs);
+    foreign.close();
+    await eventually(() => uplink().xdp === undefined);
+    await eventually(async () => { await reattach(); return uplink().xdp?.programId === stub(); });
+    await stands('generic');
   }, 60_000);
 });
 

@@ -18,12 +18,13 @@ await runRole({
   name: 'loader',
   config: LOADER_FIELDS,
   start: async (role) => {
-    const { pinRoot, bpfDir, cgroup, ctSize, uplinks, tcx, runDir } = role.config;
+    const { pinRoot, bpfDir, cgroup, ctSize, uplinks, tcx, xdp, runDir } = role.config;
     const container = new Container({ defaultScope: 'Singleton' });
     container.bind<NodeObjects>(OBJECTS).toResolvedValue(() => openObjects({ pinRoot, bpfDir, cgroup, ctSize }));
-    container.bind<Loader>(LOADER).toResolvedValue((objects: NodeObjects) => createLoader({ objects, pinRoot, uplinks, tcx, log: role.log, metrics: role.metrics(LOADER_METRICS) }), [OBJECTS]);
+    container.bind<Loader>(LOADER).toResolvedValue((objects: NodeObjects) => createLoader({ objects, pinRoot, uplinks, tcx, xdp, log: role.log, metrics: role.metrics(LOADER_METRICS) }), [OBJECTS]);
     const loader = container.get<Loader>(LOADER);
     role.onStop('loader', loader.stop);
+    role.beforeMetrics(loader.count);
     const server = await serveUnix(join(runDir, SOCKET.loader), loader.handle);
     role.onStop('socket', server.close);
   },

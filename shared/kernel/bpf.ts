@@ -221,7 +221,7 @@ export const injectFrames = (programFd: number, { data, ifindex, count }: { read
 
 /** Attach types of links and queries that Seine uses. */
 export const ATTACH = {
-  connect4: 10, connect6: 11, sendmsg4: 14, sendmsg6: 15, recvmsg4: 19, recvmsg6: 20, getpeername4: 29, getpeername6: 30, post_bind4: 12, post_bind6: 13, tcxIngress: 46, tcxEgress: 47, iter: 28,
+  connect4: 10, connect6: 11, sendmsg4: 14, sendmsg6: 15, recvmsg4: 19, recvmsg6: 20, getpeername4: 29, getpeername6: 30, post_bind4: 12, post_bind6: 13, tcxIngress: 46, tcxEgress: 47, iter: 28, xdp: 37,
 } as const;
 export type AttachType = (typeof ATTACH)[keyof typeof ATTACH];
 
@@ -243,6 +243,16 @@ const tryCallAsync = async (command: number, attribute: Attr): Promise<number> =
 export const tcxLinkFirst = async (programFd: number, ifindex: number, attachType: AttachType): Promise<number> => {
   const result = await tryCallAsync(CMD.linkCreate, attr().u32(0, programFd).u32(4, ifindex).u32(8, attachType).u32(12, BPF_F_BEFORE));
   if (result < 0) throw kernelError('attach tcx', -result);
+  return result;
+};
+
+export type XdpMode = 'native' | 'generic';
+const XDP_MODE_FLAG = { generic: 1 << 1, native: 1 << 2 } as const;
+
+/** An interface's one XDP link. @throws SEINE_KERNEL_EBUSY where a program stands already; what the driver says where it refuses */
+export const xdpLink = async (programFd: number, ifindex: number, mode: XdpMode): Promise<number> => {
+  const result = await tryCallAsync(CMD.linkCreate, attr().u32(0, programFd).u32(4, ifindex).u32(8, ATTACH.xdp).u32(12, XDP_MODE_FLAG[mode]));
+  if (result < 0) throw kernelError(`attach ${mode} XDP`, -result);
   return result;
 };
 

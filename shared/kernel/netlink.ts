@@ -4,6 +4,7 @@
  */
 import { isV4, parseAddress, SeineError } from '@seine/model';
 
+import type { XdpMode } from './bpf.ts';
 import { c, closeFd, ERRNO, kernelError, must } from './libc.ts';
 
 const RTM = {
@@ -53,7 +54,10 @@ const message = (type: number, flags: number, head: Uint8Array, ...attributes: r
   return bytes;
 };
 
-const IFLA = { address: 1, name: 3, mtu: 4, master: 10, linkInfo: 18, netnsFd: 28 } as const;
+const IFLA = { address: 1, name: 3, mtu: 4, master: 10, linkInfo: 18, netnsFd: 28, xdp: 43 } as const;
+const IFLA_INFO_KIND = 1;
+const IFLA_XDP = { attached: 2, program: 4, driver: 5 } as const;
+const XDP_ATTACHED = { none: 0, generic: 2, several: 4 } as const;
 const IFF_UP = 1;
 
 const linkHead = ({ index = 0, flags = 0, change = 0 }: { readonly index?: number; readonly flags?: number; readonly change?: number }): Buffer => {
@@ -203,7 +207,17 @@ export interface Netlink {
   readonly close: () => void;
 }
 
-export interface Link { readonly index: number; readonly name: string; readonly mac: string; readonly mtu: number; readonly up: boolean }
+export interface Link {
+  readonly index: number;
+  readonly name: string;
+  readonly mac: string;
+  readonly mtu: number;
+  readonly up: boolean;
+  /** `veth`, `bridge`, …; empty: a device of hardware, or the loopback. */
+  readonly kind: string;
+  /** The program that stands at XDP. */
+  readonly xdp?: { readonly programId: number; readonly mode: XdpMode };
+}
 
 const attributesOf = (bytes: Buffer, start: number): ReadonlyMap<number, Buffer> => {
   const found = new Map<number, Buffer>();
@@ -214,6 +228,15 @@ const attributesOf = (bytes: Buffer, start: number): ReadonlyMap<number, Buffer>
     offset += align(length);
   }
   return found;
+};
+
+const cText = (bytes: Buffer | undefined): string => bytes?.toString('latin1').replace(/\0.*$/, '') ?? '';
+
+const xdpOf = (attribute: Buffer | undefined): Pick<Link, 'xdp'> => {
+  const found = attribute === undefined ? undefined : attributesOf(attribute, 0);
+  const attached = found?.get(IFLA_XDP.attached)?.readUInt8(0) ?? XDP_ATTACHED.none;
+  const programId = found?.get(attached === XDP_ATTACHED.several ? IFLA_XDP.driver : IFLA_XDP.program)?.readUInt32LE(0);
+  return attached === XDP_ATTACHED.none || programId === undefined ? {} : { xdp: { programId, mode: attached === XDP_ATTACHED.generic ? 'generic' : 'native' } };
 };
 
 /** A netlink socket of the namespace that the thread is in at the call. */
@@ -276,12 +299,15 @@ export const openNetlink = (): Netlink => {
   const links = (): readonly Link[] => dump(message(RTM.getLink, NLM.dump, linkHead({}))).map((answer) => {
     const attributes = attributesOf(answer, HEADER + 16);
     const mac = attributes.get(IFLA.address);
+    const info = attributes.get(IFLA.linkInfo);
     return {
       index: answer.readInt32LE(HEADER + 4),
-      name: attributes.get(IFLA.name)?.toString('latin1').replace(/\0.*$/, '') ?? '',
+      name: cText(attributes.get(IFLA.name)),
       mac: mac === undefined ? '' : mac.toString('hex').replace(/(..)(?!$)/g, '$1:'),
       mtu: attributes.get(IFLA.mtu)?.readUInt32LE(0) ?? 0,
       up: (answer.readUInt32LE(HEADER + 8) & IFF_UP) !== 0,
+      kind: info === undefined ? '' : cText(attributesOf(info, 0).get(IFLA_INFO_KIND)),
+      ...xdpOf(attributes.get(IFLA.xdp)),
     };
   });
 

@@ -9,6 +9,7 @@ import { familyOf, SeineError } from '@seine/model';
 import type { AbandonedOrder, ApplyOrder, Connection, Handler, Hello, MapEntry, MapSums, NodeRoute, Packed, PlumbOrder } from '@seine/node';
 import type { Logger, MetricDefinitions, Metrics } from '@seine/role';
 
+import type { XdpSetting } from '../core/xdp-modes.ts';
 import { destroyAbandoned } from './abandoned.ts';
 import { applyOrder } from './apply.ts';
 import { createAttachments } from './attachments.ts';
@@ -16,6 +17,7 @@ import type { NodeObjects } from './objects.ts';
 import { plumb, prepareIpv6, prepareNode, setRoutes, unplumb } from './plumb.ts';
 import { openTcx, WITHOUT_TCX, type Interface } from './tcx.ts';
 import { setUplinks } from './uplinks.ts';
+import { openXdp } from './xdp.ts';
 
 export const LOADER_METRICS = {
   writes: { type: 'counter', name: 'map_writes_total', help: 'Entries written to maps.' },
@@ -23,6 +25,7 @@ export const LOADER_METRICS = {
   plumbed: { type: 'counter', name: 'pods_plumbed_total', help: 'Pods that were wired.' },
   destroyed: { type: 'counter', name: 'sockets_destroyed_total', help: 'Connected UDP sockets whose backend was gone.' },
   samples: { type: 'counter', name: 'samples_total', help: 'Samples handed to the observer.' },
+  carried: { type: 'counter', name: 'xdp_packets_total', help: 'Packets of Services that were carried at XDP, also while no loader ran.' },
 } as const satisfies MetricDefinitions;
 
 /** Samples come in bursts: looked for often while they come, seldom while all is quiet; where there are many, each batch costs more than its wait. */
@@ -35,6 +38,9 @@ const FLOOD = 64;
 const BACKLOG_MAX_BYTES = 4 << 20;
 const COLLECT_EVERY_MS = 30_000;
 
+/** Of sn_metrics_01: no direction, no reason. */
+const CARRIED_AT_XDP = new Uint8Array(4);
+
 /** Pods' host sides, as the writer names them. */
 const POD_INTERFACE = /^sn[0-9a-f]{12}$/;
 
@@ -45,11 +51,12 @@ export interface LoaderPorts {
   readonly uplinks: readonly string[];
   /** Whether links at TCX are wanted, where the kernel has it. */
   readonly tcx: boolean;
+  readonly xdp: XdpSetting;
   readonly log: Logger;
   readonly metrics: Metrics<typeof LOADER_METRICS>;
 }
 
-export const createLoader = ({ objects, pinRoot, uplinks, tcx: wanted, log, metrics }: LoaderPorts) => {
+export const createLoader = ({ objects, pinRoot, uplinks, tcx: wanted, xdp: setting, log, metrics }: LoaderPorts) => {
   const netlink = openNetlink();
   const events = openNetlinkEvents(netlink.port);
   prepareNode();
@@ -59,7 +66,8 @@ export const createLoader = ({ objects, pinRoot, uplinks, tcx: wanted, log, metr
     return POD_INTERFACE.test(name) ? [[name, { name, index, place: 'pod' }]] : [];
   }));
   const tcx = wanted ? openTcx({ objects, pinRoot, ours, log }) : WITHOUT_TCX;
-  const attachments = createAttachments({ netlink, objects, uplinks, tcx });
+  const xdp = openXdp({ objects, links: netlink.links, uplinks, setting, pinRoot, log });
+  const attachments = createAttachments({ netlink, objects, uplinks, tcx, xdp });
   let routes: readonly NodeRoute[] = [];
   let forwardsIpv6 = false;
   /** @param texts addresses or CIDRs that the node is to forward */
@@ -155,6 +163,16 @@ export const createLoader = ({ objects, pinRoot, uplinks, tcx: wanted, log, metr
     }
   };
 
+  let carriedBefore = 0;
+  /** What programs count by themselves. */
+  const count = (): void => {
+    const { value } = MAPS.sn_metrics_01;
+    const perCpu = mapKernel.lookup(objects.map('sn_metrics_01'), CARRIED_AT_XDP) ?? new Uint8Array();
+    const carried = decodeAll(value, perCpu, perCpu.length / value.size).reduce((sum, { packets }) => sum + Number(packets), 0);
+    metrics.carried.add(carried - carriedBefore);
+    carriedBefore = carried;
+  };
+
   const samples = objects.map('sn_samples_01');
   const ring = openRingBuffer(samples.fd, samples.maxEntries);
   /** While nobody listens the ring fills, and the kernel counts what it could not tell. */
@@ -191,11 +209,13 @@ export const createLoader = ({ objects, pinRoot, uplinks, tcx: wanted, log, metr
   const collectTimer = setInterval(collect, COLLECT_EVERY_MS);
   return {
     handle,
+    count,
     stop: async (): Promise<void> => {
       clearTimeout(drainTimer);
       clearInterval(collectTimer);
       await turn;
       await tcx.stop();
+      await xdp.stop();
       ring.close();
       events.close();
       netlink.close();

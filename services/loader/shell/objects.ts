@@ -10,9 +10,12 @@ import { decode, encode, MAPS, ProgramSlot, type MapName } from '@seine/layout';
 import { SeineError } from '@seine/model';
 
 const NAMES = Object.keys(MAPS) as MapName[]; // Object.keys widens; MAPS is closed
-const OBJECTS = ['pod.o', 'service.o', 'socket.o', 'gc.o', 'destroy.o'] as const;
+const OBJECTS = ['pod.o', 'service.o', 'xdp.o', 'socket.o', 'gc.o', 'destroy.o'] as const;
 const STUBS = { pod: { ingress: 'stub_from_pod', egress: 'stub_to_pod' }, uplink: { ingress: 'stub_from_netdev', egress: 'stub_to_netdev' } } as const;
-const ALL_STUBS = Object.values(STUBS).flatMap(({ ingress, egress }) => [ingress, egress]);
+const TC_STUBS = Object.values(STUBS).flatMap(({ ingress, egress }) => [ingress, egress]);
+/** At XDP: of another kind than all others, so behind an array of its own. */
+const EARLY_STUB = 'stub_netdev_early';
+const EARLY_SLOTS = { netdev_early: 0 } as const;
 const SERVICE_SLOTS = {
   service_pod: ProgramSlot.SERVICE_POD, service_netdev: ProgramSlot.SERVICE_NETDEV, answer: ProgramSlot.ANSWER, answer_here: ProgramSlot.ANSWER_HERE, source_nat: ProgramSlot.SNAT,
   error_pod: ProgramSlot.ERROR_POD, error_netdev: ProgramSlot.ERROR_NETDEV, error_on: ProgramSlot.ERROR_ON, error_here: ProgramSlot.ERROR_HERE,
@@ -48,8 +51,10 @@ export interface NodeObjects {
   /** Runs over the sockets of a namespace and destroys those of UDP whose backend is gone; or why the kernel does not take it, as before 6.5. */
   readonly destroyer: { readonly fd: number } | { readonly refused: string };
   readonly collectors: readonly { readonly fd: number; readonly map: MapHandle }[];
-  /** Program ids that should stand in the prog array and at the socket hooks. */
-  readonly slots: readonly { readonly slot: number; readonly name: string; readonly id: number; readonly fd: number }[];
+  /** At an uplink's XDP. */
+  readonly earlyStub: { readonly fd: number; readonly id: number };
+  /** Program ids that should stand in the prog arrays and at the socket hooks. */
+  readonly slots: readonly { readonly array: 'sn_progs_03' | 'sn_xdp_01'; readonly slot: number; readonly name: string; readonly id: number; readonly fd: number }[];
   readonly socketPrograms: readonly { readonly hook: string; readonly attachType: AttachType; readonly id: number }[];
   /** Puts back what is not where it should be. @returns what was put back */
   readonly repair: () => readonly string[];
@@ -102,7 +107,7 @@ export const openObjects = ({ pinRoot, bpfDir, cgroup, ctSize }: ObjectPaths): N
     pin(fd, path(`prog_${name}`));
     programFds.set(name, pinned(path(`prog_${name}`))!);
   };
-  const names = [...ALL_STUBS, ...Object.keys(SLOTS), ...Object.keys(COLLECTORS), ...SOCKET_HOOKS];
+  const names = [...TC_STUBS, EARLY_STUB, ...Object.keys(SLOTS), ...Object.keys(EARLY_SLOTS), ...Object.keys(COLLECTORS), ...SOCKET_HOOKS];
   const open = (file: string): LoadedObject => loadObject(join(bpfDir, file), { reuse, maxEntries: { sn_cttcp_01: ctSize, sn_ctany_01: ctSize } });
   if (inPlace) for (const name of [...names, DESTROYER]) { const fd = pinned(path(`prog_${name}`)); if (fd !== undefined) programFds.set(name, fd); }
 
@@ -115,16 +120,21 @@ export const openObjects = ({ pinRoot, bpfDir, cgroup, ctSize }: ObjectPaths): N
       reuse.set(name, fd);
     }
     /* The stubs stay the attached ones where they are: an upgrade is a write to the prog array. */
-    for (const stub of ALL_STUBS) {
+    const keepStub = (stub: string, { programFd }: LoadedObject): void => {
       const fd = pinned(path(`prog_${stub}`));
-      if (fd === undefined) keep(stub, pod.programFd(stub));
+      if (fd === undefined) keep(stub, programFd(stub));
       else programFds.set(stub, fd);
-    }
+    };
+    for (const stub of TC_STUBS) keepStub(stub, pod);
     for (const name of Object.keys(POD_SLOTS)) keep(name, pod.programFd(name));
     pod.close();
     const service = open('service.o');
     for (const name of Object.keys(SERVICE_SLOTS)) keep(name, service.programFd(name));
     service.close();
+    const early = open('xdp.o');
+    keepStub(EARLY_STUB, early);
+    for (const name of Object.keys(EARLY_SLOTS)) keep(name, early.programFd(name));
+    early.close();
     const socket = open('socket.o');
     for (const name of SOCKET_HOOKS) keep(name, socket.programFd(name));
     socket.close();
@@ -152,10 +162,10 @@ export const openObjects = ({ pinRoot, bpfDir, cgroup, ctSize }: ObjectPaths): N
   const fdOf = (name: string): number => programFds.get(name)!;
   const idOf = (name: string): number => programInfo(fdOf(name)).id;
   const cgroupFd = openFd(cgroup);
-  const slots = Object.entries(SLOTS).map(([name, slot]) => ({ slot, name, id: idOf(name), fd: fdOf(name) }));
+  const slotsOf = (array: NodeObjects['slots'][number]['array'], all: Readonly<Record<string, number>>) => Object.entries(all).map(([name, slot]) => ({ array, slot, name, id: idOf(name), fd: fdOf(name) }));
+  const slots = [...slotsOf('sn_progs_03', SLOTS), ...slotsOf('sn_xdp_01', EARLY_SLOTS)];
   const socketPrograms = SOCKET_HOOKS.map((hook) => ({ hook, attachType: ATTACH[hook], id: idOf(hook) }));
 
-  const slotKey = (slot: number): Uint8Array => encode(MAPS.sn_progs_03.key, { value: slot });
   const attachSocket = (hook: (typeof SOCKET_HOOKS)[number]): void => {
     const link = pinned(path(`link_${hook}`));
     if (link !== undefined) { linkUpdate(link, fdOf(hook)); closeFd(link); return; }
@@ -165,10 +175,11 @@ export const openObjects = ({ pinRoot, bpfDir, cgroup, ctSize }: ObjectPaths): N
   };
   const repair = (): readonly string[] => {
     const put: string[] = [];
-    for (const { slot, name, id, fd } of slots) {
-      const found = mapKernel.lookup(map('sn_progs_03'), slotKey(slot));
+    for (const { array, slot, name, id, fd } of slots) {
+      const key = encode(MAPS[array].key, { value: slot });
+      const found = mapKernel.lookup(map(array), key);
       if (found !== undefined && new DataView(found.buffer, found.byteOffset).getUint32(0, true) === id) continue;
-      updateOne(map('sn_progs_03'), slotKey(slot), encode(MAPS.sn_progs_03.value, { value: fd }));
+      updateOne(map(array), key, encode(MAPS[array].value, { value: fd }));
       put.push(`program ${name}`);
     }
     return put;
@@ -185,6 +196,7 @@ export const openObjects = ({ pinRoot, bpfDir, cgroup, ctSize }: ObjectPaths): N
 
   return {
     build, map, slots, destroyer, socketPrograms, repair, cgroupFd,
+    earlyStub: { fd: fdOf(EARLY_STUB), id: idOf(EARLY_STUB) },
     stub: (place, direction) => ({ fd: fdOf(STUBS[place][direction]), id: idOf(STUBS[place][direction]) }),
     collectors: Object.entries(COLLECTORS).map(([name, table]) => ({ fd: fdOf(name), map: map(table) })),
   };

@@ -5,14 +5,15 @@
  *
  *   ADD ──► filters, at once          a quiet moment later ──► links: each waits for RCU while the kernel's one lock over interfaces is held
  */
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { ATTACH, closeFd, linkDetach, pin, pinned, queryPrograms, tcxLinkFirst, type TcDirection } from '@seine/kernel';
+import { ATTACH, queryPrograms, tcxLinkFirst, type TcDirection } from '@seine/kernel';
 import type { Attachment } from '@seine/node';
 import type { Logger } from '@seine/role';
 
 import type { NodeObjects, Place } from './objects.ts';
+import { createLine, interfaceOfPin, keepLink, pinNameOf, takeOffPinned } from './pinned-link.ts';
 
 const DIRECTIONS = ['ingress', 'egress'] as const satisfies readonly TcDirection[];
 const HOOK = { ingress: ATTACH.tcxIngress, egress: ATTACH.tcxEgress } as const;
@@ -48,41 +49,18 @@ export const openTcx = ({ objects, pinRoot, ours, log }: { readonly objects: Nod
     log.info('this kernel has no TCX: the tc filters stand alone');
     return WITHOUT_TCX;
   }
-  /* That file system takes no dot in a name, and an interface's name holds no colon. */
-  const pinPath = (name: string, direction: TcDirection): string => join(pinRoot, `tcx_${name.replaceAll('.', ':')}_${direction}`);
+  const pinPath = (name: string, direction: TcDirection): string => join(pinRoot, `tcx_${pinNameOf(name)}_${direction}`);
   const standing = ({ index }: Interface, direction: TcDirection): readonly number[] => queryPrograms(index, HOOK[direction]) ?? [];
   const isFirst = (at: Interface, direction: TcDirection): boolean => standing(at, direction)[0] === objects.stub(at.place, direction).id;
 
-  const takeOff = async (name: string, direction: TcDirection): Promise<void> => {
-    const path = pinPath(name, direction);
-    const link = pinned(path);
-    if (link === undefined) return;
-    try {
-      await linkDetach(link);
-    } finally {
-      closeFd(link);
-    }
-    rmSync(path, { force: true });
-  };
   /** A link cannot be moved: it goes and comes again in front. Meanwhile the filter is asked, as far as those in front let it. */
   const putFirst = async (at: Interface, direction: TcDirection): Promise<void> => {
     if (isFirst(at, direction)) return;
-    await takeOff(at.name, direction);
-    const link = await tcxLinkFirst(objects.stub(at.place, direction).fd, at.index, HOOK[direction]);
-    try {
-      pin(link, pinPath(at.name, direction));
-    } finally {
-      closeFd(link);
-    }
+    await takeOffPinned(pinPath(at.name, direction));
+    keepLink(await tcxLinkFirst(objects.stub(at.place, direction).fd, at.index, HOOK[direction]), pinPath(at.name, direction));
   };
 
-  /** One wait for RCU at a time: more would only queue in the kernel. */
-  let line: Promise<unknown> = Promise.resolve();
-  const inLine = <T>(work: () => Promise<T>): Promise<T> => {
-    const done = line.then(work);
-    line = done.catch(() => {});
-    return done;
-  };
+  const { inLine, end } = createLine();
   const stopped = new AbortController();
   const fresh = new Map<string, Interface>();
   const urgent = new Map<string, Interface>();
@@ -113,7 +91,7 @@ export const openTcx = ({ objects, pinRoot, ours, log }: { readonly objects: Nod
   const leave = async (name: string): Promise<void> => {
     fresh.delete(name);
     urgent.delete(name);
-    await inLine(async () => { for (const direction of DIRECTIONS) await takeOff(name, direction); });
+    await inLine(async () => { for (const direction of DIRECTIONS) await takeOffPinned(pinPath(name, direction)); });
   };
 
   const lost = (at: Interface): readonly Attachment[] => DIRECTIONS.flatMap((direction) => {
@@ -123,7 +101,7 @@ export const openTcx = ({ objects, pinRoot, ours, log }: { readonly objects: Nod
     return [{ hook: `${at.name} tcx ${direction}`, want: `program ${id} first`, have: found.length === 0 ? 'nothing' : `programs ${found.join(', ')}` }];
   });
 
-  const pinnedNames = new Set(readdirSync(pinRoot).flatMap((file) => PIN.exec(file)?.[1]?.replaceAll(':', '.') ?? []));
+  const pinnedNames = new Set(readdirSync(pinRoot).flatMap((file) => PIN.exec(file)?.slice(1).map(interfaceOfPin) ?? []));
   for (const name of pinnedNames) {
     if (!ours.has(name)) leave(name).catch((error: unknown) => { log.warn('a TCX link of former times could not be taken off', { interface: name, error: String(error) }); });
   }
@@ -150,7 +128,7 @@ export const openTcx = ({ objects, pinRoot, ours, log }: { readonly objects: Nod
     stop: async () => {
       stopped.abort();
       clearTimeout(timer);
-      await line;
+      await end();
     },
   };
 };
