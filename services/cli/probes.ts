@@ -1,7 +1,7 @@
 /** Probes and cases as people and suites write them. */
 import { readFileSync } from 'node:fs';
 
-import type { IpFamily } from '@seine/model';
+import { SeineError, type IpFamily } from '@seine/model';
 import { isObject, isRefused, itemsOfList, member, mergeObjects, toObject, type KubeObject, type RefusedObject } from '@seine/objects';
 
 import { badInput } from './verb/verb.ts';
@@ -14,7 +14,11 @@ export interface Probe {
   readonly http?: { readonly method: string; readonly path: string };
   readonly want?: 'allow' | 'deny'; readonly family?: IpFamily;
 }
-export interface Case { readonly name: string; readonly objects: readonly KubeObject[]; readonly refused: readonly RefusedObject[]; readonly probes: readonly Probe[] }
+/** What was written where a probe was expected, and what is wrong with it. */
+export interface BadProbe { readonly given: unknown; readonly error: string }
+export interface Case { readonly name: string; readonly objects: readonly KubeObject[]; readonly refused: readonly RefusedObject[]; readonly probes: readonly (Probe | BadProbe)[] }
+/** A line that is no case. */
+export interface BadCase { readonly name: string; readonly error: string }
 
 const PROTOCOLS = ['TCP', 'UDP', 'SCTP', 'ICMP'] as const;
 
@@ -78,20 +82,47 @@ export const readProbes = (path: string): readonly Probe[] => {
   return (list as readonly unknown[]).map((probe, index) => toProbe(probe, `${path} [${index}]`));
 };
 
-/** One case a line. A line that is none is bad input, named by its number. */
-export const readCases = (path: string): readonly Case[] => readText(path).split('\n').flatMap((line, index) => {
-  if (line.trim() === '') return [];
-  const place = `${path}:${index + 1}`;
+/** What a thrown sentence says; anything but bad input is thrown on. */
+const orError = <T>(make: () => T): T | { readonly error: string } => {
+  try { return make(); } catch (error) {
+    if (!(error instanceof SeineError) || error.code !== 'SEINE_INPUT_INVALID') throw error;
+    return { error: error.message };
+  }
+};
+
+const toCase = (line: string, place: string): Case => {
   const parsed = parseJson(line, place);
   if (!isObject(parsed)) throw badInput(`${place}: expected {"name","objects","probes"}`);
   const [objects, probes] = [member(parsed, 'objects'), member(parsed, 'probes') ?? []];
   if (!Array.isArray(objects) || !Array.isArray(probes)) throw badInput(`${place}: expected lists objects and probes`);
   const made = (objects as readonly unknown[]).flatMap((raw) => itemsOfList(raw) ?? [raw]).map((raw) => toObject(raw));
-  return [{
+  return {
     name: String(member(parsed, 'name') ?? place), objects: mergeObjects(made.filter((each): each is KubeObject => !isRefused(each))).objects, refused: made.filter(isRefused),
-    probes: (probes as readonly unknown[]).map((probe, at) => toProbe(probe, `${place} probes[${at}]`)),
-  }];
+    probes: (probes as readonly unknown[]).map((given, at) => { const probe = orError(() => toProbe(given, `${place} probes[${at}]`)); return 'error' in probe ? { given, ...probe } : probe; }),
+  };
+};
+
+/** One case a line. What is none, a line or a probe in it, is named by its place and keeps nobody else from being judged. */
+export const readCases = (path: string): readonly (Case | BadCase)[] => readText(path).split('\n').flatMap((line, index): readonly (Case | BadCase)[] => {
+  if (line.trim() === '') return [];
+  const place = `${path}:${index + 1}`;
+  const made = orError(() => toCase(line, place));
+  return ['error' in made ? { name: place, ...made } : made];
 });
+
+export const isBadProbe = (probe: Probe | BadProbe): probe is BadProbe => 'error' in probe;
+
+/** A line of results for what could not be asked. */
+export const badCaseResult = ({ name, error }: BadCase) => ({ name, pass: false, got: 'error', message: error, probes: [], rejected: [] } as const);
+
+/** A result for a probe that could not be asked, with what can be read of it. */
+export const badProbeResult = ({ given, error }: BadProbe, engine: 'compiler' | 'kernel') => {
+  const text = (name: string): string => { const value = isObject(given) ? member(given, name) : undefined; return typeof value === 'string' ? value : ''; };
+  return {
+    from: text('from'), to: text('to'), got: 'error', ok: false, direction: null, reason: null, rule: null, isolatedBy: [], audit: false, connected: null, message: error,
+    evidence: { engine, sent: 0, arrived: 0, replied: 0, drops: 0, source: '', destination: '', node: '', seq: 0 },
+  } as const;
+};
 
 export interface Rejection { readonly kind: string; readonly namespace: string; readonly name: string; readonly field: string; readonly value: string; readonly expected: string; readonly message: string }
 export const rejections = (refused: readonly RefusedObject[]): readonly Rejection[] =>

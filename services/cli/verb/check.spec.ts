@@ -88,6 +88,20 @@ endpoints: [{addresses: [203.0.113.9], conditions: {ready: true}}]
     expect((JSON.parse(out) as { readonly probes: readonly { readonly got: string }[] }).probes.map(({ got }) => got)).toEqual([open, closed, own]);
   });
 
+  test('judges every other line of a batch where one, or a probe in one, is none', async () => {
+    const pod = (name: string): object => ({ apiVersion: 'v1', kind: 'Pod', metadata: { namespace: 'a', name }, spec: { nodeName: 'n1', containers: [] } });
+    const good = { from: 'a/web', to: 'a/db', port: 80 };
+    writeFileSync(join(folder, 'bad.jsonl'), [
+      JSON.stringify({ name: 'first', objects: [pod('web'), pod('db')], probes: [{ ...good, port: 70_000 }, good, 7] }), '{"name":', '[]', JSON.stringify({ name: 'last', objects: [pod('web'), pod('db')], probes: [good] }),
+    ].join('\n'));
+    const { code, out } = await run('--batch', join(folder, 'bad.jsonl'));
+    expect(code).toBe(2);
+    expect(out.trim().split('\n').map((line) => JSON.parse(line) as unknown)).toMatchObject([
+      { name: 'first', pass: false, probes: [{ from: 'a/web', to: 'a/db', got: 'error', ok: false, message: expect.stringContaining('bad.jsonl:1 probes[0].port: 70000: expected a number from 1 to 65535') }, { got: 'allow', ok: true }, { got: 'error', message: expect.stringContaining('probes[2]: 7: expected a probe') }] },
+      { name: expect.stringContaining('bad.jsonl:2'), got: 'error', pass: false, message: expect.stringContaining('bad.jsonl:2: ') }, { got: 'error', message: expect.stringContaining('bad.jsonl:3: expected') }, { name: 'last', pass: true, probes: [{ got: 'allow' }] },
+    ]);
+  });
+
   test('takes cases without probes, and Lists of objects', async () => {
     const policy = (name: string, port: number): object => ({ apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { namespace: 'a', name }, spec: { podSelector: {}, ingress: [{ ports: [{ port }] }] } });
     writeFileSync(join(folder, 'lists.jsonl'), JSON.stringify({ name: 'l', objects: [{ apiVersion: 'v1', kind: 'List', items: [policy('good', 80), policy('bad', 0)] }] }));

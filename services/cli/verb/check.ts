@@ -6,7 +6,7 @@ import type { KubeObject, RefusedObject } from '@seine/objects';
 import { readManifests } from '../manifests.ts';
 import { probeTable } from '../print/probes.ts';
 import { structured } from '../print/structured.ts';
-import { probeOfWords, readCases, readProbes, rejections, type Probe, type Rejection } from '../probes.ts';
+import { badCaseResult, badProbeResult, isBadProbe, probeOfWords, readCases, readProbes, rejections, type BadProbe, type Probe, type Rejection } from '../probes.ts';
 import { whole, type Whole } from '../whole.ts';
 import { badInput, EXIT, readArgs, readFamily, readIpFamily, readInteger, readOutput, readSettings, type Verb } from './verb.ts';
 
@@ -31,9 +31,9 @@ const judge = (probe: Probe, cluster: Whole) => {
   }
 };
 
-const report = (probes: readonly Probe[], cluster: Whole) => {
+const report = (probes: readonly (Probe | BadProbe)[], cluster: Whole) => {
   const started = performance.now();
-  const results = probes.map((probe) => judge(probe, cluster));
+  const results = probes.map((probe) => (isBadProbe(probe) ? badProbeResult(probe, 'compiler') : judge(probe, cluster)));
   return { probes: results, total: results.length, ok: results.filter(({ ok }) => ok).length, mismatched: results.filter(({ ok }) => !ok).length, unexplained: 0, ms: Math.round(performance.now() - started) };
 };
 
@@ -56,7 +56,7 @@ export const check: Verb = {
 seine check -f FILE|DIR|-… [-R] FROM TO [PORT[/PROTOCOL]] [--family 4|6] [-o json]
 seine check -f FILE|DIR|-… [-R] --probes FILE.json [-o json]
 seine check -f FILE|DIR|-… [-R]               only says what is refused
-seine check --batch FILE.jsonl                one case a line → one result a line
+seine check --batch FILE.jsonl                one case a line → one result a line; what is none has got:"error" and keeps no other from being judged
 
 --ip-family: dual, ipv4 or ipv6: what the cluster's nodes and pods have, where the manifests bring no nodes (dual).
 --set: a setting of the cluster, policy-enforcement-mode=default|always|never or policy-cidr-match-mode=nodes,pods;
@@ -76,13 +76,21 @@ Exit: 0 all as wanted, 1 a probe differs, 2 bad input or something refused.`,
     const settings = readSettings(values.set);
     if (values.batch !== undefined) {
       let different = 0;
-      for (const { name, objects, refused, probes } of readCases(values.batch)) {
+      let bad = 0;
+      for (const each of readCases(values.batch)) {
+        if ('error' in each) {
+          bad += 1;
+          io.stdout(`${JSON.stringify(badCaseResult(each))}\n`);
+          continue;
+        }
+        const { name, objects, refused, probes } = each;
+        bad += probes.filter(isBadProbe).length;
         const cluster = whole(objects, nodesOf(objects, nodes), [], settings);
         const found = report(probes, cluster);
         if (found.mismatched > 0) different += 1;
         io.stdout(`${JSON.stringify({ name, pass: found.mismatched === 0, probes: found.probes, rejected: rejectedOrPart(cluster, refused) })}\n`);
       }
-      return different === 0 ? EXIT.yes : EXIT.no;
+      return bad > 0 ? EXIT.badInput : different === 0 ? EXIT.yes : EXIT.no;
     }
     const output = readOutput(values.output, ['table', 'json', 'jsonl', 'yaml']);
     if (values.file === undefined) throw badInput('-f: nothing: expected manifests to judge');

@@ -5,7 +5,7 @@ import type { PolicyRef, RuleRef, UnixClient } from '@seine/node';
 
 import { probeTable } from '../print/probes.ts';
 import { structured } from '../print/structured.ts';
-import { probeOfWords, readCases, readProbes, rejections, type Case, type Probe, type Rejection } from '../probes.ts';
+import { badCaseResult, badProbeResult, isBadProbe, probeOfWords, readCases, readProbes, rejections, type Case, type Probe, type Rejection } from '../probes.ts';
 import { badInput, EXIT, readArgs, readFamily, readInteger, readOutput, type Verb } from './verb.ts';
 import type { Converged } from './lab.ts';
 
@@ -42,9 +42,12 @@ const rejectionsOf = (refused: Converged['refused']): readonly Rejection[] => re
 const tryCase = async (client: UnixClient, labNodes: readonly string[], { name, objects, refused, probes }: Case) => {
   const seated = seatNodes(objects, labNodes);
   const converged = await client.call<Converged>('apply', { objects: seated.objects, replace: true });
-  const report = await client.call<ProbeReport>('probe', { probes: probes.map((each) => ({ ...each, from: seated.party(each.from), to: seated.party(each.to) })) });
+  const asked = probes.filter((each): each is Probe => !isBadProbe(each));
+  const report = await client.call<ProbeReport>('probe', { probes: asked.map((each) => ({ ...each, from: seated.party(each.from), to: seated.party(each.to) })) });
+  const resultOf = new Map(asked.map((each, index) => [each, report.probes[index]!])); // one for each that was asked
   return {
-    name, pass: report.mismatched === 0 && converged.failed.length === 0, probes: report.probes.map((result, index) => asCase(result, probes[index]!, seated.nameOf)),
+    name, pass: report.mismatched === 0 && converged.failed.length === 0 && asked.length === probes.length,
+    probes: probes.map((each) => (isBadProbe(each) ? badProbeResult(each, 'kernel') : asCase(resultOf.get(each)!, each, seated.nameOf))),
     rejected: [...rejections(refused), ...rejectionsOf(converged.refused), ...rejectionsOf(converged.refusedInPart)], ...(converged.failed.length === 0 ? {} : { failed: converged.failed }),
   };
 };
@@ -53,12 +56,19 @@ const tryCase = async (client: UnixClient, labNodes: readonly string[], { name, 
 const batch = async (path: string, lab: string | undefined, nodes: number | undefined, tell: (line: unknown) => void): Promise<number> => {
   const cases = readCases(path);
   const name = lab ?? 'probe';
-  const most = cases.reduce((sum, { objects }) => Math.max(sum, nodesNamed(objects).length), 2);
+  const most = cases.reduce((sum, each) => Math.max(sum, 'error' in each ? 0 : nodesNamed(each.objects).length), 2);
   const { client, existed } = await startLab(name, nodes === undefined ? {} : { nodes }, { nodes: Math.min(most, MOST_NODES) });
   let different = 0;
+  let bad = 0;
   try {
     const labNodes = (await client.call<readonly { readonly name: string }[]>('nodes')).map((node) => node.name);
     for (const each of cases) {
+      if ('error' in each) {
+        bad += 1;
+        tell(badCaseResult(each));
+        continue;
+      }
+      bad += each.probes.filter(isBadProbe).length;
       const found = await tryCase(client, labNodes, each);
       if (!found.pass) different += 1;
       tell(found);
@@ -67,7 +77,7 @@ const batch = async (path: string, lab: string | undefined, nodes: number | unde
     client.close();
     if (!existed) await stopLab(name);
   }
-  return different === 0 ? EXIT.yes : EXIT.no;
+  return bad > 0 ? EXIT.badInput : different === 0 ? EXIT.yes : EXIT.no;
 };
 
 export const probe: Verb = {
