@@ -40,6 +40,15 @@ describe('what a Service draws from', () => {
     expect(await json<Why>('why', 'external', 'node:n2', '30081', '--name', LAB)).toMatchObject({ service: { node: 'n2', set: 'active', backends: [{ pod: 'a/two', share: 1, out: null }] } });
   }, 30_000);
 
+  test('is listed by frontend and by backend, as JSON and wide', async () => {
+    const frontends = await json<readonly { readonly kind: string; readonly drawnOn: readonly unknown[] }[]>('get', 'frontends', 'a/outside', '--name', LAB);
+    expect(frontends.find(({ kind }) => kind === 'nodePort')!.drawnOn).toEqual(['inside', 'outside'].flatMap((from) => ['n1', 'n2'].map((node) => {
+      const drawn = from === 'outside' && node === 'n1' ? 0 : 1;
+      return { node, from, drawn, of: 1, set: drawn === 0 ? 'nobody' : 'active' };
+    })).sort((a, b) => (a.node < b.node ? -1 : 1)));
+    expect((await seine('get', 'backends', 'a/inside', '-o', 'wide', '--name', LAB)).out).toMatch(/^SERVICE +ADDRESS +PORT .* DRAWN\na\/inside .* n1 out: not on n1, and the traffic policy is Local, n2 100 %\n/);
+  }, 30_000);
+
   test.each([['svc:a/headless', 'a headless Service'], ['svc:a/named', 'an ExternalName Service'], ['svc:a/nobody', 'no Service a/nobody']])('%s has no address: %s', async (to, message) => {
     for (const args of [['why', 'a/client', to, '80', '--name', LAB], ['probe', 'a/client', to, '80', '--name', LAB], ['check', '-f', MANIFESTS, 'a/client', to, '80']]) {
       const { code, err } = await seine(...args);

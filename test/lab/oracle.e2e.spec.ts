@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -28,9 +28,16 @@ describe('prediction and packets', () => {
 
   test('agree on clusters that nobody wrote, and with the naive evaluator', async () => {
     const cases = join(folder, 'cases.jsonl');
+    const made = readFileSync(cases, 'utf8').trim().split('\n').length;
+    /* What is no case, or no probe in one, ends neither engine's batch. */
+    appendFileSync(cases, `\n{"name":\n${JSON.stringify({ name: 'half', objects: [], probes: [{ from: 'external', to: 'node:n1', protocol: 'ICMP', want: 'allow' }, { from: 'external', to: 'node:n1', port: 0 }] })}\n`);
     const predicted = await seine('check', '--batch', cases);
     const judged = await seine('probe', '--batch', cases, '--name', 'e2eoracle');
     expect(said(judged.out)).toEqual(said(predicted.out));
-    expect([predicted.code, judged.code]).toEqual([0, 0]);
+    expect([predicted.code, judged.code]).toEqual([2, 2]);
+    const [broken, half] = (said(judged.out) as readonly Pick<Line, 'pass' | 'probes'>[]).slice(made);
+    expect(broken).toMatchObject({ pass: false, probes: [] });
+    expect(half).toMatchObject({ pass: false, probes: [{ got: 'allow' }, { got: 'error', message: expect.stringContaining('probes[1].port: 0: expected a number from 1 to 65535') }] });
+    expect((said(judged.out) as readonly Line[]).slice(0, made).filter(({ pass }) => !pass)).toEqual([]);
   }, 120_000);
 });

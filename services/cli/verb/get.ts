@@ -10,6 +10,7 @@ import { policyStatuses, type PolicyNews, type PolicyOnNode, type PolicyStatus }
 import { structured } from '../print/structured.ts';
 import { table } from '../print/table.ts';
 import { refusedNow } from '../refused.ts';
+import { backendItems, drawnText, frontendItems, shareText } from '../service-lists.ts';
 import { badInput, EXIT, readArgs, readOutput, type Verb } from './verb.ts';
 
 const OPTIONS = {
@@ -64,18 +65,12 @@ const KINDS: Readonly<Record<string, Kind>> = {
     items: async ({ whole }) => { const { state, refusedObjects } = await whole(); return refusedNow(state, { refusedObjects }).map((each) => ({ ...each })); },
   },
   frontends: {
-    columns: ['service', 'address', 'port', 'protocol', 'backends'], wide: ['id', 'portName', 'kind'],
-    items: async ({ past }) => {
-      const state = await past();
-      return [...state.services].flatMap(([service, { frontends }]) => frontends.map((frontend) => ({
-        service, ...frontend, kind: frontend.kind ?? 'clusterIP',
-        backends: [...state.slices.values()].filter((slice) => slice.service === service).flatMap(({ backends }) => backends).filter(({ portName, protocol }) => portName === frontend.portName && protocol === frontend.protocol).length,
-      })));
-    },
+    columns: ['service', 'address', 'port', 'protocol', 'backends'], wide: ['id', 'portName', 'kind', 'trafficPolicy', 'algorithm', 'affinityS', 'sourceRanges', 'drawn'],
+    items: async ({ past, node }) => frontendItems(await past(), node).map((item) => ({ ...item, drawn: drawnText(item.drawnOn) })),
   },
   backends: {
-    columns: ['service', 'address', 'port', 'protocol', 'state', 'pod'], wide: ['id', 'node'],
-    items: async ({ past }) => [...(await past()).slices.values()].flatMap(({ service, backends }) => backends.map((backend) => ({ service, ...backend }))),
+    columns: ['service', 'address', 'port', 'protocol', 'state', 'pod'], wide: ['id', 'portName', 'node', 'zone', 'forZones', 'forNodes', 'drawn'],
+    items: async ({ past, node }) => backendItems(await past(), node).map((item) => ({ ...item, drawn: shareText(item.shares) })),
   },
   nodes: {
     columns: ['name', 'address', 'podCidr', 'pods'], wide: ['addresses'],
@@ -108,12 +103,14 @@ seine get KIND [NAME] [-n NAMESPACE] [--node NODE] [--at MOMENT] [--name LAB | -
 KIND: ${Object.keys(KINDS).join(', ')} (or ${Object.keys(ALIASES).join(', ')}).
 A policy is accepted or refused (why, and what stands meanwhile), enforceable wholly or in part (what is withheld, and why), and enforced on
 the nodes where it selects somebody, each from a sequence on: -o wide. With --log or --at what nodes told the log, once a minute at most.
+Frontends and backends with -o wide: on which nodes who is drawn, by which policy, from inside and, where that differs, from outside. --node: on that one.
 
 Exit: 0 found, 1 not found, 2 bad input, 3 no lab.`,
   examples: [
     ['seine get policies -o wide', 'accepted or refused, withheld, enforced where and since when'],
     ['seine get policies carts-db-access -n shop -o json', 'one of them'],
     ['seine get endpoints -n shop', 'pods as Seine sees them'],
+    ['seine get backends -n shop -o wide', 'each with its zone, its hints and its share of the draws on every node, or why it has none'],
     ['seine get refusals -n shop', 'what is refused as a whole or in part, and why'],
     ["seine get identities --at '#142'", 'as they were'],
     ['seine get netpol --log prod.seinelog', 'from a file'],
