@@ -25,7 +25,7 @@ import { buildWires, HUB_ADDRESSES, setExternalRoutes } from './shell/wires.ts';
 
 interface Order {
   readonly lab: string; readonly nodes: number; readonly repair: boolean; readonly offload: boolean; readonly ipFamily: IpFamilyName; readonly ctSize?: number; /** CNI ADDs at the same time. */ readonly atOnce?: number;
-  /** JSON of settings of the cluster */ readonly settings?: string;
+  readonly xdp?: string; /** JSON of settings of the cluster */ readonly settings?: string;
 }
 
 let order = JSON.parse(process.argv[2] ?? '{}') as Order; // written by `seine lab up`
@@ -116,7 +116,7 @@ for (const { name, addresses } of nodes) {
       role, node: name, netns: places.nodeNetns(name), command: main(role), health: url,
       env: env({
         ...healthEnv, SEINE_NODE: name, SEINE_RUN_DIR: places.nodeRun(name), SEINE_STATE_DIR: places.nodeState(name), SEINE_PIN_ROOT: places.nodePins(name),
-        SEINE_CGROUP_ROOT: places.nodeCgroup(name), SEINE_CT_SIZE: String(order.ctSize ?? 16384), SEINE_REPAIR: String(order.repair), ...LOCKS,
+        SEINE_CGROUP_ROOT: places.nodeCgroup(name), SEINE_CT_SIZE: String(order.ctSize ?? 16384), SEINE_REPAIR: String(order.repair), ...(order.xdp === undefined ? {} : { SEINE_XDP: order.xdp }), ...LOCKS,
       }),
     });
   }

@@ -10,7 +10,7 @@ import type { IpFamilyName } from '../core/index.ts';
 import { makePlaces, nodeBinary, placesOf, PROJECT, type Places } from './places.ts';
 import { takeDown } from './takedown.ts';
 
-export interface UpOptions { readonly nodes?: number; readonly repair?: boolean; readonly offload?: boolean; readonly ctSize?: number; readonly atOnce?: number; readonly ipFamily?: IpFamilyName; /** JSON of settings of the cluster */ readonly settings?: string }
+export interface UpOptions { readonly nodes?: number; readonly repair?: boolean; readonly offload?: boolean; readonly ctSize?: number; readonly atOnce?: number; readonly ipFamily?: IpFamilyName; readonly xdp?: string; /** JSON of settings of the cluster */ readonly settings?: string }
 const DEFAULTS: UpOptions = { nodes: 2, repair: true, offload: false, ipFamily: 'dual' };
 
 /** @throws SEINE_PEER_UNREACHABLE saying how to start one */

@@ -11,7 +11,7 @@ import { objectKey, type KubeObject } from '@seine/objects';
 import { readForLab, type Given } from '../manifests.ts';
 import { structured } from '../print/structured.ts';
 import { table } from '../print/table.ts';
-import { badInput, EXIT, readArgs, readDuration, readInteger, readIpFamily, readOutput, readSettings, unreachable, type Io, type Verb } from './verb.ts';
+import { badInput, EXIT, readArgs, readDuration, readInteger, readIpFamily, readOutput, readSettings, readXdp, unreachable, type Io, type Verb } from './verb.ts';
 
 export interface Converged {
   readonly seq: number; readonly policySeq: number; readonly attached: number; readonly failed: readonly string[]; readonly ms: number; readonly warnings: readonly string[];
@@ -29,7 +29,7 @@ interface LabStatus {
 
 const OPTIONS = {
   name: { type: 'string' }, file: { type: 'string', short: 'f', multiple: true }, recursive: { type: 'boolean', short: 'R' }, nodes: { type: 'string' }, 'no-repair': { type: 'boolean' },
-  offload: { type: 'boolean' }, wait: { type: 'boolean' }, timeout: { type: 'string' }, all: { type: 'boolean' }, node: { type: 'string' }, output: { type: 'string', short: 'o' }, 'ct-size': { type: 'string' }, 'at-once': { type: 'string' }, 'ip-family': { type: 'string' }, set: { type: 'string', multiple: true },
+  offload: { type: 'boolean' }, wait: { type: 'boolean' }, timeout: { type: 'string' }, all: { type: 'boolean' }, node: { type: 'string' }, output: { type: 'string', short: 'o' }, 'ct-size': { type: 'string' }, 'at-once': { type: 'string' }, 'ip-family': { type: 'string' }, xdp: { type: 'string' }, set: { type: 'string', multiple: true },
 } as const;
 
 /** Says what was refused, ignored and doubled; a refusal is exit 2, everything else applied. */
@@ -92,6 +92,7 @@ const up: Verb['run'] = async (args, io) => {
   const { client, existed } = await startLab(name, {
     ...(values.nodes === undefined ? {} : { nodes: readInteger('--nodes', values.nodes, { min: 1, max: 20 }) }), ...(values['no-repair'] === true ? { repair: false } : {}),
     ...(values.offload === true ? { offload: true } : {}), ...(values['at-once'] === undefined ? {} : { atOnce: readInteger('--at-once', values['at-once'], { min: 1, max: 64 }) }),
+    ...(values.xdp === undefined ? {} : { xdp: readXdp(values.xdp) }),
     ...(values.set === undefined ? {} : { settings: JSON.stringify(readSettings(values.set)) }),
     ...(values['ip-family'] === undefined ? {} : { ipFamily: readIpFamily(values['ip-family']) }), ...(values['ct-size'] === undefined ? {} : { ctSize: readInteger('--ct-size', values['ct-size'], { min: 1024, max: 1_048_576 }) }),
   }, {}, { signal, ...(io.terminal ? { tell: (step: string) => { io.stderr(`  ${step}\n`); } } : {}) });
@@ -198,7 +199,7 @@ export const lab: Verb = {
   name: 'lab',
   summary: 'a cluster on this machine: up, down, status, apply, delete, set, exec, kill',
   usage: `
-seine lab up [-f FILE|DIR|-]… [-R] [--nodes N] [--name LAB] [--wait] [--timeout 60s] [-o table|json|yaml] [--no-repair] [--offload] [--ct-size N] [--at-once N] [--ip-family dual|ipv4|ipv6] [--set NAME=VALUE]…
+seine lab up [-f FILE|DIR|-]… [-R] [--nodes N] [--name LAB] [--wait] [--timeout 60s] [-o table|json|yaml] [--no-repair] [--offload] [--ct-size N] [--at-once N] [--ip-family dual|ipv4|ipv6] [--xdp off|auto|native|generic] [--set NAME=VALUE]…
 seine lab apply -f FILE|DIR|-… [-R] [--name LAB] [--timeout 60s] [-o …]
 seine lab delete -f FILE|DIR|-… [-R] [--name LAB] [--timeout 60s] [-o …]
 seine lab set NAME=VALUE… [--name LAB] [--timeout 60s] [-o …]
@@ -213,7 +214,7 @@ up returns when every pod is attached and every node enforces (--wait is the def
 after a kill -9 of anything; --all of every lab.
 --no-repair, for trying what happens: drift is reported, not repaired, and the tc filters at pods stand alone (no TCX links, nothing at
 uplinks: no policy of nodes, no NodePort). --offload: wires keep their checksum and segmentation offloads (for benchmarks).
---ct-size: entries of each conntrack map. --at-once: pods attached at the same time. --ip-family: what nodes and pods have (dual).
+--ct-size: entries of each conntrack map. --at-once: pods attached at the same time. --ip-family: what nodes and pods have (dual). --xdp: SEINE_XDP of the nodes (off).
 --set, set: a setting of the cluster, of a new lab or of one that is up (seine check --help names them).
 Exit: 0 done (delete: what was not there is named), 1 not all attached, 2 bad input (what was good is applied), 3 no such lab or not in time.`,
   examples: [

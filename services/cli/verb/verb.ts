@@ -73,6 +73,13 @@ export const readFamily = (value: string | undefined): IpFamily | undefined => {
   return value === undefined ? undefined : value === '4' ? 4 : 6;
 };
 
+/** `--xdp auto`: as SEINE_XDP. */
+const XDP_SETTINGS: readonly string[] = ['off', 'auto', 'native', 'generic'];
+export const readXdp = (value: string): string => {
+  if (!XDP_SETTINGS.includes(value)) throw badInput(`--xdp: ${JSON.stringify(value)}: expected one of ${XDP_SETTINGS.join(', ')}`);
+  return value;
+};
+
 /** `--ip-family dual`: those of the lab, or of the cluster on paper. */
 export const readIpFamily = (value: string): IpFamilyName => {
   if (!Object.hasOwn(IP_FAMILIES, value)) throw badInput(`--ip-family ${value}: expected one of ${Object.keys(IP_FAMILIES).join(', ')}`);
