@@ -71,6 +71,26 @@ __noinline int nat_is_over(const struct tuple *tuple, const struct nat_entry *fo
 	return backend && !bpf_map_lookup_elem(&sn_backend_01, &backend);
 }
 
+/*
+ * nat_clear - what packets would become is another translation's, of a connection that has ended: both its halves go.
+ * A client may ask two Services from one port, and both may have one backend. A global function, for the stack. Return: whether they went.
+ */
+__noinline int nat_clear(const struct tuple *tuple, const struct nat_entry *forward)
+{
+	struct nat_entry standing;
+	struct nat_key back, begin;
+
+	if (!tuple || !forward || tuple->protocol != IPPROTO_TCP || !nat_is_over(tuple, forward))
+		return 0;
+	nat_key_reverse(forward, tuple->protocol, &back);
+	if (!nat_read(&back, &standing) || (standing.flags & (NAT_FORWARD | NAT_SOURCE)))
+		return 0;
+	nat_key_reverse(&standing, tuple->protocol, &begin);
+	bpf_map_delete_elem(&sn_nat_01, &begin);
+	bpf_map_delete_elem(&sn_nat_01, &back);
+	return 1;
+}
+
 /* client_hash - the same client and port draw the same. */
 static __always_inline __u32 client_hash(const struct address *client, __be16 port)
 {
@@ -137,8 +157,11 @@ static __always_inline int service_place(const struct tuple *tuple, const struct
 	int reason = REASON_NO_MAPPING;
 
 #pragma clang loop unroll(disable)
-	for (__u32 again = 0; reason == REASON_NO_MAPPING && again < DRAW_TRIES; again++)
+	for (__u32 again = 0; reason == REASON_NO_MAPPING && again < DRAW_TRIES; again++) {
 		reason = service_choose(tuple, scope, random, again, forward) ?: nat_put(key, forward);
+		if (reason == REASON_NO_MAPPING && nat_clear(tuple, forward))
+			reason = nat_put(key, forward);
+	}
 	return reason;
 }
 

@@ -186,6 +186,19 @@ describeBoth('a pod\'s packet to a ClusterIP', () => {
     expect(drops(fromPod(tcp(flow(web.address, `${at.service}2`), TCP.SYN)))).toEqual([{ reason: Reason.NO_MAPPING, direction: EGRESS }]);
     expect(arrives(fromPod(tcp(reversed(behind()), TCP.ACK), db)).flow).toEqual(reversed(asks()));
   });
+  test('that would collide with another Service\'s on the ports of a connection that has ended takes them', () => {
+    clusterIp(1);
+    datapath.frontend({ address: `${at.service}1`, port: 80, slots: 500, ids: [1] });
+    const asksOther = flow(web.address, `${at.service}1`);
+    fromPod(tcp(asks(), TCP.SYN));
+    fromPod(tcp(reversed(behind()), TCP.SYN | TCP.ACK), db);
+    expect(drops(fromPod(tcp(asksOther, TCP.SYN)))).toEqual([{ reason: Reason.NO_MAPPING, direction: EGRESS }]);
+    fromPod(tcp(asks(), TCP.FIN | TCP.ACK));
+    fromPod(tcp(reversed(behind()), TCP.FIN | TCP.ACK), db);
+    expect(arrives(fromPod(tcp(asksOther, TCP.SYN)))).toEqual({ verdict: REDIRECT, flow: behind(), flags: TCP.SYN, right: true });
+    expect(arrives(fromPod(tcp(reversed(behind()), TCP.SYN | TCP.ACK), db))).toMatchObject({ verdict: REDIRECT, flow: reversed(asksOther) });
+    expect(halves()).toBe(2);
+  });
   test('at a node port of its own node is translated, too', () => {
     nodePort(1);
     expect(arrives(fromPod(tcp(flow(web.address, at.node, 30080), TCP.SYN)))).toMatchObject({ verdict: REDIRECT, flow: behind() });
