@@ -28,6 +28,8 @@ export interface Sent { readonly id: number; readonly source: string; readonly s
 export interface Outcome { readonly connected: boolean | null; readonly refused: string | null; readonly replied: number; readonly status: number | null }
 
 const POLL_MS = 2;
+/** A datagram that is answered with the pod's name; every other one comes back as it is. */
+const WHO = Buffer.from('who');
 const V4_HEADER = 20;
 const V6_HEADER = 40;
 const HEADER_BYTES = { 4: V4_HEADER, 6: V6_HEADER } as const;
@@ -263,9 +265,9 @@ const look = (probe: Probe): void => {
 };
 
 setInterval(() => {
-  for (const servers of pods.values()) {
-    for (const fd of servers.udp) {
-      for (let got = receiveFrom(fd, buffer); got !== undefined; got = receiveFrom(fd, buffer)) sendTo(fd, got.data, got.address, got.port);
+  for (const [name, { udp }] of pods) {
+    for (const fd of udp) {
+      for (let got = receiveFrom(fd, buffer); got !== undefined; got = receiveFrom(fd, buffer)) sendTo(fd, got.data.equals(WHO) ? Buffer.from(name) : got.data, got.address, got.port);
     }
   }
   for (const watch of watches.values()) readWatch(watch);
