@@ -23,6 +23,8 @@ const slice = (...endpoints: readonly Endpoint[]): object => ({
 const service = (over: object = {}, rest: object = {}): object => ({ apiVersion: 'v1', kind: 'Service', metadata: { namespace: 'a', name: 'web', ...rest }, spec: { clusterIP: '10.96.0.10', ports: [{ port: 80, targetPort: 8080 }], ...over } });
 const NODE_PORT = { type: 'NodePort', ports: [{ port: 80, targetPort: 8080, nodePort: 30080 }] };
 
+const HOST_PORT = pod('edge', 'n1', '10.244.1.7', { containers: [{ name: 'c', ports: [{ containerPort: 8080, hostPort: 4000 }] }] });
+
 const clusterOf = (...objects: readonly object[]): Whole =>
   whole(mergeObjects(parseManifests([...NODES.map(node), pod('client', 'n1', '10.244.1.9'), pod('host', 'n1', '192.168.50.1', { hostNetwork: true }), ...objects].map((object) => JSON.stringify(object)).join('\n---\n'), 'given.yaml').objects).objects, []);
 
@@ -62,6 +64,10 @@ describe('a frontend is drawn from', () => {
     { name: 'a load balancer\'s address by whom its ranges hold', given: [{ ...service({ ...NODE_PORT, type: 'LoadBalancer', loadBalancerSourceRanges: ['10.244.1.0/24'] }), status: { loadBalancer: { ingress: [{ ip: '203.0.113.7' }] } } }, TWO], ask: ['pod', '203.0.113.7', 80], want: 'n1 inside: 12 (active)' },
     { name: 'a load balancer\'s address not by others', given: [{ ...service({ ...NODE_PORT, type: 'LoadBalancer', loadBalancerSourceRanges: ['10.244.1.0/24'] }), status: { loadBalancer: { ingress: [{ ip: '203.0.113.7' }] } } }, TWO], ask: ['outside', '203.0.113.7', 80], want: 'n1 outside: 12177 (active)' },
     { name: 'no load balancer\'s address with ranges by a node\'s own process', given: [{ ...service({ ...NODE_PORT, type: 'LoadBalancer', loadBalancerSourceRanges: ['10.244.1.0/24'] }), status: { loadBalancer: { ingress: [{ ip: '203.0.113.7' }] } } }, TWO], ask: ['node', '203.0.113.7', 80], want: 'untranslated' },
+    { name: 'a host port of the client\'s own node, there', given: [HOST_PORT], ask: ['pod', '192.168.50.1', 4000], want: 'n1 inside: 7 (active)' },
+    { name: 'a host port from outside', given: [HOST_PORT], ask: ['outside', '192.168.50.1', 4000], want: 'n1 outside: 7 (active)' },
+    { name: 'a host port at its own node alone', given: [HOST_PORT], ask: ['pod', '192.168.50.2', 4000], want: 'untranslated' },
+    { name: 'a node port rather than a host port', given: [HOST_PORT, service({ ...NODE_PORT, ports: [{ port: 80, targetPort: 8080, nodePort: 4000 }] }), TWO], ask: ['pod', '192.168.50.1', 4000], want: 'n1 inside: 12 (active)' },
     { name: 'an external address', given: [service({ externalIPs: ['203.0.113.8'] }), TWO], ask: ['pod', '203.0.113.8', 80], want: 'n1 inside: 12 (active)' },
   ])('$name', ({ given, ask: [who, address, port], want }) => { expect(told(drawOf(clusterOf(...given).state, CLIENTS[who], { address, port, protocol: 'TCP' }))).toBe(want); });
 

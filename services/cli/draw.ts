@@ -1,10 +1,12 @@
 /** Which node translates a packet to a frontend, whom it draws from, and why it draws nobody else: the datapath's own choice, in words. Pure. */
-import type { CompiledBackends, CompiledService } from '@seine/events';
+import type { CompiledBackends, CompiledHostPorts, CompiledService } from '@seine/events';
 import { backendsToDraw, hereOf, offeredTo, slotIds, type NodeState } from '@seine/datapath-writer';
 import { compareCodeUnits, familyOf, parseAddress, parsePrefix, prefixContains } from '@seine/model';
 
 type Backend = CompiledBackends['backends'][number];
-type Frontend = CompiledService['frontends'][number];
+type ServiceFrontend = CompiledService['frontends'][number];
+/** A Service's, or what a pod answers at its node's address. */
+type Frontend = Omit<ServiceFrontend, 'kind'> & { readonly kind?: ServiceFrontend['kind'] | 'hostPort' };
 
 /** Who asks. */
 export interface Client {
@@ -27,6 +29,7 @@ export interface DrawnBackend {
 }
 
 export interface Draw {
+  /** `<namespace>/<name>` of the Service; of a host port that of the pod. */
   readonly service: string;
   readonly frontend: Frontend;
   /** The node that translates. */
@@ -51,9 +54,11 @@ const NO_BACKEND = 158;
 const NOT_IN_RANGE = 177;
 const ANY_ADDRESS = { 4: '0.0.0.0', 6: '::' } as const;
 
-interface Held { readonly service: string; readonly compiled: CompiledService; readonly frontend: Frontend }
+interface Held { readonly service: string; readonly compiled: CompiledService; readonly frontend: ServiceFrontend }
+export interface HeldByPod { readonly pod: string; readonly node: string; readonly asked: CompiledHostPorts['ports'][number] }
 interface Frontends {
   readonly held: ReadonlyMap<string, Held>;
+  readonly hostPorts: ReadonlyMap<string, HeldByPod>;
   /** Addresses that Services have to themselves → the Service. */
   readonly owners: ReadonlyMap<string, string>;
   readonly slices: ReadonlyMap<string, readonly CompiledBackends[]>;
@@ -73,6 +78,7 @@ const frontendsIn = (state: Readonly<NodeState>): Frontends => {
   const all = [...state.services].flatMap(([service, compiled]) => compiled.frontends.map((frontend): Held => ({ service, compiled, frontend })));
   return {
     held: new Map(all.map((each) => [keyOf(each.frontend), each])), slices,
+    hostPorts: new Map([...state.hostPorts].flatMap(([pod, { node, ports }]) => ports.map((asked) => [keyOf(asked), { pod, node, asked }]))),
     owners: new Map(all.flatMap(({ service, frontend }) => (frontend.kind === 'nodePort' ? [] : [[frontend.address, service]]))),
     nodes: new Map([...state.nodes].flatMap(([name, { addresses }]) => addresses.map((address) => [address, name]))),
     entry: [...state.nodes.keys()].sort(compareCodeUnits)[0],
@@ -102,7 +108,7 @@ const inRanges = (ranges: readonly string[], address: string): boolean => {
 };
 
 /** What a node draws from for one frontend. */
-export const drawAt = (state: Readonly<NodeState>, { service, frontend }: { readonly service: string; readonly frontend: Frontend }, asked: { readonly node: string; readonly scope: Draw['scope']; readonly client: string | undefined }): Draw => {
+export const drawAt = (state: Readonly<NodeState>, { service, frontend }: { readonly service: string; readonly frontend: ServiceFrontend }, asked: { readonly node: string; readonly scope: Draw['scope']; readonly client: string | undefined }): Draw => {
   const { node, scope, client } = asked;
   const { externalLocal = false, internalLocal = false, maglev = false, affinityS, sourceRanges } = state.services.get(service)!; // a frontend is some Service's
   const here = hereOf(state, node);
@@ -125,9 +131,18 @@ export const drawAt = (state: Readonly<NodeState>, { service, frontend }: { read
   };
 };
 
+/** One pod, on its own node; everybody else's packets come to it there. */
+export const drawOfPod = (state: Readonly<NodeState>, { pod, node, asked: { backend, ...asked } }: HeldByPod, scope: Draw['scope']): Draw => ({
+  service: pod, frontend: { ...asked, portName: '', kind: 'hostPort' }, node, zone: hereOf(state, node).zone, scope,
+  local: false, set: 'active', maglev: false, affinityS: undefined, sourceRanges: undefined, refusal: undefined,
+  backends: [{ backend: { ...backend, protocol: asked.protocol, portName: '', state: 'active', node, pod }, share: 1, absence: undefined }],
+});
+
 /** @returns undefined: no node translates such a packet */
 export const drawOf = (state: Readonly<NodeState>, client: Client, asked: AskedAddress): Draw | undefined => {
-  const { held, nodes, entry } = frontendsOf(state);
+  const { held, hostPorts, nodes, entry } = frontendsOf(state);
+  const ofPod = hostPorts.get(keyOf(asked));
+  if (ofPod !== undefined) return drawOfPod(state, ofPod, client.node === ofPod.node ? 'inside' : 'outside');
   const own = held.get(keyOf(asked));
   if (own !== undefined) {
     const node = client.node ?? entry;

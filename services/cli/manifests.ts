@@ -6,7 +6,6 @@ import { mergeObjects, parseManifests, WORKLOAD_KINDS, type KubeObject, type Ref
 
 import { gapsOf, isSnapshot, uncertainties } from './snapshot/file.ts';
 import { inLab } from './snapshot/in-lab.ts';
-import { unserved } from './unserved.ts';
 import { badInput } from './verb/verb.ts';
 
 const MANIFEST = /\.(ya?ml|json)$/;
@@ -35,7 +34,7 @@ const readAll = (paths: readonly string[], recursive: boolean): Given & { readon
   const all = parsed.flatMap((each) => each.objects);
   const { objects, warnings } = mergeObjects(all.filter((object) => !isSnapshot(object)));
   const snapshots = all.filter(isSnapshot);
-  return { objects, refused: parsed.flatMap((each) => each.refused), warnings: [...warnings, ...unserved(objects)], snapshots, uncertain: snapshots.flatMap((snapshot) => uncertainties(gapsOf(snapshot))) };
+  return { objects, refused: parsed.flatMap((each) => each.refused), warnings: warnings, snapshots, uncertain: snapshots.flatMap((snapshot) => uncertainties(gapsOf(snapshot))) };
 };
 
 export const readManifests = (paths: readonly string[], recursive: boolean): Given => {

@@ -1,4 +1,4 @@
-/** What is refused as things are, whoever refused it: objects as a whole by the watcher and the policy-compiler, Services in part by the service-compiler. Pure. */
+/** What is refused as things are, whoever refused it: objects as a whole by the watcher and the policy-compiler, Services and pods' host ports in part by the service-compiler. Pure. */
 import type { ObjectRef, Refusal } from '@seine/events';
 import type { NodeState } from '@seine/datapath-writer';
 import { compareCodeUnits } from '@seine/model';
@@ -22,10 +22,10 @@ const refOf = (key: string, kind?: string): ObjectRef => {
 };
 
 /** @returns one for each reason, in the order of kinds and names */
-export const refusedNow = ({ refusedPolicies, services }: Pick<NodeState, 'refusedPolicies' | 'services'>, { refusedObjects }: RefusedNews): readonly RefusedNow[] => {
+export const refusedNow = ({ refusedPolicies, services, hostPorts }: Pick<NodeState, 'refusedPolicies' | 'services' | 'hostPorts'>, { refusedObjects }: RefusedNews): readonly RefusedNow[] => {
   const notAdmitted = [...refusedObjects.values()].flatMap(({ object, refusals }) => refusals.map(({ message }): RefusedNow => ({ ...object, refused: 'as a whole', message })));
   const policies = [...refusedPolicies].flatMap(([key, messages]) => messages.map((message): RefusedNow => ({ ...refOf(key), refused: 'as a whole', message })));
-  const inPart = [...services].flatMap(([key, { refusals }]) => refusals.map(({ message }): RefusedNow => ({ ...refOf(key, 'Service'), refused: 'in part', message })));
+  const inPart = ([['Service', services], ['Pod', hostPorts]] as const).flatMap(([kind, decided]) => [...decided].flatMap(([key, { refusals }]) => refusals.map(({ message }): RefusedNow => ({ ...refOf(key, kind), refused: 'in part', message }))));
   const once = new Map([...notAdmitted, ...policies, ...inPart].map((each) => [`${objectKey(each)} ${each.message}`, each]));
   return [...once].sort(([a], [b]) => compareCodeUnits(a, b)).map(([, each]) => each);
 };

@@ -46,3 +46,11 @@ describe('get backends', () => {
     expect(one!.shares.find(({ node, from }) => node === 'n2' && from === 'outside')).toMatchObject({ share: 0, out: 'not on n2, and the traffic policy is Local' });
   });
 });
+
+test('a pod\'s host ports stand beside them, drawn on its own node alone', () => {
+  const POD = { apiVersion: 'v1', kind: 'Pod', metadata: { namespace: 'a', name: 'edge' }, spec: { nodeName: 'n2', containers: [{ ports: [{ containerPort: 8080, hostPort: 4000 }, { containerPort: 8080, hostPort: 4001 }] }] } };
+  const { state: alone } = whole(mergeObjects(parseManifests(JSON.stringify(POD), 'given.yaml').objects).objects, labNodes(2, [4]));
+  expect(frontendItems(alone).map(({ service, pod, kind, port, backends, drawnOn }) => [service, pod, kind, port, backends, drawnText(drawnOn)])).toEqual([[null, 'a/edge', 'hostPort', 4000, 1, 'n2 1/1'], [null, 'a/edge', 'hostPort', 4001, 1, 'n2 1/1']]);
+  expect(backendItems(alone).map(({ service, pod, node, port, shares }) => [service, pod, node, port, shares.map(({ frontend }) => frontend)])).toEqual([[null, 'a/edge', 'n2', 8080, ['192.168.50.2:4000/TCP', '192.168.50.2:4001/TCP']]]);
+  expect(frontendItems(alone, 'n1').map(({ drawnOn }) => drawnOn)).toEqual([[], []]);
+});

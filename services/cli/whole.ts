@@ -24,7 +24,7 @@ export interface Whole {
   readonly events: readonly SeineEvent[];
   readonly state: NodeState;
   readonly refused: readonly Extract<FactEvent, { readonly type: 'object.refused.v1' }>[];
-  /** Services of which a part is refused and the rest is served. */
+  /** Services, and pods with host ports, of which a part is refused and the rest is served. */
   readonly refusedInPart: readonly RefusedObject[];
   readonly ignored: Readonly<Record<string, number>>;
   readonly verdict: (probe: VerdictProbe) => Verdict;
@@ -44,7 +44,7 @@ const endpointFacts = (objects: readonly KubeObject[]): readonly FactEvent[] => 
     };
   });
 
-const serviceRef = (key: string): RefusedObject['object'] => ({ kind: 'Service', namespace: key.slice(0, key.indexOf('/')), name: key.slice(key.indexOf('/') + 1) });
+const refOf = (kind: 'Service' | 'Pod', key: string): RefusedObject['object'] => ({ kind, namespace: key.slice(0, key.indexOf('/')), name: key.slice(key.indexOf('/') + 1) });
 
 const decide = <State>(decider: Decider<State>, facts: readonly SeineEvent[]): readonly SeineEvent[] => decideAll(decider, decider.initialState(), facts);
 
@@ -69,8 +69,8 @@ export const whole = (given: readonly KubeObject[], labNodes: readonly LabNode[]
   return {
     objects, events, state, ignored: expanded.ignored,
     refused: facts.filter((fact) => fact.type === 'object.refused.v1'),
-    refusedInPart: [...new Map(decisions.flatMap((event) => (event.type === 'service.compiled.v1' ? [[event.key, event.data.refusals] as const] : [])))]
-      .flatMap(([key, refusals]) => (refusals.length > 0 ? [{ object: serviceRef(key), refusals }] : [])),
+    refusedInPart: ([['Service', state.services], ['Pod', state.hostPorts]] as const)
+      .flatMap(([kind, decided]) => [...decided].flatMap(([key, { refusals }]) => (refusals.length > 0 ? [{ object: refOf(kind, key), refusals }] : []))),
     verdict: (probe) => verdictOf(state, objects, probe),
   };
 };

@@ -31,6 +31,7 @@ export interface WhyBackend {
   readonly out: string | null;
 }
 export interface WhyService {
+  /** Of a host port the pod. */
   readonly service: string; readonly id: number; readonly address: string; readonly port: number; readonly protocol: string; readonly kind: string;
   /** The node that translates, and from where the packet comes to it. */
   readonly node: string; readonly from: Draw['scope'];
@@ -122,12 +123,15 @@ const serviceOf = (state: Readonly<NodeState>, draw: Draw, all: readonly Ends[],
   };
 };
 
+/** Frontends at a node's own address: that node is asked. */
+const AT_NODES: ReadonlySet<string> = new Set(['nodePort', 'hostPort']);
+
 const notesOf = (ends: Ends, service: WhyService | null, { to, port, protocol }: Probe): readonly string[] => {
   const [denied, drawn] = [service?.backends.filter(({ verdict }) => verdict === 'deny').length ?? 0, service?.backends.filter(({ out }) => out === null).length ?? 0];
   return [
     ...(ends.untranslated ? [`${to} has no port ${port ?? ''}/${protocol} for this client: nobody translates it, it leaves for ${ends.destination} as it is`] : []),
     ...(denied > 0 && denied < drawn ? [`${denied} of the ${drawn} backends that can be drawn are denied: this is about the first`] : []),
-    ...(service?.from === 'outside' && service.kind !== 'nodePort' ? [`judged as if it came by ${service.node}: a router outside decides which node is asked`] : []),
+    ...(service?.from === 'outside' && !AT_NODES.has(service.kind) ? [`judged as if it came by ${service.node}: a router outside decides which node is asked`] : []),
   ];
 };
 

@@ -23,6 +23,23 @@ export const serviceRemoved = defineEvent({
   lane: 'service', type: 'service.removed.v1', key: '<namespace>/<name>', summary: 'The Service is gone.',
   data: Type.Object({ object: ObjectRef }), gone: true,
 });
+export const hostportsCompiled = defineEvent({
+  lane: 'service', type: 'hostports.compiled.v1', key: '<namespace>/<pod>', summary: "What a pod answers at its node's own addresses, on that node.",
+  data: Type.Object({
+    node: Type.String(),
+    ports: Type.Array(Type.Object({
+      /** revnat id, of the same numbers as Services' */
+      id: Type.Integer({ minimum: 1, maximum: 0x7fffffff }),
+      address: Type.String(), port: PortNumber, protocol: ProtocolText,
+      backend: Type.Object({ id: Type.Integer({ minimum: 1 }), address: Type.String(), port: PortNumber }),
+    })),
+    refusals: Type.Array(Refusal),
+  }),
+});
+export const hostportsRemoved = defineEvent({
+  lane: 'service', type: 'hostports.removed.v1', key: '<namespace>/<pod>', summary: "The pod answers at its node's addresses no more.",
+  data: Type.Object({ node: Type.String() }), gone: true,
+});
 /** active: drawn; terminating: drawn while nobody is active; quarantined (not ready): not drawn, its connections go on. */
 const BackendState = Type.Union([Type.Literal('active'), Type.Literal('terminating'), Type.Literal('quarantined')]);
 /** Where it runs, and for whom the topology controller means it. */
@@ -64,9 +81,10 @@ export const backendsRemoved = defineEvent({
 
 /** What former builds wrote: read for ever, written no more. */
 export const FORMER_SERVICE_EVENTS = [backendsCompiledV1] as const;
-export const SERVICE_EVENTS = [serviceCompiled, serviceRemoved, backendsCompiled, backendsRemoved] as const;
+export const SERVICE_EVENTS = [serviceCompiled, serviceRemoved, hostportsCompiled, hostportsRemoved, backendsCompiled, backendsRemoved] as const;
 export type ServiceEvent = EventOfEach<(typeof SERVICE_EVENTS)[number]>;
 export type CompiledService = EventOf<typeof serviceCompiled>['data'];
+export type CompiledHostPorts = EventOf<typeof hostportsCompiled>['data'];
 /** As stored; `unpackBackends` has it as readers want it. */
 export type PackedBackends = EventOf<typeof backendsCompiled>['data'];
 /** Backends one by one: an address and a port each. */

@@ -34,7 +34,7 @@ describe('what leaves the cluster', () => {
         name: 'a', namespace: 'shop', labels: { a: '1', b: '2' }, annotations: { 'policy.cilium.io/no-track-port': '53' }, ownerReferences: [{ kind: 'ReplicaSet', name: 'a-1', controller: true }],
         managedFields: [{ manager: 'helm', operation: 'Apply', time: '2026-01-01T00:00:00Z' }],
       },
-      spec: { nodeName: 'n1', serviceAccountName: 'a', containers: [{ name: 'a', ports: [{ containerPort: 80 }] }] },
+      spec: { nodeName: 'n1', serviceAccountName: 'a', containers: [{ name: 'a', ports: [{ containerPort: 80, hostIP: '0.0.0.0' }] }] },
       status: { phase: 'Running', podIP: '10.0.0.1', podIPs: [{ ip: '10.0.0.1' }] },
     });
   });

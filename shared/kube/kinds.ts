@@ -20,7 +20,7 @@ export interface JudgedKind extends KindSource {
 
 const POLICY: Kept = { mask: { spec: true, specs: true }, managers: true };
 const UNKNOWN_POLICY = 'what is allowed here such a policy may deny there, and the other way round';
-const PORT = { name: true, containerPort: true, protocol: true, hostPort: true } as const;
+const PORT = { name: true, containerPort: true, protocol: true, hostPort: true, hostIP: true } as const;
 
 /** In the order in which they stand in the file: what others refer to comes first. */
 export const JUDGED_KINDS: readonly JudgedKind[] = [
@@ -47,7 +47,7 @@ export const JUDGED_KINDS: readonly JudgedKind[] = [
     kind: 'Pod', plural: 'pods', namespaced: true, apiVersions: ['v1'], unknown: 'no pod is known',
     kept: {
       managers: true,
-      mask: { spec: { nodeName: true, hostNetwork: true, serviceAccountName: true, containers: [{ name: true, ports: [PORT] }] }, status: { phase: true, podIP: true, podIPs: [{ ip: true }] } },
+      mask: { spec: { nodeName: true, hostNetwork: true, serviceAccountName: true, containers: [{ name: true, ports: [PORT] }], initContainers: [{ name: true, restartPolicy: true, ports: [PORT] }] }, status: { phase: true, podIP: true, podIPs: [{ ip: true }] } },
     },
   },
   {

@@ -98,6 +98,10 @@ export const podToItself: readonly Ask[] = [{ from: own('loop'), to: `svc:${own(
 const NODE_PORTS = [30001, 30002] as const;
 export const podToNodePort: readonly Ask[] = CLIENTS.flatMap((from) => NODES.flatMap((node) => NODE_PORTS.map((port): Ask => ({ from: own(from), to: `node:${node}`, port, ...get('/'), want: 'ok', untold: true }))));
 
+/** The servers' hostPort, each at its own node alone. */
+const HOST_PORT = 4000;
+export const podToHostPort: readonly Ask[] = CLIENTS.flatMap((from) => NODES.map((node): Ask => ({ from: own(from), to: `node:${node}`, port: HOST_PORT, ...get('/'), want: 'ok', untold: true })));
+
 /** From outside the cluster: every node answers for every Service, wherever its servers are. */
 export const outsideToNodePort: readonly Ask[] = NODES.flatMap((node) => NODE_PORTS.map((port): Ask => ({ from: OUTSIDE_NODE, to: `node:${node}`, port, ...get('/'), want: 'ok', untold: true })));
 

@@ -53,6 +53,8 @@ describe('Services, packet by packet', () => {
       { name: 'its own Service, by its own pod', url: 'http://10.96.0.83/', server: 'shop/client', pod: 'client' },
       { name: 'a node port of its own node', url: `http://${NODES.n1}:30082/`, server: 'shop/far', pod: 'client' },
       { name: 'a node port of another node', url: `http://${NODES.n2}:30081/`, server: 'shop/near', pod: 'client' },
+      { name: 'a host port of its own node', url: `http://${NODES.n1}:4080/`, server: 'shop/near', pod: 'client' },
+      { name: 'a host port of another node', url: `http://${NODES.n2}:4080/`, server: 'shop/far', pod: 'client' },
       { name: 'an external address', url: 'http://192.0.2.86/', server: /^shop\/(near|far)$/, pod: 'client' },
     ])('a pod is served at $name', async ({ url, server, pod }) => {
       const answer = await asks(url, pod);
@@ -64,6 +66,8 @@ describe('Services, packet by packet', () => {
       { name: 'a node with the backend', url: `http://${NODES.n1}:30081/`, server: 'shop/near', client: ADMITTED },
       { name: 'a node without it, in that node\'s place', url: `http://${NODES.n1}:30082/`, server: 'shop/far', client: NODES.n1 },
       { name: 'the other node without it', url: `http://${NODES.n2}:30081/`, server: 'shop/near', client: NODES.n2 },
+      { name: 'a host port, by the pod of that node', url: `http://${NODES.n1}:4080/`, server: 'shop/near', client: ADMITTED },
+      { name: 'the same host port of the other node, by the pod of that node', url: `http://${NODES.n2}:4080/`, server: 'shop/far', client: ADMITTED },
       { name: 'a load balancer\'s address, by the node\'s own backend alone', url: 'http://192.0.2.85/', server: 'shop/near', client: ADMITTED },
       { name: 'a ClusterIP that is routed to a node', url: 'http://10.96.0.82/', server: 'shop/far', client: ADMITTED },
     ])('who comes from outside is served at $name', async ({ url, server, client }) => {
@@ -83,6 +87,7 @@ describe('Services, packet by packet', () => {
   test.each([
     { name: 'by the backend\'s policy, on its node', url: `http://${NODES.n1}:30081/`, source: STRANGER },
     { name: 'by the backend\'s policy, on another node, with the client\'s own address', url: `http://${NODES.n1}:30082/`, source: STRANGER },
+    { name: 'at a host port, by the pod\'s policy', url: `http://${NODES.n1}:4080/`, source: STRANGER },
     { name: 'by the load balancer\'s source ranges', url: 'http://192.0.2.85/', source: ELSEWHERE },
   ])('who comes from outside is refused $name', async ({ url, source }) => {
     expect((await fromOutside(url, source)).code).toBe(TIMED_OUT);

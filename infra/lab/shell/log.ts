@@ -63,8 +63,9 @@ export const followLab = (bus: Bus, markerNode: string, nodes: readonly string[]
           if (event.type === 'podcidr.assigned.v1') blocks.set(event.key, event.data.cidrs);
           if (event.type === 'object.refused.v1') refused.set(event.key, event.data.refusals.map(({ message }) => message));
           if (event.type === 'refusal.vanished.v1') refused.delete(event.key);
-          if (event.type === 'service.compiled.v1' && event.data.refusals.length > 0) refusedInPart.set(`Service/${event.key}`, event.data.refusals.map(({ message }) => message));
-          else if (event.type === 'service.compiled.v1' || event.type === 'service.removed.v1') refusedInPart.delete(`Service/${event.key}`);
+          const kind = event.type.startsWith('service.') ? 'Service' : 'Pod';
+          if ((event.type === 'service.compiled.v1' || event.type === 'hostports.compiled.v1') && event.data.refusals.length > 0) refusedInPart.set(`${kind}/${event.key}`, event.data.refusals.map(({ message }) => message));
+          else if (event.type === 'service.compiled.v1' || event.type === 'service.removed.v1' || event.type === 'hostports.compiled.v1' || event.type === 'hostports.removed.v1') refusedInPart.delete(`${kind}/${event.key}`);
         }
         if (lane === 'fact' && markerSeq > 0) markerSeq = Math.max(markerSeq, seq);
       }

@@ -4,7 +4,7 @@
  */
 import { familyOf, formatEnd, parseRuleName, PROTOCOL, SeineError, type IpFamily } from '@seine/model';
 import type { Flow, PersistentUnix, PolicyRef, RuleRef } from '@seine/node';
-import type { KubeObject } from '@seine/objects';
+import { isObject, member, type KubeObject } from '@seine/objects';
 
 import { EXTERNAL_ADDRESSES, familyOfEnds, isHostNetwork, nodeOf, podAddresses, resolveParty, type Party } from '../core/index.ts';
 import type { Outcome, Sent } from '../pod-host.ts';
@@ -83,11 +83,15 @@ const decisiveOf = (flows: readonly Flow[]): Flow | undefined => {
   return flows.filter(({ verdict, rule }) => verdict === 'AUDIT' || (verdict === 'FORWARDED' && rule !== null)).sort((a, b) => rank(a) - rank(b))[0];
 };
 
-/** A node port of a Service: who asks there is answered from elsewhere, and may be somebody else when it arrives. */
-const isNodePort = (objects: readonly KubeObject[], protocol: string, port: number): boolean => objects.some(({ kind, raw }) => {
-  const ports = kind === 'Service' ? (raw['spec'] as { readonly ports?: readonly { readonly nodePort?: number; readonly protocol?: string }[] } | undefined)?.ports : undefined;
-  return ports?.some((each) => each.nodePort === port && (each.protocol ?? 'TCP') === protocol) === true;
-});
+const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value as readonly unknown[] : []); // Array.isArray says any[]
+const portsOf = (owner: unknown): readonly unknown[] => (isObject(owner) ? listOf(member(owner, 'ports')) : []);
+
+/** Some Service's node port, or some pod's host port: who asks there is answered from elsewhere, and may be somebody else when it arrives. */
+const isPortOfNodes = (objects: readonly KubeObject[], protocol: string, port: number): boolean => {
+  const asks = (name: string) => (each: unknown): boolean => isObject(each) && member(each, name) === port && (member(each, 'protocol') ?? 'TCP') === protocol;
+  return objects.some(({ kind, raw: { spec } }) => (kind === 'Service' ? portsOf(spec).some(asks('nodePort')) :
+    kind === 'Pod' && isObject(spec) && ['containers', 'initContainers'].some((list) => listOf(member(spec, list)).flatMap(portsOf).some(asks('hostPort')))));
+};
 
 const policyRef = (key: string): PolicyRef => {
   const [kind, namespace, ...name] = key.split('/') as [string, string, ...string[]]; // a policy key
@@ -187,7 +191,7 @@ export const createProber = (ports: ProberPorts) => {
        * told from others there. The answer is the arrival.
        */
       const masqueraded = from.type === 'pod' && !isHostNetwork(from.pod) && to.type === 'external' && ports.isMasqueraded(familyOf(to.address));
-      const byAnswer = protocol === 'TCP' && ((to.type === 'node' && isNodePort(objects, protocol, port)) || (to.type === 'service' && from.type === 'external'));
+      const byAnswer = protocol === 'TCP' && ((to.type === 'node' && isPortOfNodes(objects, protocol, port)) || (to.type === 'service' && from.type === 'external'));
       let answered = 0;
       const arrivedAt = (): number => (byAnswer || answered > 0 ? answered : ends.reduce((sum, end) => sum + (arrivals.get(end) ?? 0), 0));
       const startedMs = performance.now();

@@ -89,7 +89,7 @@ const decidedText = ({ anyOf, overruled, verdict, direction, withheld }: WhyRepo
   return lines.join('');
 };
 
-const KIND_TEXT: Readonly<Record<string, string>> = { clusterIP: 'ClusterIP', nodePort: 'node port', externalIP: 'external address', loadBalancer: 'load balancer' };
+const KIND_TEXT: Readonly<Record<string, string>> = { clusterIP: 'ClusterIP', nodePort: 'node port', externalIP: 'external address', loadBalancer: 'load balancer', hostPort: 'host port' };
 /** Backends shown to people; all of them are in the JSON. */
 const MOST_BACKENDS = 12;
 
@@ -108,7 +108,7 @@ const serviceText = ({ service }: WhyReport): string => {
     algorithm === 'maglev' ? 'Maglev: by the client\'s address and port' : 'at random', ...(affinityS === null ? [] : [`a client keeps its backend for ${affinityS} s`]), ...(sourceRanges === null ? [] : [`for ${sourceRanges.join(', ')} alone`]),
   ];
   const more = backends.length - MOST_BACKENDS;
-  return `  Service ${name}  ${formatEnd(address, port)}/${protocol} (${KIND_TEXT[kind] ?? kind})\n    ${how.join(', ')}\n${indent(table(backends.slice(0, MOST_BACKENDS).map(backendCells)), '    ')}${more > 0 ? `    ${more} more with -o json\n` : ''}\n`;
+  return `  ${kind === 'hostPort' ? 'Pod' : 'Service'} ${name}  ${formatEnd(address, port)}/${protocol} (${KIND_TEXT[kind] ?? kind})\n    ${how.join(', ')}\n${indent(table(backends.slice(0, MOST_BACKENDS).map(backendCells)), '    ')}${more > 0 ? `    ${more} more with -o json\n` : ''}\n`;
 };
 
 const missesText = ({ nearestMisses, direction }: WhyReport): string => (nearestMisses.length === 0 ? '' : `\n  Nearest misses\n${nearestMisses.map(({ rule, columns, what }) => {

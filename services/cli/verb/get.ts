@@ -65,7 +65,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
     items: async ({ whole }) => { const { state, refusedObjects } = await whole(); return refusedNow(state, { refusedObjects }).map((each) => ({ ...each })); },
   },
   frontends: {
-    columns: ['service', 'address', 'port', 'protocol', 'backends'], wide: ['id', 'portName', 'kind', 'trafficPolicy', 'algorithm', 'affinityS', 'sourceRanges', 'drawn'],
+    columns: ['service', 'address', 'port', 'protocol', 'backends'], wide: ['id', 'portName', 'kind', 'pod', 'trafficPolicy', 'algorithm', 'affinityS', 'sourceRanges', 'drawn'],
     items: async ({ past, node }) => frontendItems(await past(), node).map((item) => ({ ...item, drawn: drawnText(item.drawnOn) })),
   },
   backends: {

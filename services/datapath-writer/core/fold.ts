@@ -1,6 +1,6 @@
 /** The node's view of the log: the last state of every key that its rows depend on. Path-independent; total. */
 import {
-  EVENT_CATALOGUE, MASQUERADE_KIND, POLICY_KINDS, unpackBackends, type CompiledBackends, type CompiledPolicy, type CompiledService, type EndpointData, type IpMasqAgentData, type NodeData, type PodData, type SeineEvent,
+  EVENT_CATALOGUE, MASQUERADE_KIND, POLICY_KINDS, unpackBackends, type CompiledBackends, type CompiledHostPorts, type CompiledPolicy, type CompiledService, type EndpointData, type IpMasqAgentData, type NodeData, type PodData, type SeineEvent,
 } from '@seine/events';
 import { familyOf, type IpFamily, type LabelSet } from '@seine/model';
 
@@ -20,6 +20,8 @@ export interface NodeState {
   readonly refusedPolicies: Map<string, readonly string[]>;
   readonly services: Map<string, CompiledService>;
   readonly slices: Map<string, CompiledBackends>;
+  /** `<namespace>/<pod>` → what it answers at its node's addresses */
+  readonly hostPorts: Map<string, CompiledHostPorts>;
   /** By name; one that was never said is its default. */
   readonly settings: Map<string, string>;
   /** `<namespace>/<name>` → the ConfigMap; there is one at most. */
@@ -31,7 +33,7 @@ export interface NodeState {
 
 export const emptyNodeState = (): NodeState => ({
   pods: new Map(), nodes: new Map(), endpoints: new Map(), identities: new Map(), podIdentities: new Map(), addresses: new Map(), podCidrs: new Map(),
-  policies: new Map(), refusedPolicies: new Map(), services: new Map(), slices: new Map(), settings: new Map(), masqAgents: new Map(), listed: new Set(), origins: new Map(),
+  policies: new Map(), refusedPolicies: new Map(), services: new Map(), slices: new Map(), hostPorts: new Map(), settings: new Map(), masqAgents: new Map(), listed: new Set(), origins: new Map(),
 });
 
 /** Where a node is reached with packets of a family; undefined: it is not. */
@@ -79,6 +81,8 @@ export const evolveNode = (draft: NodeState, event: SeineEvent, seq: number): vo
     case 'service.removed.v1': draft.services.delete(event.key); return;
     case 'backends.compiled.v2': draft.slices.set(event.key, unpackBackends(event.data)); return;
     case 'backends.removed.v1': draft.slices.delete(event.key); return;
+    case 'hostports.compiled.v1': draft.hostPorts.set(event.key, event.data); return;
+    case 'hostports.removed.v1': draft.hostPorts.delete(event.key); return;
     default: return; // not this node's business
   }
 };

@@ -1,5 +1,5 @@
 /** A Service's frontends and backends → rows. Each Service's rows depend on that Service, its slices and the node alone. Pure. */
-import type { CompiledBackends, CompiledService } from '@seine/events';
+import type { CompiledBackends, CompiledHostPorts, CompiledService } from '@seine/events';
 import { echoOf, FrontendFlag, MAPS, Scope, SelfFlag } from '@seine/layout';
 import { digestWords, familyOf, formatAddress, parsePrefix, PROTOCOL } from '@seine/model';
 
@@ -117,6 +117,17 @@ export const serviceRows = (service: CompiledService, slices: readonly CompiledB
     }
   }
   return rows;
+};
+
+/** A pod's host ports are frontends of one backend each, on its own node alone. @returns no key twice */
+export const hostPortRows = ({ node, ports }: CompiledHostPorts, pod: string, here: Here): readonly ServiceRow[] => {
+  if (node !== here.node) return [];
+  const named = ports.map((port) => ({ ...port, portName: `${port.address}/${port.port}` }));
+  return serviceRows(
+    { frontends: named.map(({ id, address, port, protocol, portName }) => ({ id, address, port, protocol, portName })), refusals: [] },
+    [{ service: pod, backends: named.map(({ backend, protocol, portName }) => ({ ...backend, protocol, portName, state: 'active' as const, node, pod })) }],
+    here,
+  );
 };
 
 /** What this node is the source of where it translates one. An array has both rows always. @param serves some Service's backend is the node itself */

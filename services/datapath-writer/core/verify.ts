@@ -35,7 +35,8 @@ export const originOf = (state: Readonly<NodeState>, { map, key, value }: Canoni
     case 'sn_peer_01': return of('identity', memberOf(key, 'identity'));
     case 'sn_frontend_02': {
       const service = [...state.services].find(([, { frontends }]) => frontends.some((frontend) => frontend.address === address && String(frontend.port) === memberOf(key, 'port')));
-      return service === undefined ? undefined : of('service', service[0]);
+      if (service !== undefined) return of('service', service[0]);
+      return of('hostports', [...state.hostPorts].find(([, { ports }]) => ports.some((asked) => asked.address === address && String(asked.port) === memberOf(key, 'port')))?.[0]);
     }
     case 'sn_srange_01': {
       const service = [...state.services].find(([, { frontends }]) => frontends.some(({ id }) => String(id) === memberOf(key, 'revnat')));
@@ -45,7 +46,8 @@ export const originOf = (state: Readonly<NodeState>, { map, key, value }: Canoni
     case 'sn_backend_01': {
       const id = Number(memberOf(map === 'sn_slot_02' ? value : key, 'value'));
       const slice = [...state.slices].find(([, { backends }]) => backends.some((backend) => backend.id === id));
-      return slice === undefined ? undefined : of('backends', slice[0]);
+      if (slice !== undefined) return of('backends', slice[0]);
+      return of('hostports', [...state.hostPorts].find(([, { ports }]) => ports.some(({ backend }) => backend.id === id))?.[0]);
     }
     case 'sn_ipprefix_01': return podCidrOf(address);
     case 'sn_nomasq_01': return podCidrOf(address) ?? of('ipmasqagent', [...state.masqAgents.keys()][0]);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 
-import { decideAll, eventSizeBytes, unpackBackends, type CompiledService, type SeineEvent } from '@seine/events';
+import { decideAll, eventSizeBytes, unpackBackends, type CompiledService, type PodData, type SeineEvent } from '@seine/events';
 
 import { serviceDecider } from './service.decider.ts';
 
@@ -186,4 +186,84 @@ describe('backends', () => {
     { name: 'belong to a Service', given: [slice('x', '', '10.244.1.2'), slice('y', 'a', '10.244.1.2'), slice('y', '', '10.244.1.2')], then: ['backends.compiled.v2 shop/y [1]', 'backends.removed.v1 shop/y'] },
     { name: 'of another Service have other ids', given: [slice('x', 'a', '10.244.1.2'), slice('x', 'b', '10.244.1.2'), slice('y', 'a', '10.244.1.2')], then: ['backends.compiled.v2 shop/x [1]', 'backends.compiled.v2 shop/x [2]', 'backends.compiled.v2 shop/y [3]'] },
   ])('$name', ({ given, then }) => { expect(backends(...given)).toEqual(then); });
+});
+
+describe('a host port', () => {
+  type Port = Partial<PodData['ports'][number]>;
+  const asks = (name: string, ports: readonly Port[], { nodeName = 'n1', addresses = [`10.244.1.${name.charCodeAt(0)}`] as readonly string[], uid = name, ...rest }: Partial<PodData> = {}): SeineEvent => ({
+    type: 'pod.observed.v1', key: `shop/${name}`, time,
+    data: { uid, nodeName, labels: {}, serviceAccount: 'default', hostNetwork: false, addresses: [...addresses], phase: 'running', ports: ports.map((port) => ({ port: 8080, protocol: 'TCP' as const, ...port })), ...rest },
+  });
+  const nodeAt = (name: string, ...addresses: readonly string[]): SeineEvent => ({ type: 'node.observed.v1', key: name, time, data: { uid: name, labels: {}, addresses: [...addresses] } });
+  const attached = (name: string, uid: string, ...addresses: readonly string[]): SeineEvent => ({ type: 'endpoint.observed.v1', key: `shop/${name}`, time, data: { uid, node: 'n1', addresses: [...addresses], endpointId: 1, hostInterface: 'sn1', containerId: 'c' } });
+  const detached = (name: string): SeineEvent => ({ type: 'endpoint.vanished.v1', key: `shop/${name}`, time, data: { uid: name, node: 'n1' } });
+  const nodePort = (name: string, port: number, address = '10.96.0.9'): SeineEvent => service(name, { address, type: 'NodePort', nodePort: port });
+  const [n1, n2] = [nodeAt('n1', '192.168.50.1'), nodeAt('n2', '192.168.50.2')];
+  const told = (...given: readonly SeineEvent[]): readonly string[] => decide(...given).map((event) => {
+    if (event.type !== 'hostports.compiled.v1') return `${event.type.split('.').slice(0, 2).join(' ')} ${event.key}`;
+    const { node: on, ports, refusals } = event.data;
+    return [`${event.key} on ${on}:`, ...ports.map(({ id, address, port, protocol, backend }) => `${id} ${address}/${port}/${protocol} → ${backend.id} ${backend.address}/${backend.port}`), ...refusals.map(({ message }) => `(${message})`)].join(' ');
+  });
+  const A = 'shop/a on n1: 1 192.168.50.1/4000/TCP → 1 10.244.1.97/8080';
+
+  test.each<{ name: string; given: readonly SeineEvent[]; then: readonly string[] }>([
+    { name: 'is answered at its node\'s address', given: [n1, n2, asks('a', [{ hostPort: 4000 }])], then: [A] },
+    { name: 'waits for the node', given: [asks('a', [{ hostPort: 4000 }]), n2, n1], then: [A] },
+    { name: 'waits for the pod\'s address', given: [n1, asks('a', [{ hostPort: 4000 }], { addresses: [] }), attached('a', 'a', '10.244.1.97')], then: [A] },
+    { name: 'hears of the address from whoever speaks first', given: [n1, attached('a', 'a', '10.244.1.97'), asks('a', [{ hostPort: 4000 }], { addresses: [] })], then: [A] },
+    { name: 'does not go to the address of a pod of that name before it', given: [n1, attached('a', 'former', '10.244.1.5'), asks('a', [{ hostPort: 4000 }])], then: [A] },
+    { name: 'goes with the pod, and with its attachment, whatever is said of it after', given: [n1, asks('a', [{ hostPort: 4000 }]), detached('a'), asks('a', [{ hostPort: 4000 }], { labels: { b: 'c' } }), podGone('a')], then: [A, 'hostports removed shop/a'] },
+    { name: 'of a pod that has finished is nobody\'s', given: [n1, asks('a', [{ hostPort: 4000 }]), asks('a', [{ hostPort: 4000 }], { phase: 'finished' })], then: [A, 'hostports removed shop/a'] },
+    { name: 'of a host-network pod is the node\'s own business', given: [n1, asks('a', [{ hostPort: 4000 }], { hostNetwork: true })], then: [] },
+    { name: 'moves with its node\'s address', given: [n1, asks('a', [{ hostPort: 4000 }]), nodeAt('n1', '192.168.50.9')], then: [A, 'shop/a on n1: 2 192.168.50.9/4000/TCP → 1 10.244.1.97/8080'] },
+    { name: 'is answered in each family that both have', given: [nodeAt('n1', '192.168.50.1', 'fd00::1'), asks('a', [{ hostPort: 4000 }], { addresses: ['10.244.1.97', 'fd00:244::97'] }), asks('b', [{ hostPort: 4001 }])], then: [
+      'shop/a on n1: 1 192.168.50.1/4000/TCP → 1 10.244.1.97/8080 2 fd00::1/4000/TCP → 2 fd00:244::97/8080', 'shop/b on n1: 3 192.168.50.1/4001/TCP → 3 10.244.1.98/8080',
+    ] },
+    { name: 'may be wanted at one address of the node', given: [nodeAt('n1', '192.168.50.1', 'fd00::1'), asks('a', [{ hostPort: 4000, hostIP: 'fd00::1' }], { addresses: ['10.244.1.97', 'fd00:244::97'] })], then: ['shop/a on n1: 1 fd00::1/4000/TCP → 1 fd00:244::97/8080'] },
+    { name: 'is refused at an address that is not the node\'s', given: [n1, n2, asks('a', [{ hostPort: 4000, hostIP: '192.168.50.2' }, { hostPort: 4001, hostIP: '127.0.0.1' }])], then: [
+      'shop/a on n1: (spec.containers[].ports[].hostIP: 192.168.50.2: expected an address of node n1: 192.168.50.1) (spec.containers[].ports[].hostIP: 127.0.0.1: expected an address of node n1: 192.168.50.1)',
+    ] },
+    { name: 'is refused at an address of a family that the pod lacks', given: [nodeAt('n1', '192.168.50.1', 'fd00::1'), asks('a', [{ hostPort: 4000, hostIP: 'fd00::1' }])], then: ['shop/a on n1: (spec.containers[].ports[].hostIP: fd00::1: expected an address of a family that the pod has: 10.244.1.97)'] },
+    { name: 'goes to the port of the pod that it is for, two of them to one', given: [n1, asks('a', [{ hostPort: 4000, port: 80 }, { hostPort: 4001, port: 80 }, { hostPort: 4000, protocol: 'UDP', port: 53 }])], then: ['shop/a on n1: 1 192.168.50.1/4000/TCP → 1 10.244.1.97/80 2 192.168.50.1/4001/TCP → 1 10.244.1.97/80 3 192.168.50.1/4000/UDP → 2 10.244.1.97/53'] },
+    { name: 'is refused where nodes translate sources', given: [n1, asks('a', [{ hostPort: 61_000 }])], then: ['shop/a on n1: (spec.containers[].ports[].hostPort: 61000: expected a port below 61000: from there on nodes translate sources)'] },
+    { name: 'of SCTP is the pod\'s own port', given: [n1, asks('a', [{ hostPort: 8080, protocol: 'SCTP' }, { hostPort: 81, protocol: 'SCTP' }])], then: ['shop/a on n1: 1 192.168.50.1/8080/SCTP → 1 10.244.1.97/8080 (spec.containers[].ports[].hostPort: 81/SCTP: expected 8080: SCTP is translated by address only)'] },
+    { name: 'belongs to one pod of its node, the next has it after it', given: [n1, asks('a', [{ hostPort: 4000 }]), asks('b', [{ hostPort: 4000 }]), podGone('a')], then: [
+      A, 'shop/b on n1: (spec.containers[].ports[].hostPort: 192.168.50.1/4000/TCP: expected a port of the node that pod shop/a does not have)',
+      'hostports removed shop/a', 'shop/b on n1: 2 192.168.50.1/4000/TCP → 2 10.244.1.98/8080',
+    ] },
+    { name: 'is there on each node', given: [n1, n2, asks('a', [{ hostPort: 4000 }]), asks('b', [{ hostPort: 4000 }], { nodeName: 'n2' })], then: [A, 'shop/b on n2: 2 192.168.50.2/4000/TCP → 2 10.244.1.98/8080'] },
+    { name: 'gives way to a Service\'s node port, and comes back after it', given: [n1, asks('a', [{ hostPort: 4000 }]), nodePort('web', 4000), vanished('web')], then: [
+      A, 'service compiled shop/web', 'shop/a on n1: (spec.containers[].ports[].hostPort: 192.168.50.1/4000/TCP: expected a port of the node that Service shop/web does not have)',
+      'service removed shop/web', 'shop/a on n1: 4 192.168.50.1/4000/TCP → 2 10.244.1.97/8080',
+    ] },
+    { name: 'gives way to a balancer\'s health check', given: [n1, asks('a', [{ hostPort: 4000 }]), service('web', { type: 'LoadBalancer', options: { externalLocal: true, healthCheckNodePort: 4000 } })], then: [
+      A, 'service compiled shop/web', 'shop/a on n1: (spec.containers[].ports[].hostPort: 192.168.50.1/4000/TCP: expected a port of the node that Service shop/web does not have)',
+    ] },
+    { name: 'stays beside a node port of another protocol', given: [n1, asks('a', [{ hostPort: 4000, protocol: 'UDP' }]), nodePort('web', 4000)], then: ['shop/a on n1: 1 192.168.50.1/4000/UDP → 1 10.244.1.97/8080', 'service compiled shop/web'] },
+    { name: 'of one who goes is left to the pod that waits behind a node port as soon as that goes too', given: [n1, asks('a', [{ hostPort: 4000 }]), nodePort('web', 4000), podGone('a'), asks('b', [{ hostPort: 4000 }]), nodePort('web', 4001)], then: [
+      A, 'service compiled shop/web', 'shop/a on n1: (spec.containers[].ports[].hostPort: 192.168.50.1/4000/TCP: expected a port of the node that Service shop/web does not have)', 'hostports removed shop/a',
+      'shop/b on n1: (spec.containers[].ports[].hostPort: 192.168.50.1/4000/TCP: expected a port of the node that Service shop/web does not have)', 'service compiled shop/web', 'shop/b on n1: 5 192.168.50.1/4000/TCP → 2 10.244.1.98/8080',
+    ] },
+  ])('$name', ({ given, then }) => { expect(told(...given)).toEqual(then); });
+
+  test('belongs to one, and no id to two, whatever comes; a batch decides what one by one decides, and in the end nothing is left', () => {
+    const [name, port] = [fc.constantFrom('a', 'b', 'c'), fc.constantFrom(4000, 4001)];
+    const input = fc.oneof(
+      fc.tuple(name, port, fc.constantFrom('n1', 'n2')).map(([key, hostPort, nodeName]) => asks(key, [{ hostPort }], { nodeName })), name.map(podGone), name.map(detached),
+      fc.tuple(name, port).map(([key, each]) => nodePort(key, each, `10.96.0.${key.charCodeAt(0)}`)), name.map(vanished),
+      fc.constantFrom('192.168.50.1', '192.168.50.2').map((address) => nodeAt('n1', address)), fc.constant(n2),
+    );
+    fc.assert(fc.property(fc.array(input, { maxLength: 30 }), (inputs) => {
+      const draft = serviceDecider.initialState();
+      expect(inputs.flatMap((each) => decideAll(serviceDecider, draft, [each]))).toEqual(decide(...inputs));
+      const [services, pods] = [[...draft.compiledServices.values()].flatMap(({ frontends }) => frontends), [...draft.hostPorts.compiled.values()].flatMap(({ ports }) => ports)];
+      const ids = [...services, ...pods].map(({ id }) => id);
+      expect(new Set(ids).size).toBe(ids.length);
+      expect(new Set(pods.map(({ address, port: taken }) => `${address}/${taken}`)).size).toBe(pods.length);
+      const nodePorts = new Set(services.filter(({ kind }) => kind === 'nodePort').map((frontend) => frontend.port));
+      expect(pods.filter((each) => nodePorts.has(each.port))).toEqual([]);
+      decideAll(serviceDecider, draft, ['a', 'b', 'c'].flatMap((key) => [podGone(key), vanished(key)]));
+      expect([draft.asking.size, draft.frontendOwner.size, draft.frontendIds.size, draft.idsTaken.size, draft.backends.size, draft.hostPorts.compiled.size, draft.keysAskedByPod.size]).toEqual([0, 0, 0, 0, 0, 0, 0]);
+    }));
+  });
 });

@@ -70,6 +70,9 @@ describe('an object that is no fact says why', () => {
     { name: 'an IPv4 address that is written as one of IPv6', raw: pod({}, { podIP: '::ffff:10.244.1.2' }), then: ['status.podIP: "::ffff:10.244.1.2": expected an IPv4 address in its own form: 10.244.1.2'] },
     { name: 'an address with a zone', raw: pod({}, { podIP: 'fe80::1%eth0' }), then: ['status.podIP: "fe80::1%eth0": expected an IP address'] },
     { name: 'a pod with two addresses of one family', raw: pod({}, { podIPs: [{ ip: 'fd00::1' }, { ip: '10.244.1.2' }, { ip: 'fd00::2' }] }), then: ['status.podIPs[2].ip: "fd00::2": expected no second IPv6 address'] },
+    { name: 'a host port out of range, at no address', raw: pod({ containers: [{ ports: [{ containerPort: 80, hostPort: 65536, hostIP: 'n1' }] }] }), then: [
+      'spec.containers[0].ports[0].hostIP: "n1": expected an IP address', 'spec.containers[0].ports[0].hostPort: 65536: expected a number from 1 to 65535',
+    ] },
     { name: 'two ClusterIPs of one family', raw: service({ clusterIPs: ['10.96.0.1', '10.96.0.2'], ports: [{ port: 80 }] }), then: ['spec.clusterIPs[1]: "10.96.0.2": expected no second IPv4 address'] },
     { name: 'a ClusterIP of another family than it asks for', raw: service({ clusterIPs: ['10.96.0.1'], ipFamilies: ['IPv6'], ports: [{ port: 80 }] }), then: ['spec.clusterIPs[0]: "10.96.0.1": expected an IPv6 address, as spec.ipFamilies[0] says'] },
     { name: 'a family that the cluster lacks', raw: service({ clusterIPs: ['10.96.0.1'], ipFamilies: ['IPv4', 'IPv6'], ports: [{ port: 80 }] }), then: ['spec.ipFamilies[1]: "IPv6": expected a family that the cluster has addresses of'] },

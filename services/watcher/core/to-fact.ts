@@ -5,7 +5,7 @@ import {
 import { formatPrefix, parsePrefix } from '@seine/model';
 import {
   faults, isDnsLabel, isDnsSubdomain, isIpMasqAgent, isObject, isPortName, listAt, member, objectAt, objectKey, parsePolicyObject, readIpMasqAgent, readLabels, UNSUPPORTED_KINDS, workloadOf,
-  type Faults, type KubeObject,
+  type Faults, type KubeObject, type PlainObject,
 } from '@seine/objects';
 
 import { addressAt, metadataOf, onePerFamily, portAt, protocolAt, text } from './fields.ts';
@@ -50,19 +50,36 @@ const cidrGroupData = (found: Faults, object: KubeObject): CidrGroupData => {
 
 const PHASES: Readonly<Record<string, PodData['phase']>> = { Pending: 'pending', Running: 'running', Unknown: 'running', Succeeded: 'finished', Failed: 'finished' };
 
-const containerPorts = (found: Faults, containers: readonly unknown[] | undefined): PodData['ports'] =>
-  (containers ?? []).flatMap((container, at) => {
-    const field = `spec.containers[${at}]`;
-    return (listAt(found, `${field}.ports`, member(objectAt(found, field, container), 'ports')) ?? []).map((item, index) => {
+const ANYWHERE: ReadonlySet<unknown> = new Set([undefined, null, '', '0.0.0.0', '::']);
+
+/** What a container wants at its node's addresses; a pod on its node's own network is there anyway. */
+const hostPortAt = (found: Faults, field: string, port: PlainObject, hostNetwork: boolean): Pick<PodData['ports'][number], 'hostPort' | 'hostIP'> => {
+  const wanted = member(port, 'hostPort') ?? 0;
+  if (wanted === 0 || hostNetwork) return {};
+  const given = member(port, 'hostIP');
+  const hostIP = ANYWHERE.has(given) ? undefined : addressAt(found, `${field}.hostIP`, given);
+  return { hostPort: portAt(found, `${field}.hostPort`, wanted), ...(hostIP === undefined ? {} : { hostIP }) };
+};
+
+const containerPorts = (found: Faults, spec: PlainObject, hostNetwork: boolean): PodData['ports'] => {
+  const ports = (list: string, wanted: (container: PlainObject) => boolean): PodData['ports'] => (listAt(found, list, member(spec, list.slice('spec.'.length))) ?? []).flatMap((item, at) => {
+    const field = `${list}[${at}]`;
+    const container = objectAt(found, field, item);
+    if (!wanted(container)) return [];
+    return (listAt(found, `${field}.ports`, member(container, 'ports')) ?? []).map((each, index) => {
       const place = `${field}.ports[${index}]`;
-      const port = objectAt(found, place, item);
+      const port = objectAt(found, place, each);
       const name = text(found, `${place}.name`, member(port, 'name'));
       if (name !== undefined && !isPortName(name)) found.refuse(`${place}.name`, name, 'a port name: at most 15 of [a-z0-9-], with a letter');
       return {
         ...(name === undefined ? {} : { name }), port: portAt(found, `${place}.containerPort`, member(port, 'containerPort')), protocol: protocolAt(found, `${place}.protocol`, member(port, 'protocol')),
+        ...hostPortAt(found, place, port, hostNetwork),
       };
     });
   });
+  /* Of init containers those that run on beside the others. */
+  return [...ports('spec.containers', () => true), ...ports('spec.initContainers', (container) => member(container, 'restartPolicy') === 'Always')];
+};
 
 const podData = (found: Faults, object: KubeObject): PodData => {
   if (!isDnsSubdomain(object.name)) found.refuse('metadata.name', object.name, 'a DNS subdomain');
@@ -80,14 +97,15 @@ const podData = (found: Faults, object: KubeObject): PodData => {
   if (phase === undefined) found.refuse('status.phase', phaseText, `one of ${Object.keys(PHASES).join(', ')}`);
   listAt(found, 'metadata.ownerReferences', member(metadataOf(object), 'ownerReferences'));
   const workload = workloadOf(metadataOf(object));
+  const hostNetwork = member(spec, 'hostNetwork') === true;
   return {
     uid: object.uid,
     ...(nodeName === undefined || nodeName === '' ? {} : { nodeName }),
     labels: readLabels(found, 'metadata.labels', member(metadataOf(object), 'labels')),
     serviceAccount: text(found, 'spec.serviceAccountName', member(spec, 'serviceAccountName')) ?? 'default',
-    hostNetwork: member(spec, 'hostNetwork') === true,
+    hostNetwork,
     addresses: onePerFamily(found, (index) => `status.podIPs[${index}].ip`, addresses), phase: phase ?? 'running',
-    ports: containerPorts(found, listAt(found, 'spec.containers', member(spec, 'containers'))),
+    ports: containerPorts(found, spec, hostNetwork),
     ...(workload === undefined ? {} : { workload }), ...changedByOf(object),
   };
 };
@@ -107,16 +125,22 @@ const tooLarge = (bytes: number, most = LARGEST_BYTES): Refusal => ({
   field: '', value: `${bytes} bytes`, expected: `at most ${most} bytes`, message: `SEINE_FACT_TOO_LARGE: ${bytes} bytes: expected at most ${most}, as one event holds it whole: split or shorten the object`,
 });
 
+const refusedForLabels = (given: PodData['labels']): Refusal | undefined => {
+  const labels = sizeOf(given) + NAMESPACE_LABEL_BYTES * Object.keys(given).length;
+  return labels > LARGEST_LABELS_BYTES ? tooLarge(labels, LARGEST_LABELS_BYTES) : undefined;
+};
+
 /** What others make of a fact must fit into an event as well. */
 const refusedForSize = (fact: FactEvent): Refusal | undefined => {
   const bytes = eventSizeBytes(fact);
   if (bytes > LARGEST_BYTES) return tooLarge(bytes);
   switch (fact.type) {
-    case 'pod.observed.v1':
-    case 'namespace.observed.v1': {
-      const labels = sizeOf(fact.data.labels) + NAMESPACE_LABEL_BYTES * Object.keys(fact.data.labels).length;
-      return labels > LARGEST_LABELS_BYTES ? tooLarge(labels, LARGEST_LABELS_BYTES) : undefined;
+    case 'pod.observed.v1': {
+      const hostPorts = 2 * fact.data.ports.filter(({ hostPort }) => hostPort !== undefined).length * (PLACE_BYTES + REFUSAL_BYTES);
+      if (hostPorts > LARGEST_BYTES) return tooLarge(hostPorts);
+      return refusedForLabels(fact.data.labels);
     }
+    case 'namespace.observed.v1': return refusedForLabels(fact.data.labels);
     case 'service.observed.v1': {
       const { clusterIPs, externalIPs = [], loadBalancerIPs = [], ports } = fact.data;
       const frontends = (2 * clusterIPs.length + externalIPs.length + loadBalancerIPs.length) * ports.length * (PLACE_BYTES + REFUSAL_BYTES);

@@ -36,7 +36,7 @@ const PARTS: Readonly<Record<string, object>> = {
     status: { loadBalancer: { ingress: [{ ip: '192.0.2.1' }] } },
   },
   Pod: {
-    spec: { nodeName: 'n1', hostNetwork: false, serviceAccountName: 'a', containers: [{ name: 'a', ports: [{ name: 'a', containerPort: 80, protocol: 'TCP', hostPort: 80 }] }], initContainers: [{ name: 'i', restartPolicy: 'Always', ports: [{ containerPort: 81 }] }] },
+    spec: { nodeName: 'n1', hostNetwork: false, serviceAccountName: 'a', containers: [{ name: 'a', ports: [{ name: 'a', containerPort: 80, protocol: 'TCP', hostPort: 80, hostIP: '192.168.50.1' }] }], initContainers: [{ name: 'i', restartPolicy: 'Always', ports: [{ containerPort: 81, hostPort: 81 }] }] },
     status: { phase: 'Running', podIP: '10.244.1.2', podIPs: [{ ip: '10.244.1.2' }] },
   },
   EndpointSlice: {

@@ -33,7 +33,12 @@ export const podObserved = defineEvent({
     /** status.podIPs, at most one per family; often empty where a node report tells them first. */
     addresses: Type.Array(Type.String()),
     phase: Type.Union([Type.Literal('pending'), Type.Literal('running'), Type.Literal('finished')]),
-    ports: Type.Array(Type.Object({ name: Type.Optional(Type.String()), port: PortNumber, protocol: ProtocolText })),
+    ports: Type.Array(Type.Object({
+      name: Type.Optional(Type.String()), port: PortNumber, protocol: ProtocolText,
+      hostPort: Type.Optional(PortNumber),
+      /** With hostPort: at this address of the node alone. */
+      hostIP: Type.Optional(Type.String()),
+    })),
     /** The controller people know it by: Deployment shop/carts. */
     workload: Type.Optional(Type.Object({ kind: Type.String(), name: Type.String() })),
     changedBy: Type.Optional(ChangedBy),

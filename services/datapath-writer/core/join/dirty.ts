@@ -4,7 +4,7 @@ import type { SeineEvent } from '@seine/events';
 import type { NodeState } from '../fold.ts';
 
 /** Nouns of events that a node's rows depend on. */
-export const NOUNS = ['pod', 'node', 'endpoint', 'identity', 'podidentity', 'address', 'podcidr', 'policy', 'service', 'backends', 'ipmasqagent'] as const;
+export const NOUNS = ['pod', 'node', 'endpoint', 'identity', 'podidentity', 'address', 'podcidr', 'policy', 'service', 'backends', 'hostports', 'ipmasqagent'] as const;
 export type Noun = (typeof NOUNS)[number];
 
 export type Dirty = Readonly<Record<Noun, Set<string>>>;
@@ -22,7 +22,7 @@ export const soilAll = (dirty: Dirty, state: Readonly<NodeState>): void => {
   const keys: Readonly<Record<Noun, Iterable<string | number>>> = {
     pod: state.pods.keys(), node: state.nodes.keys(), endpoint: state.endpoints.keys(), identity: state.identities.keys(), podidentity: state.podIdentities.keys(),
     address: state.addresses.keys(), podcidr: state.podCidrs.keys(), policy: state.policies.keys(), service: state.services.keys(), backends: state.slices.keys(),
-    ipmasqagent: state.masqAgents.keys(),
+    hostports: state.hostPorts.keys(), ipmasqagent: state.masqAgents.keys(),
   };
   for (const noun of NOUNS) for (const key of keys[noun]) dirty[noun].add(String(key));
 };

@@ -1,12 +1,12 @@
 /**
- * Rows of Services, each made anew when the Service or one of its slices changes, all when the node moves to another zone. What would not fit is
+ * Rows of Services and of pods' host ports, each made anew when the Service or one of its slices changes, all when the node moves to another zone. What would not fit is
  * counted before anything of it is written: such a Service keeps the rows that it has until there is room. Pure.
  */
 import { MAPS } from '@seine/layout';
 import { compareCodeUnits } from '@seine/model';
 
 import type { NodeState } from '../fold.ts';
-import { hereOf, selfRows, serviceRows, type ServiceRow } from '../service.rows.ts';
+import { hereOf, hostPortRows, selfRows, serviceRows, type ServiceRow } from '../service.rows.ts';
 import type { Dirty } from './dirty.ts';
 import { packRow, PACKED_MAPS, type PackedMapName, type PackedRow } from './packed-rows.ts';
 import { createRowClaims } from './row-claims.ts';
@@ -16,7 +16,7 @@ import type { RowStore } from './row-store.ts';
 export type ServiceCapacity = Readonly<Record<PackedMapName, number>>;
 export const SERVICE_CAPACITY = Object.fromEntries(PACKED_MAPS.map((map) => [map, MAPS[map].maxEntries])) as unknown as ServiceCapacity; // every map is there
 
-/** A Service that did not fit, and the first map that has no room for it. */
+/** A Service, or a pod with host ports, that did not fit, and the first map that has no room for it. */
 export interface FullService {
   readonly service: string;
   readonly map: PackedMapName;
@@ -26,6 +26,10 @@ export interface FullService {
   readonly occupied: number;
   readonly capacity: number;
 }
+
+/** A pod that speaks of frontends, among Services' names: none of those has a space. */
+const POD = 'pod ';
+const podOf = (name: string): string | undefined => (name.startsWith(POD) ? name.slice(POD.length) : undefined);
 
 export interface Services {
   readonly update: (dirty: Dirty) => void;
@@ -83,6 +87,11 @@ export const createServices = (self: string, state: Readonly<NodeState>, store: 
   };
 
   const rowsOf = (name: string, here: ReturnType<typeof hereOf>): readonly ServiceRow[] => {
+    const pod = podOf(name);
+    if (pod !== undefined) {
+      const hostPorts = state.hostPorts.get(pod);
+      return hostPorts === undefined ? [] : hostPortRows(hostPorts, pod, here);
+    }
     const service = state.services.get(name);
     if (service === undefined) return [];
     return serviceRows(service, (slicesOf.get(name) ?? []).map((key) => state.slices.get(key)!), here);
@@ -104,6 +113,7 @@ export const createServices = (self: string, state: Readonly<NodeState>, store: 
         const fault = withoutRoom(name, rows);
         if (fault === undefined) { claims.say(name, rows); full.delete(name); } else full.set(name, fault);
       };
+      for (const pod of dirty.hostports) others.add(POD + pod);
       for (const names of [touched, others]) for (const name of names) if (!full.has(name)) place(name);
       for (const name of waiting) place(name);
     },
