@@ -19,6 +19,11 @@ describe('a mask', () => {
 });
 
 describe('what leaves the cluster', () => {
+  test('of a node: its addresses, the keys of its taints, and that it is being deleted', () => {
+    expect(kept('Node', { metadata: { name: 'n1', deletionTimestamp: '2026-01-01T00:00:00Z', resourceVersion: '7' }, spec: { podCIDR: '10.244.1.0/24', providerID: 'x', taints: [{ key: 'a', value: 'secret', effect: 'NoSchedule' }] }, status: { addresses: [{ type: 'InternalIP', address: '192.168.50.1' }], nodeInfo: {} } }))
+      .toEqual({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1', deletionTimestamp: '2026-01-01T00:00:00Z' }, spec: { taints: [{ key: 'a' }] }, status: { addresses: [{ type: 'InternalIP', address: '192.168.50.1' }] } });
+    expect(kept('Pod', { metadata: { name: 'a', deletionTimestamp: '2026-01-01T00:00:00Z' } })).toEqual({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'a' } });
+  });
   test('of a pod: where it runs, what it is called, its ports and addresses', () => {
     expect(kept('Pod', {
       metadata: {

@@ -45,12 +45,13 @@ const lastManager = (managedFields: unknown): unknown => {
   return last === undefined ? undefined : [masked({ manager: true, operation: true, time: true }, last)];
 };
 
-const metadata = (raw: PlainObject, { managers, withUid }: { readonly managers: boolean; readonly withUid: boolean }): PlainObject => {
+const metadata = (raw: PlainObject, { managers, deletion, withUid }: { readonly managers: boolean; readonly deletion: boolean; readonly withUid: boolean }): PlainObject => {
   const given = member(raw, 'metadata');
   const own: PlainObject = isObject(given) ? given : {};
   const controllers = member(own, 'ownerReferences');
   const entries: readonly (readonly [string, unknown])[] = [
     ['name', member(own, 'name')], ['namespace', member(own, 'namespace') ?? undefined], ['uid', withUid ? member(own, 'uid') ?? undefined : undefined],
+    ['deletionTimestamp', deletion ? member(own, 'deletionTimestamp') ?? undefined : undefined],
     ['labels', sorted(member(own, 'labels'), () => true)],
     ['annotations', sorted(member(own, 'annotations'), isKeptAnnotation)],
     ['ownerReferences', masked([{ kind: true, name: true, controller: true }], Array.isArray(controllers) ? controllers.filter((owner) => isObject(owner) && member(owner, 'controller') === true) : undefined)],
@@ -59,15 +60,16 @@ const metadata = (raw: PlainObject, { managers, withUid }: { readonly managers: 
   return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
 };
 
-export interface Kept { readonly mask: Mask; readonly managers?: boolean }
+/** `deletion`: also since when it is being deleted. */
+export interface Kept { readonly mask: Mask; readonly managers?: boolean; readonly deletion?: boolean }
 
 /**
  * The part of an object that Seine reads, in an order that does not depend on the server.
  * @param raw one item of a list, which names neither apiVersion nor kind
  * @param withUid a uid tells an object from another that had its name before; it says nothing to a person
  */
-export const keep = (apiVersion: string, kind: string, { mask, managers }: Kept, raw: unknown, withUid = false): PlainObject => {
+export const keep = (apiVersion: string, kind: string, { mask, managers, deletion }: Kept, raw: unknown, withUid = false): PlainObject => {
   const object: PlainObject = isObject(raw) ? raw : {};
   const rest = masked(mask, object);
-  return { apiVersion, kind, metadata: metadata(object, { managers: managers === true, withUid }), ...(isObject(rest) ? rest : {}) };
+  return { apiVersion, kind, metadata: metadata(object, { managers: managers === true, deletion: deletion === true, withUid }), ...(isObject(rest) ? rest : {}) };
 };

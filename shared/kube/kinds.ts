@@ -25,7 +25,7 @@ const PORT = { name: true, containerPort: true, protocol: true, hostPort: true, 
 /** In the order in which they stand in the file: what others refer to comes first. */
 export const JUDGED_KINDS: readonly JudgedKind[] = [
   { kind: 'Namespace', plural: 'namespaces', namespaced: false, apiVersions: ['v1'], kept: { mask: {} }, unknown: 'rules that select namespaces by their labels match nobody here' },
-  { kind: 'Node', plural: 'nodes', namespaced: false, apiVersions: ['v1'], kept: { mask: { status: { addresses: [{ type: true, address: true }] } } }, unknown: 'which addresses are nodes is not known, and nothing can be said about rules for nodes' },
+  { kind: 'Node', plural: 'nodes', namespaced: false, apiVersions: ['v1'], kept: { mask: { spec: { taints: [{ key: true }] }, status: { addresses: [{ type: true, address: true }] } }, deletion: true }, unknown: 'which addresses are nodes is not known, and nothing can be said about rules for nodes' },
   { kind: 'CiliumCIDRGroup', plural: 'ciliumcidrgroups', namespaced: false, apiVersions: ['cilium.io/v2', 'cilium.io/v2alpha1'], kept: { mask: { spec: { externalCIDRs: true } } }, unknown: 'rules that refer to such a group match nobody here' },
   { kind: 'ClusterNetworkPolicy', plural: 'clusternetworkpolicies', namespaced: false, apiVersions: ['policy.networking.k8s.io/v1alpha2'], kept: POLICY, unknown: UNKNOWN_POLICY },
   { kind: 'CiliumClusterwideNetworkPolicy', plural: 'ciliumclusterwidenetworkpolicies', namespaced: false, apiVersions: ['cilium.io/v2'], kept: POLICY, unknown: UNKNOWN_POLICY },

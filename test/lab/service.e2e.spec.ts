@@ -112,6 +112,7 @@ describe('Services, packet by packet', () => {
     });
     expect(await health(NODES.n1, 31085)).toBe('{"service":{"namespace":"shop","name":"local"},"localEndpoints":1,"serviceProxyHealthy":true} 200');
     expect(await health(NODES.n2, 10256, '/healthz')).toMatch(/"nodeEligible":true\} 200$/);
+    expect(await health(NODES.n2, 10256, '/livez')).toMatch(/"currentTime":"[^"]+"\} 200$/);
   });
 
   test('no process of a node binds a port that its sources are translated to; pods may', () => {

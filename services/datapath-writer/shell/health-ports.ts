@@ -8,6 +8,8 @@ import type { HealthCheck } from '../core/index.ts';
 export interface NodeHealth {
   /** The node holds what the log says, as far as it is known here. */
   readonly healthy: boolean;
+  /** The node stays: balancers in front of it may send more. */
+  readonly eligible: boolean;
   readonly lastUpdatedMs: number;
   readonly checks: ReadonlyMap<number, HealthCheck>;
 }
@@ -20,9 +22,11 @@ interface Answer { readonly ok: boolean; readonly headers: Readonly<Record<strin
 export const createHealthPorts = (port: number, health: () => NodeHealth, log: Logger) => {
   const open = new Map<number, Server>();
 
-  const ofNode = (): Answer => {
-    const { healthy, lastUpdatedMs } = health();
-    return { ok: healthy, headers: {}, body: { lastUpdated: new Date(lastUpdatedMs).toISOString(), currentTime: new Date().toISOString(), nodeEligible: healthy } };
+  /** /healthz is for balancers, who are to leave a node that goes; /livez for who restarts processes that are stuck. */
+  const ofNode = (path: string): Answer => {
+    const { healthy, eligible, lastUpdatedMs } = health();
+    const times = { lastUpdated: new Date(lastUpdatedMs).toISOString(), currentTime: new Date().toISOString() };
+    return path === '/livez' ? { ok: healthy, headers: {}, body: times } : { ok: healthy && eligible, headers: {}, body: { ...times, nodeEligible: eligible } };
   };
   const ofService = (at: number): Answer => {
     const { healthy, checks } = health();
@@ -35,8 +39,9 @@ export const createHealthPorts = (port: number, health: () => NodeHealth, log: L
 
   const listen = (at: number): void => {
     const server = createServer((request, response) => {
-      if (at === port && request.url !== '/healthz' && request.url !== '/livez') { response.writeHead(404).end(); return; }
-      const { ok, headers, body } = at === port ? ofNode() : ofService(at);
+      const path = (request.url ?? '').split('?', 1)[0]!;
+      if (at === port && path !== '/healthz' && path !== '/livez') { response.writeHead(404).end(); return; }
+      const { ok, headers, body } = at === port ? ofNode(path) : ofService(at);
       response.writeHead(ok ? 200 : 503, { 'content-type': 'application/json', 'x-content-type-options': 'nosniff', ...headers }).end(`${JSON.stringify(body)}\n`);
     });
     server.on('error', (error) => {

@@ -148,6 +148,18 @@ const started = async (patienceMs?: number) => {
 };
 const endpointAddresses = (): readonly unknown[] => [...loader.maps.get('sn_endpoint_01')!.values()].map(({ key }) => key['address']);
 
+test('a node that is about to go is well, and balancers are told to leave it, until it stays after all', async () => {
+  const { writer } = await started();
+  expect(writer.health()).toMatchObject({ healthy: true, eligible: true });
+  const n1 = SCHEDULED.find(({ type, key }) => type === 'node.observed.v1' && key === 'n1')!;
+  const leaving = { ...n1, data: { ...n1.data, leaving: 'ToBeDeletedByClusterAutoscaler' } } as typeof n1; // of the same event
+  bus.tell(commitsOf([leaving], 101));
+  await eventually(() => !writer.health().eligible);
+  expect(writer.health()).toMatchObject({ healthy: true });
+  bus.tell(commitsOf([n1], 102));
+  await eventually(() => writer.health().eligible);
+});
+
 describe('an ADD', () => {
   test('is answered when the pod is wired and its policy is in force', async () => {
     const { cni, ask } = await started();

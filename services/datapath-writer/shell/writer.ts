@@ -532,7 +532,7 @@ export const createWriter = (ports: WriterPorts) => {
     health: (): NodeHealth => {
       behindSinceMs = appliedSeq === complete ? undefined : behindSinceMs ?? Date.now();
       const late = behindSinceMs !== undefined && Date.now() - behindSinceMs > BEHIND_PATIENCE_MS;
-      return { healthy: inSync && trusted && !late, lastUpdatedMs, checks: healthChecks(state, node) };
+      return { healthy: inSync && trusted && !late, eligible: state.nodes.get(node)?.leaving === undefined, lastUpdatedMs, checks: healthChecks(state, node) };
     },
     /** Somebody touched an interface of this node: what is attached is looked at now. */
     touched: (): void => { touched = true; wakeBeat(); },

@@ -133,6 +133,14 @@ describe('an object that is a fact', () => {
     expect(made(service({ clusterIP: '10.96.0.1', clusterIPs: ['10.96.0.1', 'fd00:96::1'], ipFamilies: ['IPv4', 'IPv6'], ipFamilyPolicy: 'RequireDualStack', ports: [{ port: 80 }] }))).toMatchObject({ fact: { data: { clusterIPs: ['10.96.0.1', 'fd00:96::1'] } } });
     expect(made(slice('fd00::2', 'IPv6'))).toMatchObject({ fact: { data: { addressType: 'IPv6', endpoints: [{ addresses: ['fd00::2'] }] } } });
   });
+  test.each([
+    { name: 'that stays says nothing', metadata: {}, taints: [{ key: 'node.kubernetes.io/not-ready', effect: 'NoSchedule' }], want: undefined },
+    { name: 'that the autoscaler takes away', metadata: {}, taints: [{ key: 'a' }, { key: 'ToBeDeletedByClusterAutoscaler', value: '1', effect: 'NoSchedule' }], want: 'ToBeDeletedByClusterAutoscaler' },
+    { name: 'that is being deleted', metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' }, taints: undefined, want: 'deletionTimestamp' },
+  ])('of a node $name', ({ metadata, taints, want }) => {
+    const fact = made({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1', ...metadata }, spec: { taints } });
+    expect(fact !== undefined && 'fact' in fact ? (fact.fact.data as { readonly leaving?: string }).leaving : 'refused').toBe(want); // a Node's fact
+  });
   test('is unscheduled without a node, and finished when it has succeeded', () => {
     expect(made(pod({ nodeName: '' }, { phase: 'Succeeded' }))).toMatchObject({ fact: { data: { phase: 'finished', serviceAccount: 'default', addresses: [] } } });
     expect(made(pod({}))).not.toHaveProperty('fact.data.nodeName');

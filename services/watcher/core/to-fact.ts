@@ -28,6 +28,15 @@ const namespaceData = (found: Faults, object: KubeObject): NamespaceData => {
   return { uid: object.uid, labels: { ...labels, 'kubernetes.io/metadata.name': object.name }, ...auditOf(found, object) };
 };
 
+const AUTOSCALER_TAINT = 'ToBeDeletedByClusterAutoscaler';
+
+/** As kube-proxy tells balancers: a node that is being deleted, or that the autoscaler is about to take away. */
+const leavingOf = (found: Faults, object: KubeObject): Pick<NodeData, 'leaving'> => {
+  if (typeof member(metadataOf(object), 'deletionTimestamp') === 'string') return { leaving: 'deletionTimestamp' };
+  const taints = listAt(found, 'spec.taints', member(objectAt(found, 'spec', member(object.raw, 'spec')), 'taints')) ?? [];
+  return taints.some((taint, index) => member(objectAt(found, `spec.taints[${index}]`, taint), 'key') === AUTOSCALER_TAINT) ? { leaving: AUTOSCALER_TAINT } : {};
+};
+
 const nodeData = (found: Faults, object: KubeObject): NodeData => {
   if (!isDnsSubdomain(object.name)) found.refuse('metadata.name', object.name, 'a DNS subdomain');
   const status = objectAt(found, 'status', member(object.raw, 'status'));
@@ -35,7 +44,7 @@ const nodeData = (found: Faults, object: KubeObject): NodeData => {
     const entry = objectAt(found, `status.addresses[${index}]`, item);
     return member(entry, 'type') === 'InternalIP' ? addressAt(found, `status.addresses[${index}].address`, member(entry, 'address')) ?? [] : [];
   });
-  return { uid: object.uid, labels: readLabels(found, 'metadata.labels', member(metadataOf(object), 'labels')), addresses };
+  return { uid: object.uid, labels: readLabels(found, 'metadata.labels', member(metadataOf(object), 'labels')), addresses, ...leavingOf(found, object) };
 };
 
 const cidrGroupData = (found: Faults, object: KubeObject): CidrGroupData => {

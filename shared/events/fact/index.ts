@@ -16,7 +16,11 @@ export const namespaceVanished = defineEvent({
 
 export const nodeObserved = defineEvent({
   lane: 'fact', type: 'node.observed.v1', key: '<node>', summary: 'A Node as it is.',
-  data: Type.Object({ uid: Type.String(), labels: LabelMap, addresses: Type.Array(Type.String()) }),
+  data: Type.Object({
+    uid: Type.String(), labels: LabelMap, addresses: Type.Array(Type.String()),
+    /** Why balancers outside are to send it nothing new; absent: it stays. Unknown to former builds, who pass it over. */
+    leaving: Type.Optional(Type.Union([Type.Literal('deletionTimestamp'), Type.Literal('ToBeDeletedByClusterAutoscaler')])),
+  }),
 });
 export const nodeVanished = defineEvent({
   lane: 'fact', type: 'node.vanished.v1', key: '<node>', summary: 'A Node object is gone.', data: Vanished, gone: true,
