@@ -1,5 +1,5 @@
 /**
- * Plants one defect at a time and runs the tests that should notice: `npm run mutants`. A mutant is a patch whose first line names them:
+ * Plants one defect at a time and runs the tests that should notice: `npm run mutants [-- NAME or NUMBER …]`. A mutant is a patch whose first line names them:
  *
  *   caught by: unit services/datapath-writer/core/policy
  *
@@ -16,7 +16,10 @@ const only = process.argv.slice(2);
 const git = (...args: readonly string[]): string => execFileSync('git', args, { cwd: ROOT, encoding: 'utf8' });
 const make = (): void => { execFileSync('make', ['-C', 'bpf'], { cwd: ROOT, stdio: 'ignore' }); };
 
-const patches = readdirSync(FOLDER).filter((name) => name.endsWith('.patch') && (only.length === 0 || only.includes(name.replace('.patch', '')))).sort();
+const all = readdirSync(FOLDER).filter((name) => name.endsWith('.patch')).sort();
+const isNamed = (patch: string, given: string): boolean => patch === `${given}.patch` || patch.startsWith(`${given}-`);
+for (const given of only) if (!all.some((patch) => isNamed(patch, given))) throw new Error(`${given}: expected a mutant's name or number: ${all.map((patch) => patch.replace('.patch', '')).join(', ')}`);
+const patches = all.filter((patch) => only.length === 0 || only.some((given) => isNamed(patch, given)));
 const results = patches.map((name) => {
   const path = join(FOLDER, name);
   const text = readFileSync(path, 'utf8');
