@@ -359,6 +359,18 @@ static __always_inline __u8 family_of(const struct __sk_buff *skb, struct packet
 	return REASON_NONE;
 }
 
+/*
+ * direct_found - the packet says which frontend its client asked for. Only what comes by an uplink, first, may; a pod neither says nor hears it.
+ */
+static __always_inline int direct_found(struct __sk_buff *skb, const struct packet *packet, const struct hook *hook)
+{
+	if (hook->uplink && !hook->translated) {
+		bpf_tail_call_static(skb, &sn_progs_03, SLOT_DIRECT_HERE);
+		return drop_plain(skb, &packet->tuple, REASON_MISSED_TAIL_CALL, hook->direction, PLACE(FILE_POD));
+	}
+	return drop_plain(skb, &packet->tuple, hook->outbound ? REASON_INVALID_SOURCE_IP : REASON_NO_BACKEND, hook->direction, PLACE(FILE_POD));
+}
+
 static __always_inline int handle(struct __sk_buff *skb, bool outbound, bool uplink, bool translated)
 {
 	struct hook hook = { .outbound = outbound, .uplink = uplink, .translated = translated, .direction = outbound ? DIRECTION_EGRESS : DIRECTION_INGRESS };
@@ -392,6 +404,8 @@ static __always_inline int handle(struct __sk_buff *skb, bool outbound, bool upl
 	}
 	if (reason)
 		return not_understood(skb, &packet, &hook, reason);
+	if (packet.direct && !(uplink && outbound))
+		return direct_found(skb, &packet, &hook);
 
 	hook.epoch = epoch_now();
 	hook.now = ct_now();

@@ -13,8 +13,12 @@
  *                  veth, or at the uplink what the stack carried there.
  *   answer, answer_here           an answer gets its frontend back.
  *   error_…                       so does an ICMP error, outside and in.
+ *   direct         a packet to a backend elsewhere that answers its client itself, with the frontend in it.
+ *   direct_here    what another node sent so: the frontend is taken out of it, kept for the answers, and the pod's policy asked.
+ *   too_long       what has no room for that: its client learns what fits.
  *   unreachable    a datagram to a frontend that nobody serves is answered: port unreachable.
  */
+#include "lib/direct.h"
 #include "lib/forward.h"
 #include "lib/nat.h"
 #include "lib/sample.h"
@@ -34,6 +38,14 @@ static __always_inline int read_packet(struct __sk_buff *skb, struct packet *pac
 static __always_inline bool is_syn(const struct tuple *tuple)
 {
 	return tuple->protocol == IPPROTO_TCP && (tuple->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+/* Of a stream that is answered directly only the client's side is seen here: closed once that is. Its last packets may still be answered so long. */
+#define CT_DIRECT_CLOSING 112		/* 120 s */
+
+static __always_inline bool direct_closed(__u8 flags)
+{
+	return flags & (CT_RESET | CT_CLOSING_BOTH);
 }
 
 /* tuple_of - what packets become. */
@@ -60,15 +72,18 @@ __noinline int nat_is_over(const struct tuple *tuple, const struct nat_entry *fo
 
 	if (!tuple || !forward)
 		return 0;
-	if (tuple->protocol == IPPROTO_TCP) {
-		if (!is_syn(tuple))
-			return 0;
-		tuple_of(forward, tuple->protocol, &judged);
-		ct_key_of(&judged, &key);
-		return !ct_read(&key, &entry, ct_now()) || ct_closed(entry.flags);
-	}
+	if (tuple->protocol == IPPROTO_TCP && !is_syn(tuple))
+		return 0;
 	backend = forward->backend;
-	return backend && !bpf_map_lookup_elem(&sn_backend_01, &backend);
+	if (backend && !bpf_map_lookup_elem(&sn_backend_01, &backend))
+		return 1;
+	if (tuple->protocol != IPPROTO_TCP)
+		return 0;
+	tuple_of(forward, tuple->protocol, &judged);
+	ct_key_of(&judged, &key);
+	if (!ct_read(&key, &entry, ct_now()))
+		return 1;
+	return forward->flags & NAT_DIRECT ? direct_closed(entry.flags) : ct_closed(entry.flags);
 }
 
 /*
@@ -109,6 +124,17 @@ static __always_inline bool in_range(const struct frontend *frontend, const stru
 	return bpf_map_lookup_elem(&sn_srange_01, &key);
 }
 
+/* answers_itself - who comes from the world to a pod elsewhere is answered by that pod. A global function, for the stack. */
+__noinline int answers_itself(const struct address *client, const struct address *backend)
+{
+	struct party party = {};
+
+	if (!client || !backend || ipcache_read(client, &party))
+		return 0;
+	party_find(backend, &party);
+	return party.named == NAMED_POD && !party.ifindex;
+}
+
 /*
  * service_choose - a backend for a packet to a frontend. A global function, for the stack.
  * @random: for the draw; @again: how often one was chosen for this packet before. Return: 0 with @forward filled, or the drop reason.
@@ -146,6 +172,8 @@ __noinline int service_choose(const struct tuple *tuple, __u8 scope, __u32 rando
 	forward->backend = choice.id;
 	forward->revnat = frontend.revnat;
 	forward->flags = NAT_FORWARD;
+	if (scope == SCOPE_OUTSIDE && (frontend.flags & FRONTEND_DIRECT) && answers_itself(&source, &choice.address))
+		forward->flags |= NAT_DIRECT;
 	forward->made = ct_now();
 	return 0;
 }
@@ -251,7 +279,7 @@ int unreachable(struct __sk_buff *skb)
 		return TC_ACT_OK;
 	/* Whoever called has seen that a pod speaks with its own address, and nobody from outside with a pod's. */
 	at_pod = endpoint_read(&packet.tuple.source, &party);
-	if (packet.fragment == LATER_FRAGMENT || address_is_nobody(&packet.tuple.source) || !refusal_allowed() || unreachable_make(skb, &packet))
+	if (packet.fragment == LATER_FRAGMENT || address_is_nobody(&packet.tuple.source) || !refusal_allowed() || unreachable_make(skb, &packet, 0))
 		return TC_ACT_SHOT;
 	return turn_round(skb, at_pod);
 }
@@ -348,6 +376,10 @@ static __always_inline int service(struct __sk_buff *skb, bool at_pod)
 			bpf_tail_call_static(skb, &sn_progs_03, SLOT_UNREACHABLE);
 			return TC_ACT_SHOT;
 		}
+	}
+	if ((entry.flags & (NAT_FORWARD | NAT_DIRECT)) == (NAT_FORWARD | NAT_DIRECT)) {
+		bpf_tail_call_static(skb, &sn_progs_03, SLOT_DIRECT);
+		return drop_plain(skb, &packet.tuple, REASON_MISSED_TAIL_CALL, direction, PLACE(FILE_SERVICE));
 	}
 	if (nat_apply(skb, &packet, &entry))
 		return drop_plain(skb, &packet.tuple, REASON_WRITE_ERROR, direction, PLACE(FILE_SERVICE));
@@ -567,7 +599,8 @@ static __always_inline int error_of(struct __sk_buff *skb, const __u32 slot)
 	flags = nat_error(skb, &packet);
 	if (flags < 0)
 		return drop_plain(skb, &packet.tuple, REASON_NO_MAPPING, direction, PLACE(FILE_SERVICE));
-	if (slot == SLOT_ERROR_ON)
+	/* About an answer that never came by here: its flow is the backend's node's to look for. */
+	if (slot == SLOT_ERROR_ON || (slot == SLOT_ERROR_NETDEV && (flags & NAT_DIRECT)))
 		return go_on(skb, &packet);
 	if (slot == SLOT_ERROR_HERE) {
 		count(REASON_NONE, direction, skb->len);
@@ -598,4 +631,261 @@ SEC("tc")
 int error_here(struct __sk_buff *skb)
 {
 	return error_of(skb, SLOT_ERROR_HERE);
+}
+
+/*
+ * direct_touch - a packet of a flow that is answered directly went by. Answers are not seen here: what goes on after its first packet is
+ * taken as answered. A global function, for the stack. Return: 1 where its entry changed, once a second at least while it goes on; 0; or -1: no room.
+ */
+__noinline int direct_touch(const struct tuple *flow)
+{
+	struct ct_key key __attribute__((aligned(8)));
+	__u32 now = ct_now(), expiry;
+	struct ct_entry entry;
+	bool source_is_a, live;
+	__u8 flags;
+
+	if (!flow)
+		return -1;
+	source_is_a = ct_key_of(flow, &key);
+	live = ct_read(&key, &entry, now);
+	if (!live || (is_syn(flow) && direct_closed(entry.flags))) {
+		__builtin_memset(&entry, 0, sizeof(entry));
+		flags = CT_TRANSLATED | (source_is_a ? CT_ORIGINATOR_A : 0);
+	} else {
+		flags = entry.flags | (is_syn(flow) ? 0 : CT_SEEN_BOTH);
+	}
+	flags = ct_flags_after(flags, source_is_a, flow->tcp_flags);
+	expiry = now + (!(flags & CT_RESET) && (flags & CT_CLOSING_BOTH) ? CT_DIRECT_CLOSING : ct_lifetime(flow->protocol, flags));
+	if (live && flags == entry.flags && expiry == entry.expiry)
+		return 0;
+	entry.flags = flags;
+	entry.expiry = expiry;
+	return ct_store(&key, &entry) ? -1 : 1;
+}
+
+/*
+ * A packet of the world's to a pod elsewhere. What it asked for goes with it where the pod's node may not know it: with each that begins a stream,
+ * each that is of none, and now and then, should that node have forgotten.
+ */
+SEC("tc")
+int direct(struct __sk_buff *skb)
+{
+	struct bpf_redir_neigh next = {};
+	struct packet packet = {};
+	struct nat_entry entry;
+	struct address frontend;
+	__u32 ifindex, more, mtu = 0;
+	struct nat_key key;
+	int reason, verdict, changed;
+	bool must;
+
+	reason = read_packet(skb, &packet);
+	if (reason)
+		return drop_plain(skb, &packet.tuple, reason, DIRECTION_INGRESS, PLACE(FILE_PACKET));
+	nat_key_of(&packet.tuple, &key);
+	if (!nat_read(&key, &entry))
+		return drop_plain(skb, &packet.tuple, REASON_NO_MAPPING, DIRECTION_INGRESS, PLACE(FILE_SERVICE));
+	must = packet.fragment != LATER_FRAGMENT && (packet.tuple.protocol != IPPROTO_TCP || is_syn(&packet.tuple));
+	/* The way is the backend's. */
+	frontend = packet.tuple.destination;
+	__builtin_memcpy(&packet.tuple.destination, entry.destination, 16);
+	packet.tuple.destination_port = entry.destination_port;
+	changed = direct_touch(&packet.tuple);
+	if (changed < 0)
+		return drop_plain(skb, &packet.tuple, REASON_MAP_INSERT, DIRECTION_INGRESS, PLACE(FILE_SERVICE));
+	more = must || (changed && packet.fragment == WHOLE && !skb->gso_size) ? direct_size(&packet) : 0;
+	ifindex = uplink_for(skb, &packet, more, &next, &mtu);
+	if (!ifindex && mtu && more && !must) {
+		more = 0;
+		ifindex = uplink_for(skb, &packet, 0, &next, &mtu);
+	}
+	packet.tuple.destination = frontend;
+	packet.tuple.destination_port = key.destination_port;
+	if (!ifindex && mtu > more) {
+		drop_plain(skb, &packet.tuple, REASON_FRAGMENTATION_NEEDED, DIRECTION_INGRESS, PLACE(FILE_SERVICE));
+		skb->cb[0] = mtu - more;
+		bpf_tail_call_static(skb, &sn_progs_03, SLOT_TOO_LONG);
+		return TC_ACT_SHOT;
+	}
+	if (nat_apply(skb, &packet, &entry) || (more && direct_push(skb, packet.v6, &frontend, key.destination_port)))
+		return drop_plain(skb, &packet.tuple, REASON_WRITE_ERROR, DIRECTION_INGRESS, PLACE(FILE_SERVICE));
+	count(REASON_NONE, DIRECTION_INGRESS, skb->len);
+	verdict = ifindex ? by_uplink(skb, &packet, ifindex, &next) : TC_ACT_OK;
+	return verdict < 0 ? drop_plain(skb, &packet.tuple, REASON_WRITE_ERROR, DIRECTION_INGRESS, PLACE(FILE_FORWARD)) : verdict;
+}
+
+/* Its sender is somebody outside: `direct` has seen that. */
+SEC("tc")
+int too_long(struct __sk_buff *skb)
+{
+	struct packet packet = {};
+
+	if (read_packet(skb, &packet) || packet.fragment == LATER_FRAGMENT || address_is_nobody(&packet.tuple.source) || !refusal_allowed() ||
+	    unreachable_make(skb, &packet, skb->cb[0]))
+		return TC_ACT_SHOT;
+	return turn_round(skb, false);
+}
+
+/* direct_find - whether the backend may answer for the frontend. @key: of a node port gets the unspecified address. Return: the row's word and flags. */
+static __always_inline bool direct_find(const struct direct_key *key, struct direct *copy)
+{
+	__u32 echo = echo_of(key, sizeof(*key));
+
+#pragma unroll
+	for (int try = 0; try < ECHO_TRIES; try++) {
+		struct direct *value = bpf_map_lookup_elem(&sn_direct_01, key);
+		__u64 word;
+
+		if (!value)
+			continue;
+		word = READ_ONCE64(*value);
+		barrier();
+		copy->flags = value->flags;
+		barrier();
+		if (READ_ONCE64(*value) == word && word_of(word, echo, &copy->revnat))
+			return true;
+	}
+	return false;
+}
+
+/* direct_allowed - some Service has the frontend, the tuple's destination serves it, and the client may use it. A global function, for the stack. Return: 0 with @revnat, or the drop reason. */
+__noinline int direct_allowed(const struct tuple *tuple, const struct address *frontend, __be16 port, __u32 *revnat)
+{
+	struct frontend range = {};
+	struct direct_key key = {};
+	struct direct found = {};
+	struct party party = {};
+
+	if (!tuple || !frontend || !revnat)
+		return REASON_NO_BACKEND;
+	__builtin_memcpy(key.frontend, frontend, 16);
+	__builtin_memcpy(key.backend, &tuple->destination, 16);
+	key.frontend_port = port;
+	key.backend_port = tuple->destination_port;
+	key.protocol = tuple->protocol;
+	if (!direct_find(&key, &found)) {
+		__builtin_memset(key.frontend, 0, 16);
+		if (address_is_v4(frontend)) {
+			key.frontend[10] = 0xff;
+			key.frontend[11] = 0xff;
+		}
+		if (!direct_find(&key, &found) || !ipcache_read(frontend, &party) || party.named != NAMED_NODE)
+			return REASON_NO_BACKEND;
+	}
+	*revnat = found.revnat;
+	range.revnat = found.revnat;
+	return (found.flags & FRONTEND_RANGES) && !in_range(&range, &tuple->source) ? REASON_NOT_IN_RANGE : 0;
+}
+
+/* direct_flow_is_over - the flow that has this tuple has ended, or is not known. A global function, for the stack. */
+__noinline int direct_flow_is_over(const struct tuple *tuple)
+{
+	struct ct_key key __attribute__((aligned(8)));
+	struct ct_entry entry;
+
+	if (!tuple)
+		return 0;
+	ct_key_of(tuple, &key);
+	return !ct_read(&key, &entry, ct_now()) || (is_syn(tuple) && ct_closed(entry.flags));
+}
+
+/*
+ * direct_place - both halves, as if this node had been asked for the frontend: answers get it back. A pair that stands was looked at when it was made.
+ * What another frontend's live flow has stays its own: a forged packet takes nobody's answers away.
+ * A global function, for the stack. Return: 0, or the drop reason.
+ */
+__noinline int direct_place(const struct tuple *tuple, const struct address *frontend, __be16 port)
+{
+	struct nat_entry entry = {};
+	struct nat_key key, back;
+	struct address backend;
+	__u32 revnat = 0;
+	int reason;
+
+	if (!tuple || !frontend)
+		return REASON_NO_BACKEND;
+	nat_key_of(tuple, &key);
+	back = key;
+	nat_key_turn(&back);
+	__builtin_memcpy(key.destination, frontend, 16);
+	key.destination_port = port;
+	if (nat_read(&key, &entry)) {
+		__builtin_memcpy(&backend, entry.destination, 16);
+		if (address_equal(&backend, &tuple->destination) && entry.destination_port == tuple->destination_port &&
+		    (entry.flags & (NAT_FORWARD | NAT_SOURCE)) == NAT_FORWARD)
+			return 0;
+	}
+	reason = direct_allowed(tuple, frontend, port, &revnat);
+	if (reason)
+		return reason;
+	if (nat_read(&key, &entry)) {
+		if (!(entry.flags & NAT_FORWARD) || (tuple->protocol == IPPROTO_TCP && !nat_is_over(tuple, &entry)))
+			return REASON_NO_MAPPING;
+		nat_delete(&key, &entry);
+	}
+	if (nat_read(&back, &entry)) {
+		if ((entry.flags & NAT_FORWARD) || !direct_flow_is_over(tuple))
+			return REASON_NO_MAPPING;
+		nat_delete(&back, &entry);
+	}
+	__builtin_memset(&entry, 0, sizeof(entry));
+	__builtin_memcpy(entry.source, &tuple->source, 16);
+	__builtin_memcpy(entry.destination, &tuple->destination, 16);
+	entry.source_port = tuple->source_port;
+	entry.destination_port = tuple->destination_port;
+	entry.revnat = revnat;
+	entry.flags = NAT_FORWARD;
+	entry.made = ct_now();
+	return nat_put(&key, &entry);
+}
+
+/* is_asked - somebody asks this node: for a frontend, or itself. A global function, for the stack. */
+__noinline int is_asked(const struct tuple *tuple)
+{
+	struct frontend_key key = {};
+	struct frontend frontend = {};
+	struct party party = {};
+
+	if (!tuple)
+		return 0;
+	if (ipcache_read(&tuple->destination, &party) && party.ifindex == IFINDEX_HOST)
+		return 1;
+	key.port = tuple->destination_port;
+	key.protocol = tuple->protocol;
+	key.scope = SCOPE_OUTSIDE;
+	__builtin_memcpy(key.address, &tuple->destination, 16);
+	return frontend_find(&key, &frontend);
+}
+
+/*
+ * What says which frontend another node was asked for, by whomever it was written: only a frontend that the pod serves counts, and then the
+ * pod's policy is asked as it is of whoever comes from outside. Nobody in the cluster is answered so.
+ */
+SEC("tc")
+int direct_here(struct __sk_buff *skb)
+{
+	struct address frontend = {};
+	struct packet packet = {};
+	struct party party;
+	__be16 port = 0;
+	int reason;
+
+	reason = read_packet(skb, &packet);
+	if (reason)
+		return drop_plain(skb, &packet.tuple, reason, DIRECTION_INGRESS, PLACE(FILE_PACKET));
+	if (!endpoint_read(&packet.tuple.destination, &party))
+		return is_asked(&packet.tuple) ? drop_plain(skb, &packet.tuple, REASON_NO_BACKEND, DIRECTION_INGRESS, PLACE(FILE_SERVICE)) : TC_ACT_OK;
+	party_find(&packet.tuple.source, &party);
+	if (party.named)
+		return drop_plain(skb, &packet.tuple, REASON_INVALID_SOURCE_IP, DIRECTION_INGRESS, PLACE(FILE_SERVICE));
+	if (direct_read(skb, &packet, &frontend, &port))
+		return drop_plain(skb, &packet.tuple, REASON_INVALID_PACKET, DIRECTION_INGRESS, PLACE(FILE_PACKET));
+	reason = direct_place(&packet.tuple, &frontend, port);
+	if (reason)
+		return drop_plain(skb, &packet.tuple, reason, DIRECTION_INGRESS, PLACE(FILE_SERVICE));
+	if (direct_pop(skb, packet.v6))
+		return drop_plain(skb, &packet.tuple, REASON_WRITE_ERROR, DIRECTION_INGRESS, PLACE(FILE_SERVICE));
+	bpf_tail_call_static(skb, &sn_progs_03, SLOT_NETDEV_TRANSLATED);
+	return drop_plain(skb, &packet.tuple, REASON_MISSED_TAIL_CALL, DIRECTION_INGRESS, PLACE(FILE_SERVICE));
 }

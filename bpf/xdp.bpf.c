@@ -238,7 +238,7 @@ static __always_inline int carry(struct xdp_md *ctx, const bool v6)
 	if (!half_read(&early.key, &first))
 		return XDP_PASS;
 	request = first.flags & NAT_FORWARD;
-	if ((first.flags & (NAT_FORWARD | NAT_SOURCE)) != (request ? NAT_FORWARD : NAT_SOURCE))
+	if ((first.flags & (NAT_FORWARD | NAT_SOURCE | NAT_DIRECT)) != (request ? NAT_FORWARD : NAT_SOURCE))
 		return XDP_PASS;
 	if (request && !frontend_stands(&early.key, &first, v6))
 		return XDP_PASS;

@@ -196,6 +196,25 @@ struct source_range_key {
 };
 _Static_assert(sizeof(struct source_range_key) == 24, "source_range_key");
 
+/* Who on this node may answer for a frontend that another node was asked at. A node port's address is the unspecified one. */
+struct direct_key {
+	__u8 frontend[16];
+	__u8 backend[16];
+	__be16 frontend_port;
+	__be16 backend_port;
+	__u8 protocol;
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct direct_key) == 40, "direct_key");
+
+struct direct {
+	__u32 revnat;			/* the word: frontend id and echo */
+	__u32 echo;
+	__u32 flags;			/* enum seine_frontend_flag */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct direct) == 16, "direct");
+
 struct affinity_key {
 	__u8 client[16];		/* address; at the socket the network namespace's cookie, then zeros */
 	__u32 revnat;

@@ -28,6 +28,7 @@ enum seine_reason {
 	REASON_POLICY = 133,
 	REASON_INVALID_PACKET = 134,
 	REASON_CT_INVALID_HEADER = 135,
+	REASON_FRAGMENTATION_NEEDED = 136,	/* too long once it carries what its backend's node must know */
 	REASON_CT_UNKNOWN_L4 = 137,
 	REASON_UNSUPPORTED_L3 = 139,
 	REASON_MISSED_TAIL_CALL = 140,
@@ -93,6 +94,7 @@ enum seine_frontend_flag {
 	FRONTEND_SPLIT = 1,		/* who comes from outside has another slot set */
 	FRONTEND_RANGES = 2,		/* only sn_srange_01's may use it */
 	FRONTEND_HASHED = 4,		/* drawn by a hash of the client, not at random */
+	FRONTEND_DIRECT = 8,		/* pods elsewhere answer who comes from outside themselves */
 };
 
 /* Slots of the prog array behind the attached stubs. */
@@ -115,6 +117,9 @@ enum seine_program_slot {
 	SLOT_ERROR_HERE = 15,		/* what the stack carries on */
 	SLOT_MASQUERADE = 16,		/* what a pod sends to the world leaves with the node's own address */
 	SLOT_UNREACHABLE = 17,		/* a datagram that nobody serves is answered */
+	SLOT_DIRECT = 18,		/* to a backend elsewhere that answers its client itself */
+	SLOT_DIRECT_HERE = 19,		/* what another node sent so */
+	SLOT_TOO_LONG = 20,		/* its client learns what fits */
 };
 
 /* Flags of self. */
@@ -127,6 +132,7 @@ enum seine_self_flag {
 enum seine_nat_flag {
 	NAT_FORWARD = 1,		/* the originator's half; else the answers' */
 	NAT_SOURCE = 2,			/* its key is the judged flow, and the source changes; else its value is */
+	NAT_DIRECT = 4,			/* the backend's node judges and answers: nothing comes back here but ICMP errors */
 };
 
 /* Conntrack entry: who began, who was seen, who is closing. Sides a and b are those of the normalised key. */

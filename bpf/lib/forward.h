@@ -78,22 +78,24 @@ static __always_inline __u32 wire_length(struct __sk_buff *skb, const struct pac
 /*
  * uplink_of - the uplink whose programs are attached and by which the kernel's own routes send this packet. What has no
  * plain route, must be fragmented or ends here is the stack's, which says so to the sender.
- * @next: gets who is next on the way
+ * @more: bytes by which it will be longer; @next: gets who is next on the way; @mtu: gets the route's where the packet is longer, else 0
  * A global function, for the stack that the look-up takes. Return: the interface, or 0: the stack's.
  */
-__noinline int uplink_of(struct __sk_buff *skb, const struct packet *packet, struct bpf_redir_neigh *next)
+__noinline int uplink_for(struct __sk_buff *skb, const struct packet *packet, __u32 more, struct bpf_redir_neigh *next, __u32 *mtu)
 {
 	const struct tuple *tuple;
 	struct bpf_fib_lookup fib = {};
 	__u32 length;
 	long found;
 
-	if (!packet || !next)
+	if (!packet || !next || !mtu)
 		return 0;
+	*mtu = 0;
 	tuple = &packet->tuple;
 	length = wire_length(skb, packet);
-	if (packet->ttl <= 1 || !length || length > 0xffff)
+	if (packet->ttl <= 1 || !length || length + more > 0xffff)
 		return 0;
+	length += more;
 	fib.ifindex = skb->ifindex;
 	fib.tot_len = length;
 	fib.l4_protocol = tuple->protocol;
@@ -110,6 +112,8 @@ __noinline int uplink_of(struct __sk_buff *skb, const struct packet *packet, str
 		fib.ipv4_dst = tuple->destination.low >> 32;
 	}
 	found = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
+	if (found == BPF_FIB_LKUP_RET_FRAG_NEEDED)
+		*mtu = fib.mtu_result;
 	if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH)
 		return 0;
 	if (!bpf_map_lookup_elem(&sn_uplink_01, &fib.ifindex))
@@ -117,6 +121,13 @@ __noinline int uplink_of(struct __sk_buff *skb, const struct packet *packet, str
 	next->nh_family = fib.family;
 	__builtin_memcpy(next->ipv6_nh, fib.ipv6_dst, 16);
 	return fib.ifindex;
+}
+
+static __always_inline int uplink_of(struct __sk_buff *skb, const struct packet *packet, struct bpf_redir_neigh *next)
+{
+	__u32 mtu = 0;
+
+	return uplink_for(skb, packet, 0, next, &mtu);
 }
 
 /* by_uplink - out of that interface, past the stack. Return: a verdict, or -1 when the header could not be written. */

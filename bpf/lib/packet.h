@@ -31,6 +31,11 @@
 #define IPV6_FRAGMENT_OFFSET 0xfff8
 #define IPV6_EXTENSIONS_MAX 6
 
+/* Type and length of what lib/direct.h puts behind the IP header, first of all that stands there. */
+#define DIRECT_V4_HEAD 0x9a08
+#define DIRECT_V6_HEAD 0x1b14
+#define DIRECT_V6_LENGTH 2		/* of the extension header, of 8 bytes, without the first 8 */
+
 /* One direction of a flow, as policy and conntrack see it. */
 struct tuple {
 	struct address source;
@@ -58,7 +63,8 @@ struct packet {
 	bool icmp_error;		/* an error: the inner packet's flow decides */
 	bool icmp_other;		/* neither request nor error: may belong to a flow, never begins one */
 	bool icmp_echo;			/* request or reply */
-	bool link_local;		/* neighbour discovery, router solicitation, MLD: stays on the link */
+	bool link_local : 1;		/* neighbour discovery, router solicitation, MLD: stays on the link */
+	bool direct : 1;		/* says which frontend its client asked another node for; shares a byte: stacks are full */
 	__u8 tos;			/* IPv4 only */
 };
 
@@ -246,6 +252,11 @@ static __always_inline int parse_ipv4(struct __sk_buff *skb, struct packet *pack
 	else if (ip.frag_off & bpf_htons(IPV4_MORE_FRAGMENTS))
 		packet->fragment = FIRST_FRAGMENT;
 	packet->fragment_id = ip.id;
+	if (ip.ihl > 6) {
+		__be16 head;
+
+		packet->direct = !load(skb, offset + sizeof(ip), &head, sizeof(head)) && head == bpf_htons(DIRECT_V4_HEAD);
+	}
 	return 0;
 }
 
@@ -280,6 +291,8 @@ static __always_inline int parse_ipv6(struct __sk_buff *skb, struct packet *pack
 				packet->fragment = FIRST_FRAGMENT;
 			offset += 8;
 		} else {
+			if (!i && next == IPPROTO_DSTOPTS && extension.length == DIRECT_V6_LENGTH && extension.fragment_offset == bpf_htons(DIRECT_V6_HEAD))
+				packet->direct = true;
 			offset += 8 + extension.length * 8;
 		}
 		next = extension.next;

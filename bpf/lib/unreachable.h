@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
-/* Port unreachable: what a datagram's sender is told in the name of the address that it asked. */
+/* ICMP errors: what a packet's sender is told in the name of the address that it asked. */
 #pragma once
 
 #include "packet.h"
 
 #define ICMP_PORT_UNREACH 3
+#define ICMP_FRAG_NEEDED 4
 #define ICMPV6_DEST_UNREACH 1
+#define ICMPV6_PKT_TOOBIG 2
 #define ICMPV6_PORT_UNREACH 4
 #define UNREACHABLE_TTL 64
 #define UNREACHABLE_TOS 0xc0		/* internetwork control, as routers send it */
@@ -18,7 +20,7 @@ struct icmp_unreachable {
 	__u8 type;
 	__u8 code;
 	__be16 checksum;
-	__be32 unused;
+	__be32 rest;			/* the MTU, of what is too long */
 };
 
 struct unreachable_v4 {
@@ -57,7 +59,7 @@ static __always_inline __be16 checksum_fold(__u32 sum)
 }
 
 /* The sums below are over zeros where @quote ends: none changes by them. */
-static __always_inline int unreachable_v4(struct __sk_buff *skb, const struct tuple *tuple, __be32 *quote, __u32 quoted)
+static __always_inline int unreachable_v4(struct __sk_buff *skb, const struct tuple *tuple, __be32 *quote, __u32 quoted, __u32 mtu)
 {
 	struct unreachable_v4 head = {};
 	__s64 sum;
@@ -73,13 +75,14 @@ static __always_inline int unreachable_v4(struct __sk_buff *skb, const struct tu
 	sum = bpf_csum_diff(NULL, 0, (__be32 *)&head.ip, sizeof(head.ip), 0);
 	head.ip.check = checksum_fold(sum);
 	head.icmp.type = ICMP_DEST_UNREACH;
-	head.icmp.code = ICMP_PORT_UNREACH;
+	head.icmp.code = mtu ? ICMP_FRAG_NEEDED : ICMP_PORT_UNREACH;
+	head.icmp.rest = bpf_htonl(mtu);
 	sum = bpf_csum_diff(NULL, 0, (__be32 *)&head.icmp, sizeof(head.icmp), 0);
 	head.icmp.checksum = checksum_fold(bpf_csum_diff(NULL, 0, quote, QUOTE_MAX, sum));
 	return bpf_skb_store_bytes(skb, ETH_HLEN, &head, sizeof(head), 0);
 }
 
-static __always_inline int unreachable_v6(struct __sk_buff *skb, const struct tuple *tuple, __be32 *quote, __u32 quoted)
+static __always_inline int unreachable_v6(struct __sk_buff *skb, const struct tuple *tuple, __be32 *quote, __u32 quoted, __u32 mtu)
 {
 	struct unreachable_v6 head = {};
 	__be32 pseudo[2] = { bpf_htonl(sizeof(head.icmp) + quoted), bpf_htonl(IPPROTO_ICMPV6) };
@@ -91,8 +94,9 @@ static __always_inline int unreachable_v6(struct __sk_buff *skb, const struct tu
 	head.ip.hop_limit = UNREACHABLE_TTL;
 	__builtin_memcpy(&head.ip.saddr, &tuple->destination, 16);
 	__builtin_memcpy(&head.ip.daddr, &tuple->source, 16);
-	head.icmp.type = ICMPV6_DEST_UNREACH;
-	head.icmp.code = ICMPV6_PORT_UNREACH;
+	head.icmp.type = mtu ? ICMPV6_PKT_TOOBIG : ICMPV6_DEST_UNREACH;
+	head.icmp.code = mtu ? 0 : ICMPV6_PORT_UNREACH;
+	head.icmp.rest = bpf_htonl(mtu);
 	sum = bpf_csum_diff(NULL, 0, pseudo, sizeof(pseudo), 0);
 	sum = bpf_csum_diff(NULL, 0, (__be32 *)&head.ip.saddr, 32, sum);
 	sum = bpf_csum_diff(NULL, 0, (__be32 *)&head.icmp, sizeof(head.icmp), sum);
@@ -100,8 +104,11 @@ static __always_inline int unreachable_v6(struct __sk_buff *skb, const struct tu
 	return bpf_skb_store_bytes(skb, ETH_HLEN, &head, sizeof(head), 0);
 }
 
-/* unreachable_make - the packet becomes the answer to it, but for its MACs. Return: 0, or an error, and the packet is none any more. */
-static __always_inline int unreachable_make(struct __sk_buff *skb, const struct packet *packet)
+/*
+ * unreachable_make - the packet becomes the answer to it, but for its MACs: that nobody listens there, or what fits.
+ * @mtu: 0, or that. Return: 0, or an error, and the packet is none any more.
+ */
+static __always_inline int unreachable_make(struct __sk_buff *skb, const struct packet *packet, __u32 mtu)
 {
 	__be32 quote[QUOTE_MAX / 4] = {};
 	__u32 quoted = packet->l4_offset - ETH_HLEN + QUOTE_L4;
@@ -112,5 +119,5 @@ static __always_inline int unreachable_make(struct __sk_buff *skb, const struct 
 	if (bpf_skb_load_bytes(skb, ETH_HLEN, quote, quoted) || bpf_skb_change_tail(skb, at + quoted, 0) ||
 	    bpf_skb_store_bytes(skb, at, quote, quoted, 0))
 		return -1;
-	return packet->v6 ? unreachable_v6(skb, &packet->tuple, quote, quoted) : unreachable_v4(skb, &packet->tuple, quote, quoted);
+	return packet->v6 ? unreachable_v6(skb, &packet->tuple, quote, quoted, mtu) : unreachable_v4(skb, &packet->tuple, quote, quoted, mtu);
 }

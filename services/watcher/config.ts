@@ -12,4 +12,5 @@ export const WATCHER_FIELDS = {
   cidrMatchMode: settingField('policy-cidr-match-mode'),
   ipv4Masquerade: settingField('enable-ipv4-masquerade'),
   ipv6Masquerade: settingField('enable-ipv6-masquerade'),
+  lbMode: settingField('bpf-lb-mode'),
 } as const satisfies Fields;

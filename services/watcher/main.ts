@@ -37,7 +37,7 @@ await runRole({
       bus, openSource,
       settings: {
         'policy-enforcement-mode': role.config.enforcementMode, 'policy-cidr-match-mode': role.config.cidrMatchMode,
-        'enable-ipv4-masquerade': role.config.ipv4Masquerade, 'enable-ipv6-masquerade': role.config.ipv6Masquerade,
+        'enable-ipv4-masquerade': role.config.ipv4Masquerade, 'enable-ipv6-masquerade': role.config.ipv6Masquerade, 'bpf-lb-mode': role.config.lbMode,
       },
       instance: `${role.config.instance}/${role.name}`, log: role.log, metrics: role.metrics(WATCHER_METRICS), now: () => new Date(),
     }), [BUS]);

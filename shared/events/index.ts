@@ -14,6 +14,7 @@ export { EVENT_CATALOGUE, type CatalogueEntry } from './catalogue.ts';
 export type * from './identity.ts';
 export type * from './ipam.ts';
 export * from './limits.ts';
+export * from './load-balancing.ts';
 export * from './masquerade.ts';
 export * from './policy-kinds.ts';
 export type * from './policy.ts';

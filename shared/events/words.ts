@@ -44,4 +44,6 @@ export const ServiceOptions = {
   affinityS: Type.Optional(Type.Integer({ minimum: 1, maximum: 86400 })),
   /** The annotation `seine.network/load-balancing: maglev`: backends by a consistent hash of the client's address and port. */
   maglev: Type.Optional(Type.Boolean()),
+  /** The annotation `service.cilium.io/forwarding-mode`: whether pods on other nodes than the one asked answer who comes from outside themselves. Absent: as the cluster's setting has it. */
+  forwarding: Type.Optional(Type.Union([Type.Literal('dsr'), Type.Literal('snat')])),
 } as const;

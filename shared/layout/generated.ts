@@ -35,11 +35,13 @@ export const FrontendFlag = {
   SPLIT: 1,
   RANGES: 2,
   HASHED: 4,
+  DIRECT: 8,
 } as const;
 
 export const NatFlag = {
   FORWARD: 1,
   SOURCE: 2,
+  DIRECT: 4,
 } as const;
 
 export const ProgramSlot = {
@@ -61,6 +63,9 @@ export const ProgramSlot = {
   ERROR_HERE: 15,
   MASQUERADE: 16,
   UNREACHABLE: 17,
+  DIRECT: 18,
+  DIRECT_HERE: 19,
+  TOO_LONG: 20,
 } as const;
 
 export const Reason = {
@@ -69,6 +74,7 @@ export const Reason = {
   POLICY: 133,
   INVALID_PACKET: 134,
   CT_INVALID_HEADER: 135,
+  FRAGMENTATION_NEEDED: 136,
   CT_UNKNOWN_L4: 137,
   UNSUPPORTED_L3: 139,
   MISSED_TAIL_CALL: 140,
@@ -250,6 +256,21 @@ export const MAPS = {
       {name: 'macA', offset: 36, size: 6, kind: 'mac', order: 'host'},
       {name: 'macB', offset: 42, size: 6, kind: 'mac', order: 'host'},
       {name: 'echo', offset: 48, size: 4, kind: 'int', order: 'host'},
+    ] },
+  },
+  sn_direct_01: {
+    name: 'sn_direct_01', type: 'hash', maxEntries: 131072, kernelWritten: false,
+    key: { name: 'direct_key', size: 40, fields: [
+      {name: 'frontend', offset: 0, size: 16, kind: 'address', order: 'host'},
+      {name: 'backend', offset: 16, size: 16, kind: 'address', order: 'host'},
+      {name: 'frontendPort', offset: 32, size: 2, kind: 'int', order: 'big'},
+      {name: 'backendPort', offset: 34, size: 2, kind: 'int', order: 'big'},
+      {name: 'protocol', offset: 36, size: 1, kind: 'int', order: 'host'},
+    ] },
+    value: { name: 'direct', size: 16, fields: [
+      {name: 'revnat', offset: 0, size: 4, kind: 'int', order: 'host'},
+      {name: 'echo', offset: 4, size: 4, kind: 'int', order: 'host'},
+      {name: 'flags', offset: 8, size: 4, kind: 'int', order: 'host'},
     ] },
   },
   sn_endpoint_01: {

@@ -4,6 +4,7 @@ export const DROP_REASON_NAME: Readonly<Record<number, string>> = {
   133: 'Policy denied (no rule allows it)',
   134: 'Invalid packet',
   135: 'CT: truncated or invalid header',
+  136: 'Fragmentation needed',
   137: 'CT: unknown L4 protocol',
   139: 'Unsupported L3 protocol',
   140: 'Missed tail call',

@@ -2,7 +2,7 @@
  * Settings of the whole cluster that change verdicts, or what packets become. They are facts: the watcher is given them and says so, the policy-compiler
  * and the nodes read them from the log, so that a replay needs nobody's environment (docs/adr/0007-settings-are-facts.md). Pure.
  */
-import { MASQUERADE_SETTINGS, type CidrPeer } from '@seine/events';
+import { LB_MODES, LB_MODE_SETTING, MASQUERADE_SETTINGS, type CidrPeer } from '@seine/events';
 
 /** In-cluster addresses that Cilium's CIDR rules do not mean. */
 export interface PolicyOptions { readonly cidrNot: NonNullable<CidrPeer['not']> }
@@ -40,6 +40,11 @@ export const SETTINGS = {
   },
   [MASQUERADE_SETTINGS[4]]: masqueradeSetting(4),
   [MASQUERADE_SETTINGS[6]]: masqueradeSetting(6),
+  [LB_MODE_SETTING]: {
+    env: 'SEINE_BPF_LB_MODE',
+    description: 'Who answers a client outside for a pod on another node than the one it asked: snat (that node), dsr (the pod\'s node itself), hybrid (dsr for TCP, snat for the rest).', expected: `one of ${LB_MODES.join(', ')}`, fallback: 'snat',
+    normal: (text) => LB_MODES.find((mode) => mode === text),
+  },
 } as const satisfies Readonly<Record<string, Setting>>;
 
 export type SettingName = keyof typeof SETTINGS;

@@ -20,7 +20,7 @@ const host = <State>(decider: Decider<State>) => {
 };
 
 /** What is there for Services. */
-const SERVICE_MAPS: ReadonlySet<string> = new Set(['sn_frontend_02', 'sn_slot_02', 'sn_backend_01', 'sn_srange_01', 'sn_self_01']);
+const SERVICE_MAPS: ReadonlySet<string> = new Set(['sn_frontend_02', 'sn_slot_02', 'sn_backend_01', 'sn_srange_01', 'sn_direct_01', 'sn_self_01']);
 const MOST_SLOTS = 16;
 const slotSetOf = (row: string): string | undefined => /^slot {2}(slots=\S+) /.exec(row)?.[1];
 /** A set of many slots (Maglev's) in one line: how many of them each backend has. */

@@ -60,7 +60,7 @@ seine check --batch FILE.jsonl                one case a line → one result a l
 
 --ip-family: dual, ipv4 or ipv6: what the cluster's nodes and pods have, where the manifests bring no nodes (dual).
 --set: a setting of the cluster, policy-enforcement-mode=default|always|never or policy-cidr-match-mode=nodes,pods;
-  enable-ipv4-masquerade and enable-ipv6-masquerade change no verdict
+  enable-ipv4-masquerade, enable-ipv6-masquerade and bpf-lb-mode change no verdict
 
 The same parser, compiler and rows as the running system, and the kernel's look-up in TypeScript.
 Exit: 0 all as wanted, 1 a probe differs, 2 bad input or something refused.`,

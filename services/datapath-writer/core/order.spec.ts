@@ -97,7 +97,7 @@ describe('an ordered batch', () => {
   });
 
   test('draws from a smaller set before a backend goes, and a grace period lies between', () => {
-    const shrunk = rowsByMap(serviceRows({ frontends: [{ id: 1, address: '10.96.0.10', port: 80, protocol: 'TCP', portName: 'http' }], refusals: [] }, [], { node: 'n1', zone: undefined }));
+    const shrunk = rowsByMap(serviceRows({ frontends: [{ id: 1, address: '10.96.0.10', port: 80, protocol: 'TCP', portName: 'http' }], refusals: [] }, [], { node: 'n1', zone: undefined, lbMode: 'snat' }));
     const services = new Map([...full].filter(([map]) => ['sn_frontend_02', 'sn_slot_02', 'sn_backend_01'].includes(map)));
     expect(orderSteps(services, shrunk, echo).steps.map((step) => ('map' in step ? `${step.step} ${step.map}` : step.step)))
       .toEqual(['upsert sn_frontend_02', 'grace', 'delete sn_slot_02', 'delete sn_backend_01']);

@@ -36,7 +36,7 @@ export const rowsByMap = (rows: readonly DesiredRow[]): Rows => {
 };
 
 /** Referents first. */
-const UP: readonly MapName[] = ['sn_shape_01', 'sn_backend_01', 'sn_slot_02', 'sn_row_01', 'sn_peer_01', 'sn_class_01', 'sn_subject_01', 'sn_ipprefix_01', 'sn_ipcache_01', 'sn_endpoint_01', 'sn_nomasq_01', 'sn_self_01', 'sn_srange_01', 'sn_frontend_02'];
+const UP: readonly MapName[] = ['sn_shape_01', 'sn_backend_01', 'sn_slot_02', 'sn_row_01', 'sn_peer_01', 'sn_class_01', 'sn_subject_01', 'sn_ipprefix_01', 'sn_ipcache_01', 'sn_endpoint_01', 'sn_nomasq_01', 'sn_self_01', 'sn_srange_01', 'sn_direct_01', 'sn_frontend_02'];
 /** Changes here may change the verdict of a live flow. */
 const JUDGING: ReadonlySet<MapName> = new Set<MapName>(['sn_subject_01', 'sn_class_01', 'sn_ipprefix_01', 'sn_ipcache_01', 'sn_endpoint_01']);
 /** Referred to by number: they go a grace period after their references. */

@@ -12,7 +12,7 @@ import { serviceRows } from './service.rows.ts';
 type Backend = CompiledBackends['backends'][number];
 type Frontend = CompiledService['frontends'][number];
 
-const HERE = { node: 'n1', zone: 'a' };
+const HERE = { node: 'n1', zone: 'a', lbMode: 'snat' } as const;
 const frontend = (over: Partial<Frontend> = {}): Frontend => ({ id: 1, address: '10.96.0.10', port: 80, protocol: 'TCP', portName: 'http', ...over });
 const backend = (id: number, over: Partial<Backend> = {}): Backend => ({ id, address: `10.244.1.${id}`, port: 8080, protocol: 'TCP', portName: 'http', state: 'active', ...over });
 const slice = (...backends: readonly Backend[]): CompiledBackends => ({ service: 'shop/db', backends });
@@ -77,6 +77,31 @@ describe('rows', () => {
     const rows = serviceRows(service([frontend()], { maglev: true }), [slice(backend(1), backend(2))], HERE);
     expect(of(rows, 'sn_frontend_02')[0]!.value).toMatchObject({ count: 4093, flags: FrontendFlag.HASHED });
     expect(new Set(of(rows, 'sn_slot_02').map(({ value }) => value.value))).toEqual(new Set([1, 2]));
+  });
+});
+
+describe('who comes from outside is answered by the pod\'s own node', () => {
+  const UDP_PORT = frontend({ id: 5, address: '0.0.0.0', port: 30053, protocol: 'UDP', kind: 'nodePort' });
+  const slices = [slice(backend(1, { node: 'n1' }), backend(2, { node: 'n2' }), backend(3, { node: 'n1', state: 'quarantined' }), backend(4, { node: 'n1', protocol: 'UDP' }))];
+  const direct = (lbMode: 'snat' | 'dsr' | 'hybrid', over: Partial<CompiledService> = {}): { readonly flagged: readonly number[]; readonly allowed: readonly string[] } => {
+    const rows = serviceRows(service([frontend(), NODE_PORT, BALANCER, UDP_PORT], over), slices, { ...HERE, lbMode });
+    return {
+      flagged: of(rows, 'sn_frontend_02').filter(({ value }) => (value.flags & FrontendFlag.DIRECT) !== 0).map(({ value }) => value.revnat),
+      allowed: of(rows, 'sn_direct_01').map(({ key, value }) => `${value.revnat} ${key.frontend}:${key.frontendPort} ${key.backend}:${key.backendPort}`),
+    };
+  };
+  const TCP_ROWS = ['2 0.0.0.0:30080 10.244.1.1:8080', '2 0.0.0.0:30080 10.244.1.3:8080', '3 192.0.2.9:80 10.244.1.1:8080', '3 192.0.2.9:80 10.244.1.3:8080'];
+  test.each<{ name: string; said: ReturnType<typeof direct>; then: ReturnType<typeof direct> }>([
+    { name: 'nowhere unless it is asked for', said: direct('snat'), then: { flagged: [], allowed: [] } },
+    { name: 'at every address but the ClusterIP; its pods here may answer, drawn or not', said: direct('dsr'), then: { flagged: [2, 3, 5], allowed: [...TCP_ROWS, '5 0.0.0.0:30053 10.244.1.4:8080'] } },
+    { name: 'of TCP alone in between', said: direct('hybrid'), then: { flagged: [2, 3], allowed: TCP_ROWS } },
+    { name: 'where the Service says so, of every protocol', said: direct('hybrid', { forwarding: 'dsr' }), then: { flagged: [2, 3, 5], allowed: [...TCP_ROWS, '5 0.0.0.0:30053 10.244.1.4:8080'] } },
+    { name: 'not where it says otherwise', said: direct('dsr', { forwarding: 'snat' }), then: { flagged: [], allowed: [] } },
+    { name: 'not where only the node\'s own serve', said: direct('dsr', { externalLocal: true }), then: { flagged: [], allowed: [] } },
+  ])('$name', ({ said, then }) => { expect(said).toEqual(then); });
+  test('within source ranges, which the pod\'s node asks again', () => {
+    const rows = serviceRows(service([BALANCER], { sourceRanges: ['198.51.100.0/24'] }), slices, { ...HERE, lbMode: 'dsr' });
+    expect(of(rows, 'sn_direct_01').map(({ value }) => value.flags)).toEqual([FrontendFlag.DIRECT | FrontendFlag.RANGES, FrontendFlag.DIRECT | FrontendFlag.RANGES]);
   });
 });
 

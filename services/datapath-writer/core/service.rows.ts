@@ -1,5 +1,5 @@
 /** A Service's frontends and backends → rows. Each Service's rows depend on that Service, its slices and the node alone. Pure. */
-import type { CompiledBackends, CompiledHostPorts, CompiledService } from '@seine/events';
+import { LB_MODES, LB_MODE_SETTING, type CompiledBackends, type CompiledHostPorts, type CompiledService, type LbMode } from '@seine/events';
 import { echoOf, FrontendFlag, MAPS, Scope, SelfFlag } from '@seine/layout';
 import { digestWords, familyOf, formatAddress, parsePrefix, PROTOCOL } from '@seine/model';
 
@@ -16,8 +16,8 @@ type Frontend = CompiledService['frontends'][number];
 /** A row of the maps that Services fill. */
 export type ServiceRow = Extract<DesiredRow, { readonly map: PackedMapName }>;
 
-/** The node whose rows these are. */
-export interface Here { readonly node: string; readonly zone: string | undefined }
+/** The node whose rows these are, and how its cluster answers who comes from outside. */
+export interface Here { readonly node: string; readonly zone: string | undefined; readonly lbMode: LbMode }
 
 /** bpf/layout/types.h: SLOT_MEMBER. */
 const SLOT_MEMBER = 0x80000000;
@@ -83,6 +83,18 @@ const rangeRows = ({ id }: Frontend, ranges: readonly string[]): readonly Servic
   return prefix === undefined ? [] : [{ map: 'sn_srange_01', key: { prefixLength: REVNAT_BITS + prefix.length, revnat: id, address: formatAddress(prefix.address) }, value: { value: 1 } }];
 });
 
+/** Whether pods elsewhere answer who comes from outside themselves. A ClusterIP is not meant for those; where only the node's own serve nobody is elsewhere. */
+const isDirect = ({ kind, protocol }: Frontend, { forwarding, externalLocal = false }: CompiledService, { lbMode }: Here): boolean => {
+  const mode = forwarding ?? lbMode;
+  return kind !== undefined && !externalLocal && (mode === 'dsr' || (mode === 'hybrid' && protocol === 'TCP'));
+};
+
+/** Who here may answer for the frontend, also if it is not drawn: its connections go on. Other nodes draw by hints of their own, so slots do not say it. */
+const directRows = ({ id, address, port, protocol }: Frontend, offered: readonly Backend[], flags: number, { node }: Here): readonly ServiceRow[] => offered.filter((backend) => backend.node === node).map((backend): ServiceRow => {
+  const key = { frontend: address, backend: backend.address, frontendPort: port, backendPort: backend.port, protocol: PROTOCOL[protocol] };
+  return { map: 'sn_direct_01', key, value: { revnat: id, echo: echoOf(MAPS.sn_direct_01.key, key), flags } };
+});
+
 /** @param slices of this Service, in the order of their names. @returns no key twice */
 export const serviceRows = (service: CompiledService, slices: readonly CompiledBackends[], here: Here): readonly ServiceRow[] => {
   const rows: ServiceRow[] = [];
@@ -97,7 +109,8 @@ export const serviceRows = (service: CompiledService, slices: readonly CompiledB
     const ranges = kind === 'loadBalancer' ? sourceRanges : undefined;
     /* Only who comes from outside keeps to the node's own backends: pods and processes would find none where others serve. */
     const split = kind !== undefined && externalLocal;
-    const flags = (split ? FrontendFlag.SPLIT : 0) | (ranges === undefined ? 0 : FrontendFlag.RANGES) | (maglev ? FrontendFlag.HASHED : 0);
+    const direct = isDirect(frontend, service, here);
+    const flags = (split ? FrontendFlag.SPLIT : 0) | (ranges === undefined ? 0 : FrontendFlag.RANGES) | (maglev ? FrontendFlag.HASHED : 0) | (direct ? FrontendFlag.DIRECT : 0);
     const frontendRow = (scope: number, local: boolean): void => {
       const { slots, slotsHigh, count, rows: slotRows } = slotSet(backendsToDraw(offered, local, here), service);
       const name = slotsHigh * 2 ** 32 + slots;
@@ -109,6 +122,7 @@ export const serviceRows = (service: CompiledService, slices: readonly CompiledB
     frontendRow(Scope.INSIDE, kind === undefined && internalLocal);
     if (split) frontendRow(Scope.OUTSIDE, true);
     if (ranges !== undefined) rows.push(...rangeRows(frontend, ranges));
+    if (direct) rows.push(...directRows(frontend, offered, flags, here));
     /* Also those that are not drawn: their connections go on. */
     for (const backend of offered) {
       if (placed.has(backend.id)) continue;
@@ -135,4 +149,6 @@ export const selfRows = (state: Readonly<NodeState>, node: string, serves: boole
   map: 'sn_self_01', key: { value }, value: { address: nodeAddress(state, node, family) ?? '::', flags: (serves ? SelfFlag.SERVES : 0) | (masqueradedFamilies(state).has(family) ? SelfFlag.MASQUERADES : 0) },
 }));
 
-export const hereOf = (state: Readonly<NodeState>, node: string): Here => ({ node, zone: state.nodes.get(node)?.labels[ZONE_LABEL] });
+const lbModeOf = (state: Readonly<NodeState>): LbMode => LB_MODES.find((mode) => mode === state.settings.get(LB_MODE_SETTING)) ?? 'snat';
+
+export const hereOf = (state: Readonly<NodeState>, node: string): Here => ({ node, zone: state.nodes.get(node)?.labels[ZONE_LABEL], lbMode: lbModeOf(state) });

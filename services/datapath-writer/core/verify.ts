@@ -38,8 +38,9 @@ export const originOf = (state: Readonly<NodeState>, { map, key, value }: Canoni
       if (service !== undefined) return of('service', service[0]);
       return of('hostports', [...state.hostPorts].find(([, { ports }]) => ports.some((asked) => asked.address === address && String(asked.port) === memberOf(key, 'port')))?.[0]);
     }
-    case 'sn_srange_01': {
-      const service = [...state.services].find(([, { frontends }]) => frontends.some(({ id }) => String(id) === memberOf(key, 'revnat')));
+    case 'sn_srange_01':
+    case 'sn_direct_01': {
+      const service = [...state.services].find(([, { frontends }]) => frontends.some(({ id }) => String(id) === memberOf(map === 'sn_srange_01' ? key : value, 'revnat')));
       return service === undefined ? undefined : of('service', service[0]);
     }
     case 'sn_slot_02':

@@ -19,7 +19,7 @@ const EARLY_SLOTS = { netdev_early: 0 } as const;
 const SERVICE_SLOTS = {
   service_pod: ProgramSlot.SERVICE_POD, service_netdev: ProgramSlot.SERVICE_NETDEV, answer: ProgramSlot.ANSWER, answer_here: ProgramSlot.ANSWER_HERE, source_nat: ProgramSlot.SNAT,
   error_pod: ProgramSlot.ERROR_POD, error_netdev: ProgramSlot.ERROR_NETDEV, error_on: ProgramSlot.ERROR_ON, error_here: ProgramSlot.ERROR_HERE,
-  masquerade: ProgramSlot.MASQUERADE, unreachable: ProgramSlot.UNREACHABLE,
+  masquerade: ProgramSlot.MASQUERADE, unreachable: ProgramSlot.UNREACHABLE, direct: ProgramSlot.DIRECT, direct_here: ProgramSlot.DIRECT_HERE, too_long: ProgramSlot.TOO_LONG,
 } as const;
 const POD_SLOTS = {
   pod_translated: ProgramSlot.POD_TRANSLATED, netdev_translated: ProgramSlot.NETDEV_TRANSLATED, netdev_answer: ProgramSlot.NETDEV_ANSWER,

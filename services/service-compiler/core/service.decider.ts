@@ -239,7 +239,7 @@ const compileService = (name: string, service: ServiceData, state: Readonly<Serv
     own.add(key);
     frontends.push({ id, ...frontend });
   }
-  const { externalLocal, internalLocal, sourceRanges, affinityS, maglev } = service;
+  const { externalLocal, internalLocal, sourceRanges, affinityS, maglev, forwarding } = service;
   const healthCheckNodePort = isOurs(service) ? service.healthCheckNodePort : undefined;
   const unhealthy = healthCheckNodePort === undefined ? undefined : healthFault(healthCheckNodePort, name, own, ledger.ownerOf);
   if (unhealthy !== undefined) refusals.push(unhealthy);
@@ -247,7 +247,7 @@ const compileService = (name: string, service: ServiceData, state: Readonly<Serv
   return {
     frontends, refusals,
     ...(externalLocal === undefined ? {} : { externalLocal }), ...(internalLocal === undefined ? {} : { internalLocal }), ...(healthCheckNodePort === undefined || unhealthy !== undefined ? {} : { healthCheckNodePort }),
-    ...(sourceRanges === undefined ? {} : { sourceRanges }), ...(affinityS === undefined ? {} : { affinityS }), ...(maglev === undefined ? {} : { maglev }),
+    ...(sourceRanges === undefined ? {} : { sourceRanges }), ...(affinityS === undefined ? {} : { affinityS }), ...(maglev === undefined ? {} : { maglev }), ...(forwarding === undefined ? {} : { forwarding }),
   };
 };
 

@@ -26,6 +26,7 @@ const BALANCING_ANNOTATION = `${OWN_PREFIX}load-balancing`;
 const OWN_ANNOTATIONS = [BALANCING_ANNOTATION, SOURCE_ANNOTATION, LINES_ANNOTATION] as const;
 /** What Cilium's users write for it. */
 const BY_REQUEST_ANNOTATION = 'service.cilium.io/lb-l7';
+const FORWARDING_ANNOTATION = 'service.cilium.io/forwarding-mode';
 /** What Cilium's users write to let in fewer than Seine would: passed over, more would come in than they think. */
 const NARROWING_ANNOTATIONS = [
   ['service.cilium.io/type', 'none: a Service is served at each of its addresses'],
@@ -63,7 +64,7 @@ const healthCheckOf = (found: Faults, spec: PlainObject, asked: boolean): { read
   return { healthCheckNodePort: portAt(found, 'spec.healthCheckNodePort', port) };
 };
 
-const annotationsOf = (found: Faults, object: KubeObject): { readonly maglev?: true; readonly byRequest?: true } => {
+const annotationsOf = (found: Faults, object: KubeObject): Pick<ServiceData, 'maglev' | 'byRequest' | 'forwarding'> => {
   const annotations = objectAt(found, 'metadata.annotations', member(metadataOf(object), 'annotations'));
   onlyMembers(found, 'metadata.annotations', Object.fromEntries(Object.entries(annotations).filter(([name]) => name.startsWith(OWN_PREFIX))), OWN_ANNOTATIONS);
   for (const [name, expected] of NARROWING_ANNOTATIONS) {
@@ -73,10 +74,12 @@ const annotationsOf = (found: Faults, object: KubeObject): { readonly maglev?: t
   oneOf(found, `metadata.annotations.${RANGES_POLICY_ANNOTATION}`, member(annotations, RANGES_POLICY_ANNOTATION), ['allow']);
   const balancing = oneOf(found, `metadata.annotations.${BALANCING_ANNOTATION}`, member(annotations, BALANCING_ANNOTATION), ['random', 'maglev']);
   const byRequest = oneOf(found, `metadata.annotations.${BY_REQUEST_ANNOTATION}`, member(annotations, BY_REQUEST_ANNOTATION), ['disabled', 'enabled']);
-  return { ...(balancing === 'maglev' ? { maglev: true } : {}), ...(byRequest === 'enabled' ? { byRequest: true } : {}) };
+  const forwarding = member(annotations, FORWARDING_ANNOTATION) ?? undefined;
+  const mode = oneOf(found, `metadata.annotations.${FORWARDING_ANNOTATION}`, forwarding, ['snat', 'dsr']);
+  return { ...(balancing === 'maglev' ? { maglev: true } : {}), ...(byRequest === 'enabled' ? { byRequest: true } : {}), ...(forwarding === undefined ? {} : { forwarding: mode }) };
 };
 
-const serviceOptions = (found: Faults, object: KubeObject, spec: PlainObject, type: string): Pick<ServiceData, 'externalLocal' | 'internalLocal' | 'healthCheckNodePort' | 'sourceRanges' | 'affinityS' | 'maglev' | 'byRequest'> => {
+const serviceOptions = (found: Faults, object: KubeObject, spec: PlainObject, type: string): Pick<ServiceData, 'externalLocal' | 'internalLocal' | 'healthCheckNodePort' | 'sourceRanges' | 'affinityS' | 'maglev' | 'byRequest' | 'forwarding'> => {
   const externalLocal = oneOf(found, 'spec.externalTrafficPolicy', member(spec, 'externalTrafficPolicy'), ['Cluster', 'Local']) === 'Local';
   const internalLocal = oneOf(found, 'spec.internalTrafficPolicy', member(spec, 'internalTrafficPolicy'), ['Cluster', 'Local']) === 'Local';
   return {

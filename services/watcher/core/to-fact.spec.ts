@@ -46,6 +46,7 @@ const SERVICES: readonly Refused[] = [
     'metadata.annotations.service.cilium.io/type: "LoadBalancer": expected none: a Service is served at each of its addresses', 'metadata.annotations.service.cilium.io/node: "edge": expected none: a Service is served on every node',
     'metadata.annotations.service.cilium.io/src-ranges-policy: "deny": expected one of allow',
   ] },
+  { name: 'a way back that is none', raw: annotated({ 'service.cilium.io/forwarding-mode': 'hybrid' }), then: ['metadata.annotations.service.cilium.io/forwarding-mode: "hybrid": expected one of snat, dsr'] },
   { name: 'annotations that are none', raw: annotated('maglev'), then: ['metadata.annotations: "maglev": expected an object'] },
 ];
 const sliceOf = (endpoint: object, ports: readonly object[] = [{ port: 80 }]): Readonly<Record<string, unknown>> => ({ ...slice('10.244.1.2'), endpoints: [{ addresses: ['10.244.1.2'], ...endpoint }], ports });

@@ -8,7 +8,7 @@ import type { AnyRow, MapEntry } from '@seine/node';
 import type { DesiredRow } from '../desired.ts';
 import { keyText, type Change, type RowsByKey } from '../order.ts';
 
-export const PACKED_MAPS = ['sn_frontend_02', 'sn_slot_02', 'sn_backend_01', 'sn_srange_01'] as const;
+export const PACKED_MAPS = ['sn_frontend_02', 'sn_slot_02', 'sn_backend_01', 'sn_srange_01', 'sn_direct_01'] as const;
 export type PackedMapName = (typeof PACKED_MAPS)[number];
 
 const layoutOf = (map: PackedMapName): { readonly key: StructLayout; readonly value: StructLayout } => MAPS[map];

@@ -1,5 +1,6 @@
 /**
- * Rows of Services and of pods' host ports, each made anew when the Service or one of its slices changes, all when the node moves to another zone. What would not fit is
+ * Rows of Services and of pods' host ports, each made anew when the Service or one of its slices changes, all when the node moves to another zone or
+ * who comes from outside is answered otherwise. What would not fit is
  * counted before anything of it is written: such a Service keeps the rows that it has until there is room. Pure.
  */
 import { MAPS } from '@seine/layout';
@@ -46,7 +47,7 @@ export const createServices = (self: string, state: Readonly<NodeState>, store: 
   const ownSlices = new Set<string>();
   /** In the order in which they came: who waits longest is tried first. */
   const full = new Map<string, FullService>();
-  let zone: string | undefined;
+  let former: ReturnType<typeof hereOf> | undefined;
 
   /** @returns the Services that a slice belonged to and belongs to */
   const fileSlice = (key: string): readonly string[] => {
@@ -102,8 +103,8 @@ export const createServices = (self: string, state: Readonly<NodeState>, store: 
     update: (dirty) => {
       placeSelf(dirty);
       const here = hereOf(state, self);
-      const touched = here.zone === zone ? dirty.service : new Set([...dirty.service, ...state.services.keys()]);
-      zone = here.zone;
+      const touched = here.zone === former?.zone && here.lbMode === former?.lbMode ? dirty.service : new Set([...dirty.service, ...state.services.keys()]);
+      former = here;
       const others = new Set<string>();
       for (const key of dirty.backends) for (const name of fileSlice(key)) if (!touched.has(name)) others.add(name);
       /* Those that wait for room come last: who has become smaller makes it. */
