@@ -58,6 +58,17 @@ static __always_inline __be16 checksum_fold(__u32 sum)
 	return ~sum;
 }
 
+/*
+ * A datagram whose sum is left to a device (CHECKSUM_PARTIAL: its sender is on this host) stays so: a device that finishes none has the stack write
+ * the sum of all from the datagram's header on where its check field was, though neither is there any more. There the answer has the second half of
+ * what is unused: of IPv4 the sum is that of zeros, and the answer stays whole; of IPv6 it does where that half is the pseudo-header's sum. The MTU
+ * of what is too long would not survive it. Nothing tells such a packet but that it may not be cut before that field.
+ */
+static __always_inline bool sum_unfinished(struct __sk_buff *skb, const struct packet *packet)
+{
+	return bpf_skb_change_tail(skb, packet->l4_offset + __builtin_offsetof(struct udphdr, check), 0);
+}
+
 /* The sums below are over zeros where @quote ends: none changes by them. */
 static __always_inline int unreachable_v4(struct __sk_buff *skb, const struct tuple *tuple, __be32 *quote, __u32 quoted, __u32 mtu)
 {
@@ -82,7 +93,7 @@ static __always_inline int unreachable_v4(struct __sk_buff *skb, const struct tu
 	return bpf_skb_store_bytes(skb, ETH_HLEN, &head, sizeof(head), 0);
 }
 
-static __always_inline int unreachable_v6(struct __sk_buff *skb, const struct tuple *tuple, __be32 *quote, __u32 quoted, __u32 mtu)
+static __always_inline int unreachable_v6(struct __sk_buff *skb, const struct tuple *tuple, __be32 *quote, __u32 quoted, __u32 mtu, bool unfinished)
 {
 	struct unreachable_v6 head = {};
 	__be32 pseudo[2] = { bpf_htonl(sizeof(head.icmp) + quoted), bpf_htonl(IPPROTO_ICMPV6) };
@@ -99,6 +110,8 @@ static __always_inline int unreachable_v6(struct __sk_buff *skb, const struct tu
 	head.icmp.rest = bpf_htonl(mtu);
 	sum = bpf_csum_diff(NULL, 0, pseudo, sizeof(pseudo), 0);
 	sum = bpf_csum_diff(NULL, 0, (__be32 *)&head.ip.saddr, 32, sum);
+	if (unfinished)
+		head.icmp.rest = bpf_htonl(bpf_ntohs((__u16)~checksum_fold(sum)));
 	sum = bpf_csum_diff(NULL, 0, (__be32 *)&head.icmp, sizeof(head.icmp), sum);
 	head.icmp.checksum = checksum_fold(bpf_csum_diff(NULL, 0, quote, QUOTE_MAX, sum));
 	return bpf_skb_store_bytes(skb, ETH_HLEN, &head, sizeof(head), 0);
@@ -113,11 +126,17 @@ static __always_inline int unreachable_make(struct __sk_buff *skb, const struct 
 	__be32 quote[QUOTE_MAX / 4] = {};
 	__u32 quoted = packet->l4_offset - ETH_HLEN + QUOTE_L4;
 	__u32 at = ETH_HLEN + (packet->v6 ? sizeof(struct unreachable_v6) : sizeof(struct unreachable_v4));
+	bool unfinished;
 
 	if (quoted < sizeof(struct iphdr) || quoted > QUOTE_MAX)
 		return -1;
-	if (bpf_skb_load_bytes(skb, ETH_HLEN, quote, quoted) || bpf_skb_change_tail(skb, at + quoted, 0) ||
-	    bpf_skb_store_bytes(skb, at, quote, quoted, 0))
+	if (bpf_skb_load_bytes(skb, ETH_HLEN, quote, quoted))
 		return -1;
-	return packet->v6 ? unreachable_v6(skb, &packet->tuple, quote, quoted, mtu) : unreachable_v4(skb, &packet->tuple, quote, quoted, mtu);
+	unfinished = !mtu && sum_unfinished(skb, packet);
+	/* Options move that field into the quoted part. */
+	if (unfinished && packet->l4_offset != ETH_HLEN + (packet->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)))
+		return -1;
+	if (bpf_skb_change_tail(skb, at + quoted, 0) || bpf_skb_store_bytes(skb, at, quote, quoted, 0))
+		return -1;
+	return packet->v6 ? unreachable_v6(skb, &packet->tuple, quote, quoted, mtu, unfinished) : unreachable_v4(skb, &packet->tuple, quote, quoted, mtu);
 }

@@ -45,7 +45,7 @@ export const serversOf = async (times: number, one: () => Promise<Answer>, enoug
 
 const DATAGRAM = `${ROOT}test/lab/datagram.mjs`;
 /** What came back: a name, a number of bytes, an errno, or `nothing`. */
-export const datagram = async (place: Place, address: string, port: number, options: { readonly from?: string; readonly bytes?: number } = {}): Promise<string> =>
+export const datagram = async (place: Place, address: string, port: number, options: { readonly from?: string; readonly bytes?: number; readonly connected?: boolean } = {}): Promise<string> =>
   (await run(place, process.execPath, DATAGRAM, address, String(port), JSON.stringify(options))).out.trim();
 
 /** A client that goes on asking from one port of its own. */
