@@ -2,13 +2,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 
 import { loadObject, runMapIterator } from '@seine/kernel';
-import { parseAddress } from '@seine/model';
 import { Direction, FrontendFlag, NatFlag, Reason, SampleKind, Verdict } from '@seine/layout';
 
 import { Datapath, OK, openInterfaces, REDIRECT, SHOT, UPLINK_MTU, type Outcome, type Pod } from './datapath.ts';
 import { describeIn } from './describe-in.ts';
 import { FAMILIES, IPV4, type Family } from './families.ts';
-import { checksummed, frame, icmp, internetChecksum, ip, PROTOCOL, reversed, sctpChunk, TCP, tcp, tcpSegment, told, udp, udpDatagram, type Flow, type IpOptions } from './packet.ts';
+import { checksummed, frame, icmp, internetChecksum, ip, PROTOCOL, reversed, sctpChunk, TCP, tcp, tcpSegment, told, udp, udpDatagram, withFrontend, type Flow, type IpOptions } from './packet.ts';
 
 const HOST = 1;
 const REMOTE_NODE = 6;
@@ -55,29 +54,6 @@ const nodePort = (ids: readonly number[], { port = 30080, protocol = PROTOCOL.tc
 };
 const asks = (sourcePort = 40000, port = 30080): Flow => flow(at.world, at.node, port, sourcePort);
 
-const bytes = (address: string): Buffer => Buffer.from(parseAddress(address)!);
-const DESTINATION_OPTIONS = 60;
-/** As another node, or whoever likes to, sends it: written here by hand, against RFC 791 and 8200. */
-const withFrontend = (packet: Buffer, frontend: string, port: number): Buffer => {
-  const out = Buffer.concat([packet.subarray(0, 14 + other.header), Buffer.alloc(other.size), packet.subarray(14 + other.header)]);
-  const option = out.subarray(14 + other.header, 14 + other.header + other.size);
-  if (at === IPV4) {
-    out.writeUInt8(packet.readUInt8(14) + 2, 14);
-    out.writeUInt16BE(packet.readUInt16BE(16) + 8, 16);
-    Buffer.from([0x9a, 8]).copy(option);
-    option.writeUInt16BE(port, 2);
-    bytes(frontend).copy(option, 4, 12);
-    out.writeUInt16BE(0, 24);
-    out.writeUInt16BE(internetChecksum(out.subarray(14, 14 + (out.readUInt8(14) & 15) * 4)), 24);
-  } else {
-    Buffer.from([packet.readUInt8(20), 2, 0x1b, 20]).copy(option);
-    bytes(frontend).copy(option, 4);
-    option.writeUInt16BE(port, 20);
-    out.writeUInt8(DESTINATION_OPTIONS, 20);
-    out.writeUInt16BE(packet.readUInt16BE(18) + 24, 18);
-  }
-  return out;
-};
 const sent = (packet: Buffer, frontend = at.router, port = 30080): Buffer => withFrontend(checksummed(packet), frontend, port);
 /** One hop on. */
 const ttl = (packet: Buffer): Buffer => {

@@ -165,6 +165,33 @@ export const checksummed = (packet: Buffer): Buffer => {
   return out;
 };
 
+/** As another node, or whoever likes to, says for which frontend a packet's client asked: written by hand, against RFC 791 and 8200. */
+export const withFrontend = (packet: Buffer, frontend: string, port: number): Buffer => {
+  const v6 = packet.readUInt16BE(12) === IPV6;
+  const at = 14 + (v6 ? 40 : 20);
+  const option = Buffer.alloc(v6 ? 24 : 8);
+  const out = Buffer.concat([packet.subarray(0, at), option, packet.subarray(at)]);
+  if (v6) {
+    Buffer.from([packet.readUInt8(20), 2, 0x1b, 20]).copy(option);
+    bytes(frontend).copy(option, 4);
+    option.writeUInt16BE(port, 20);
+    out.writeUInt8(DESTINATION_OPTIONS, 20);
+    out.writeUInt16BE(packet.readUInt16BE(18) + option.length, 18);
+  } else {
+    Buffer.from([0x9a, 8]).copy(option);
+    option.writeUInt16BE(port, 2);
+    bytes(frontend).copy(option, 4, 12);
+    out.writeUInt8(packet.readUInt8(14) + 2, 14);
+    out.writeUInt16BE(packet.readUInt16BE(16) + option.length, 16);
+  }
+  option.copy(out, at);
+  if (!v6) {
+    out.writeUInt16BE(0, 24);
+    out.writeUInt16BE(internetChecksum(out.subarray(14, 14 + (out.readUInt8(14) & 15) * 4)), 24);
+  }
+  return out;
+};
+
 /** Who a packet is from and to, and whether both its checksums are right. */
 export const told = (packet: Buffer): { readonly flow: Flow; readonly flags: number; readonly right: boolean } => {
   const v6 = packet.readUInt16BE(12) === IPV6;

@@ -4,8 +4,10 @@ import { once } from 'node:events';
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
+import { closeFd, inNetns, netnsPath, openFd, openSocket, sendTo } from '@seine/kernel';
 import { eventually } from '@seine/testkit';
 
+import { checksummed, TCP, tcp, withFrontend } from '../../bpf/test/packet.ts';
 import { json, ROOT, seine, type Endpoint } from './lab.ts';
 
 const LAB = 'e2edsr';
@@ -18,6 +20,8 @@ const FAMILIES = [
 ] as const;
 const [STREAM, DATAGRAMS, NOBODY, CLOSED, THROUGH] = [30070, 30071, 30072, 30073, 30074];
 const MEGABYTE = 1 << 20;
+/** Whoever opens such a socket writes the IP header himself. */
+const IPPROTO_RAW = 255;
 
 const inside = (netns: string, ...command: readonly string[]): string => execFileSync('nsenter', [`--net=/run/netns/${netns}`, ...command], { encoding: 'utf8' });
 const script = (netns: string, source: string, ...args: readonly string[]): Promise<string> => new Promise((resolve) => {
@@ -67,7 +71,9 @@ describe('direct return', () => {
   const netnsOf = (pod: string): string => endpoints.find((endpoint) => endpoint.pod === `shop/${pod}`)!.podNetns;
   const set = async (mode: string): Promise<void> => { expect((await seine('lab', 'set', `bpf-lb-mode=${mode}`, '--name', LAB)).code).toBe(0); };
   const wires = (state: 'on' | 'off'): void => {
-    for (const netns of [EXTERNAL, nodeNetns('n1'), nodeNetns('n2')]) inside(netns, 'ethtool', '-K', 'eth0', 'tx', state, 'rx', state, 'tso', state, 'gso', state, 'gro', state);
+    const ends = [EXTERNAL, nodeNetns('n1'), nodeNetns('n2')].map((netns) => [netns, 'eth0'] as const);
+    const ports = ['w-ext', 'w-n1', 'w-n2'].map((port) => [`seine-${LAB}-hub`, port] as const);
+    for (const [netns, device] of [...ends, ...ports]) inside(netns, 'ethtool', '-K', device, 'tx', state, 'rx', state, 'tso', state, 'gso', state, 'gro', state);
   };
   /** What each node sends while a client fetches a megabyte. */
   const load = async (ask: () => Promise<string>): Promise<{ readonly said: string; readonly asked: number; readonly other: number }> => {
@@ -135,11 +141,36 @@ describe('direct return', () => {
   describe('for all', () => {
     beforeAll(async () => { await set('dsr'); }, 30_000);
     direct();
-    describe('with the wires\' offloads off', () => {
-      beforeAll(() => { wires('off'); });
-      afterAll(() => { wires('on'); });
+    describe('with the wires\' offloads, which a lab is without', () => {
+      beforeAll(() => { wires('on'); });
+      afterAll(() => { wires('off'); });
       direct();
     });
+    test.each(FAMILIES)('$name: who writes himself which frontend he asked for gets no further than by asking', async ({ family, nodes, admitted, stranger }) => {
+      const { podNetns } = endpoints.find(({ pod }) => pod === 'shop/closed')!;
+      const address = (JSON.parse(inside(podNetns, 'ip', '-j', `-${family}`, 'address', 'show', 'dev', 'eth0', 'scope', 'global')) as readonly [{ readonly addr_info: readonly [{ readonly local: string }] }])[0].addr_info[0].local;
+      const namespace = openFd(netnsPath(EXTERNAL));
+      const raw = inNetns(namespace, () => openSocket({ type: 'raw', protocol: IPPROTO_RAW, family }));
+      const writes = (source: string, sourcePort: number, frontend: string, port: number): void => {
+        expect(sendTo(raw, withFrontend(checksummed(tcp({ source, destination: address, sourcePort, destinationPort: 8080 }, TCP.SYN)), frontend, port).subarray(14), address, 0)).toBeUndefined();
+      };
+      const told = async (sourcePort: number): Promise<string | undefined> => {
+        const flows = await json<readonly { readonly node: string; readonly verdict: string; readonly reason: { readonly code: number } | null; readonly source: { readonly port: number } }[]>('observe', '--to-pod', 'shop/closed', '--last', '50', '--name', LAB);
+        const flow = flows.find(({ source }) => source.port === sourcePort);
+        return flow === undefined ? undefined : `${flow.node} ${flow.verdict} ${flow.reason?.code ?? ''}`.trim();
+      };
+      try {
+        writes(admitted, 50001, nodes[0], CLOSED!);
+        writes(stranger, 50002, nodes[0], CLOSED!);
+        writes(admitted, 50003, nodes[0], STREAM!);
+        writes(admitted, 50004, family === 4 ? '192.0.2.99' : '2001:db8:192::99', CLOSED!);
+        writes(nodes[0], 50005, nodes[0], CLOSED!);
+        for (const [port, want] of [[50001, 'n2 FORWARDED'], [50002, 'n2 DROPPED 133'], [50003, 'n2 DROPPED 158'], [50004, 'n2 DROPPED 158'], [50005, 'n2 DROPPED 132']] as const) {
+          await eventually(async () => (await told(port)) !== undefined, 10_000);
+          expect({ port, told: await told(port) }).toEqual({ port, told: want });
+        }
+      } finally { closeFd(raw); closeFd(namespace); }
+    }, 60_000);
     test('while every process of both nodes is killed no stream breaks, and new ones come about', async () => {
       const slow = FAMILIES.map(({ nodes }) => script(EXTERNAL, `const socket = require('node:net').connect({ host: process.argv[1], port: ${STREAM} });
         let sent = 0, got = '';
