@@ -103,8 +103,9 @@ const SET_TEXT = { active: 'active backends', terminating: 'backends that end: n
 const serviceText = ({ service }: WhyReport): string => {
   if (service === null) return '';
   const { service: name, kind, address, port, protocol, node, from, trafficPolicy, set, algorithm, affinityS, sourceRanges, backends } = service;
-  const how = [
-    `${from === 'outside' ? 'asked from outside at' : 'drawn on'} ${node}`, `from ${SET_TEXT[set]}`, ...(trafficPolicy === 'Local' ? [`traffic policy Local: those of ${node}`] : []),
+  const where = `${from === 'outside' ? 'asked from outside at' : 'drawn on'} ${node}`;
+  const how = kind === 'hostPort' ? [where] : [
+    where, `from ${SET_TEXT[set]}`, ...(trafficPolicy === 'Local' ? [`traffic policy Local: those of ${node}`] : []),
     algorithm === 'maglev' ? 'Maglev: by the client\'s address and port' : 'at random', ...(affinityS === null ? [] : [`a client keeps its backend for ${affinityS} s`]), ...(sourceRanges === null ? [] : [`for ${sourceRanges.join(', ')} alone`]),
   ];
   const more = backends.length - MOST_BACKENDS;
