@@ -115,6 +115,13 @@ describe('seine why', () => {
   As of  the manifests as given: no log was asked
 `);
   });
+
+  test('at a pod\'s host port tells of that pod, not of a draw', () => {
+    const edge = JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { namespace: 'a', name: 'edge' }, spec: { nodeName: 'n2', containers: [{ name: 'c', ports: [{ containerPort: 8080, hostPort: 4000 }] }] } });
+    const report = why(clusterOf(edge), 'a/web node:n2 4000');
+    expect(report).toMatchObject({ verdict: 'allow', service: { service: 'a/edge', kind: 'hostPort', node: 'n2', from: 'outside', backends: [{ pod: 'a/edge', port: 8080, share: 1, verdict: 'allow' }] } });
+    expect(whyText(report)).toContain('  Pod a/edge  192.168.50.2:4000/TCP (host port)\n    asked from outside at n2\n');
+  });
 });
 
 describe('the writer tells of a flow what why tells of a probe', () => {
@@ -134,11 +141,4 @@ describe('the writer tells of a flow what why tells of a probe', () => {
     { name: 'the prefix that an address outside lies in, and the text for flows', asked: question('b/web', outside, 'CiliumNetworkPolicy/b/c ingress[1]'), want: { peer: 0, peerField: 'fromCIDR[0]', isolatedBy: [], log: ['of b'] } },
     { name: 'nothing of a rule that is gone', asked: question('a/db', at('a/web'), 'NetworkPolicy/a/gone ingress[0]'), want: { peer: null, peerField: null, isolatedBy: [], log: [] } },
   ])('$name', ({ asked, want }) => { expect(attributor(cluster.state, 'n1')(asked)).toEqual(want); });
-
-  test('at a pod\'s host port tells of that pod, not of a draw', () => {
-    const edge = JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { namespace: 'a', name: 'edge' }, spec: { nodeName: 'n2', containers: [{ name: 'c', ports: [{ containerPort: 8080, hostPort: 4000 }] }] } });
-    const report = why(clusterOf(edge), 'a/web node:n2 4000');
-    expect(report).toMatchObject({ verdict: 'allow', service: { service: 'a/edge', kind: 'hostPort', node: 'n2', from: 'outside', backends: [{ pod: 'a/edge', port: 8080, share: 1, verdict: 'allow' }] } });
-    expect(whyText(report)).toContain('  Pod a/edge  192.168.50.2:4000/TCP (host port)\n    asked from outside at n2\n');
-  });
 });
