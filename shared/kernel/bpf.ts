@@ -247,7 +247,8 @@ export const tcxLinkFirst = async (programFd: number, ifindex: number, attachTyp
 };
 
 export type XdpMode = 'native' | 'generic';
-const XDP_MODE_FLAG = { generic: 1 << 1, native: 1 << 2 } as const;
+/** For `linkCreate`. */
+export const XDP_MODE_FLAG = { generic: 1 << 1, native: 1 << 2 } as const;
 
 /** An interface's one XDP link. @throws SEINE_KERNEL_EBUSY where a program stands already; what the driver says where it refuses */
 export const xdpLink = async (programFd: number, ifindex: number, mode: XdpMode): Promise<number> => {

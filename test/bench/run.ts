@@ -19,6 +19,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ readonly measure: () => P
   'services-memory': () => import('./services-memory.ts'),
   policy: () => import('./policy.ts'),
   'policy-growth': () => import('./policy-growth.ts'),
+  nodeport: () => import('./nodeport.ts'),
 };
 
 const names = process.argv.slice(2);
