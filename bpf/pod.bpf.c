@@ -29,6 +29,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 struct hook {
 	bool outbound;			/* the own side is the packet's source */
 	bool uplink;
+	bool again;			/* no flow that stands goes through by one step */
 	bool translated;		/* the service programs have had it: a backend stands for the frontend */
 	__u8 direction;			/* of the own side, as drops tell it */
 	__u32 epoch;			/* read before anything is judged */
@@ -259,6 +260,9 @@ static __always_inline int judge_packet(struct __sk_buff *skb, const struct pack
 	struct judged judged = {};
 	__u8 reason;
 
+	/* An empty slot is the long way. */
+	if (hook->uplink && !hook->outbound && !hook->translated && !standing && !hook->again && nat_known(tuple))
+		bpf_tail_call_static(skb, &sn_progs_03, SLOT_THROUGH);
 	if (hook->uplink && !hook->outbound && !hook->translated && !standing && is_service_outside(tuple)) {
 		bpf_tail_call_static(skb, &sn_progs_03, SLOT_SERVICE_NETDEV);
 		return drop_plain(skb, tuple, REASON_MISSED_TAIL_CALL, hook->direction, PLACE(FILE_POD));
@@ -371,9 +375,9 @@ static __always_inline int direct_found(struct __sk_buff *skb, const struct pack
 	return drop_plain(skb, &packet->tuple, hook->outbound ? REASON_INVALID_SOURCE_IP : REASON_NO_BACKEND, hook->direction, PLACE(FILE_POD));
 }
 
-static __always_inline int handle(struct __sk_buff *skb, bool outbound, bool uplink, bool translated)
+static __always_inline int handle(struct __sk_buff *skb, bool outbound, bool uplink, bool translated, bool again)
 {
-	struct hook hook = { .outbound = outbound, .uplink = uplink, .translated = translated, .direction = outbound ? DIRECTION_EGRESS : DIRECTION_INGRESS };
+	struct hook hook = { .outbound = outbound, .uplink = uplink, .again = again, .translated = translated, .direction = outbound ? DIRECTION_EGRESS : DIRECTION_INGRESS };
 	struct ct_key key __attribute__((aligned(8)));
 	struct packet packet = {};
 	struct ct_entry entry;
@@ -437,19 +441,19 @@ static __always_inline int handle(struct __sk_buff *skb, bool outbound, bool upl
 SEC("tc")
 int from_pod(struct __sk_buff *skb)
 {
-	return handle(skb, true, false, false);
+	return handle(skb, true, false, false, false);
 }
 
 SEC("tc")
 int to_pod(struct __sk_buff *skb)
 {
-	return handle(skb, false, false, false);
+	return handle(skb, false, false, false, false);
 }
 
 SEC("tc")
 int from_netdev(struct __sk_buff *skb)
 {
-	return handle(skb, false, true, false);
+	return handle(skb, false, true, false, false);
 }
 
 SEC("tc")
@@ -463,26 +467,33 @@ int to_netdev(struct __sk_buff *skb)
 		bpf_tail_call_static(skb, &sn_progs_03, SLOT_MASQUERADE);
 		return drop_plain(skb, NULL, REASON_MISSED_TAIL_CALL, DIRECTION_EGRESS, PLACE(FILE_POD));
 	}
-	return host_enforced() || host_serves() ? handle(skb, true, true, false) : TC_ACT_OK;
+	return host_enforced() || host_serves() ? handle(skb, true, true, false, false) : TC_ACT_OK;
 }
 
 /* Again, once the service programs have put a backend in the frontend's place. */
 SEC("tc")
 int pod_translated(struct __sk_buff *skb)
 {
-	return handle(skb, true, false, true);
+	return handle(skb, true, false, true, false);
 }
 
 SEC("tc")
 int netdev_translated(struct __sk_buff *skb)
 {
-	return handle(skb, false, true, true);
+	return handle(skb, false, true, true, false);
+}
+
+/* Again, where the packet's translation stands and it does not go through by one step. */
+SEC("tc")
+int netdev_again(struct __sk_buff *skb)
+{
+	return handle(skb, false, true, false, true);
 }
 
 SEC("tc")
 int netdev_answer(struct __sk_buff *skb)
 {
-	return handle(skb, true, true, true);
+	return handle(skb, true, true, true, false);
 }
 
 SEC("tc")

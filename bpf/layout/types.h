@@ -120,6 +120,8 @@ enum seine_program_slot {
 	SLOT_DIRECT = 18,		/* to a backend elsewhere that answers its client itself */
 	SLOT_DIRECT_HERE = 19,		/* what another node sent so */
 	SLOT_TOO_LONG = 20,		/* its client learns what fits */
+	SLOT_THROUGH = 21,		/* from outside to outside by a flow that stands: one step */
+	SLOT_NETDEV_AGAIN = 22,		/* from_netdev again, where that was not to be */
 };
 
 /* Flags of self. */

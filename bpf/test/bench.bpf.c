@@ -65,21 +65,21 @@ int bench_nothing(struct __sk_buff *skb)
 SEC("tc")
 int bench_established(struct __sk_buff *skb)
 {
-	return next_flow(skb, 1 << 18) ? TC_ACT_SHOT : handle(skb, true, false, false);
+	return next_flow(skb, 1 << 18) ? TC_ACT_SHOT : handle(skb, true, false, false, false);
 }
 
 /* A new flow each time, to one port. */
 SEC("tc")
 int bench_new(struct __sk_buff *skb)
 {
-	return next_client(skb) ? TC_ACT_SHOT : handle(skb, true, false, false);
+	return next_client(skb) ? TC_ACT_SHOT : handle(skb, true, false, false, false);
 }
 
 /* A new flow each time, to another port each time. */
 SEC("tc")
 int bench_scan(struct __sk_buff *skb)
 {
-	return next_flow(skb, 1 << 31) ? TC_ACT_SHOT : handle(skb, true, false, false);
+	return next_flow(skb, 1 << 31) ? TC_ACT_SHOT : handle(skb, true, false, false, false);
 }
 
 /* What a subject's policy says of one of so many peers at random: their identities follow each other from FIRST_PEER on. */

@@ -110,8 +110,8 @@ export class Datapath {
   serve(): void {
     const service = loadObject(new URL('../build/service.o', import.meta.url).pathname, { reuse: this.maps() });
     this.#others.set('service.o', service);
-    const own = { POD_TRANSLATED: 'pod_translated', NETDEV_TRANSLATED: 'netdev_translated', NETDEV_ANSWER: 'netdev_answer' } as const;
-    const others = { SERVICE_POD: 'service_pod', SERVICE_NETDEV: 'service_netdev', ANSWER: 'answer', ANSWER_HERE: 'answer_here', SNAT: 'source_nat', ERROR_POD: 'error_pod', ERROR_NETDEV: 'error_netdev', ERROR_ON: 'error_on', ERROR_HERE: 'error_here', MASQUERADE: 'masquerade', UNREACHABLE: 'unreachable', DIRECT: 'direct', DIRECT_HERE: 'direct_here', TOO_LONG: 'too_long' } as const;
+    const own = { POD_TRANSLATED: 'pod_translated', NETDEV_TRANSLATED: 'netdev_translated', NETDEV_ANSWER: 'netdev_answer', NETDEV_AGAIN: 'netdev_again' } as const;
+    const others = { SERVICE_POD: 'service_pod', SERVICE_NETDEV: 'service_netdev', ANSWER: 'answer', ANSWER_HERE: 'answer_here', SNAT: 'source_nat', ERROR_POD: 'error_pod', ERROR_NETDEV: 'error_netdev', ERROR_ON: 'error_on', ERROR_HERE: 'error_here', MASQUERADE: 'masquerade', UNREACHABLE: 'unreachable', THROUGH: 'through', DIRECT: 'direct', DIRECT_HERE: 'direct_here', TOO_LONG: 'too_long' } as const;
     for (const [slot, name] of Object.entries(own)) this.#slot(slot as keyof typeof own, this.fd(name)); // Object.entries widens
     for (const [slot, name] of Object.entries(others)) this.#slot(slot as keyof typeof others, service.programFd(name));
   }

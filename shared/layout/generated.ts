@@ -66,6 +66,8 @@ export const ProgramSlot = {
   DIRECT: 18,
   DIRECT_HERE: 19,
   TOO_LONG: 20,
+  THROUGH: 21,
+  NETDEV_AGAIN: 22,
 } as const;
 
 export const Reason = {

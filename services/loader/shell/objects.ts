@@ -19,10 +19,10 @@ const EARLY_SLOTS = { netdev_early: 0 } as const;
 const SERVICE_SLOTS = {
   service_pod: ProgramSlot.SERVICE_POD, service_netdev: ProgramSlot.SERVICE_NETDEV, answer: ProgramSlot.ANSWER, answer_here: ProgramSlot.ANSWER_HERE, source_nat: ProgramSlot.SNAT,
   error_pod: ProgramSlot.ERROR_POD, error_netdev: ProgramSlot.ERROR_NETDEV, error_on: ProgramSlot.ERROR_ON, error_here: ProgramSlot.ERROR_HERE,
-  masquerade: ProgramSlot.MASQUERADE, unreachable: ProgramSlot.UNREACHABLE, direct: ProgramSlot.DIRECT, direct_here: ProgramSlot.DIRECT_HERE, too_long: ProgramSlot.TOO_LONG,
+  masquerade: ProgramSlot.MASQUERADE, unreachable: ProgramSlot.UNREACHABLE, through: ProgramSlot.THROUGH, direct: ProgramSlot.DIRECT, direct_here: ProgramSlot.DIRECT_HERE, too_long: ProgramSlot.TOO_LONG,
 } as const;
 const POD_SLOTS = {
-  pod_translated: ProgramSlot.POD_TRANSLATED, netdev_translated: ProgramSlot.NETDEV_TRANSLATED, netdev_answer: ProgramSlot.NETDEV_ANSWER,
+  pod_translated: ProgramSlot.POD_TRANSLATED, netdev_translated: ProgramSlot.NETDEV_TRANSLATED, netdev_answer: ProgramSlot.NETDEV_ANSWER, netdev_again: ProgramSlot.NETDEV_AGAIN,
   from_pod: ProgramSlot.FROM_POD, to_pod: ProgramSlot.TO_POD, from_netdev: ProgramSlot.FROM_NETDEV, to_netdev: ProgramSlot.TO_NETDEV,
 } as const;
 /** In the order in which they are put: whom the others call before them. */
