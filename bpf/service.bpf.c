@@ -792,6 +792,21 @@ __noinline int direct_flow_is_over(const struct tuple *tuple)
 	return !ct_read(&key, &entry, ct_now()) || (is_syn(tuple) && ct_closed(entry.flags));
 }
 
+/* direct_gives_way - the flow that @former translates is over, or its pod serves no more and the packet may begin anew. A global function, for the stack. */
+__noinline int direct_gives_way(const struct nat_entry *former, const struct tuple *tuple, const struct address *frontend, __be16 port)
+{
+	struct tuple judged;
+	__u32 revnat = 0;
+
+	if (!former || !tuple || !frontend)
+		return 0;
+	tuple_of(former, tuple->protocol, &judged);
+	judged.tcp_flags = tuple->tcp_flags;
+	if (direct_flow_is_over(&judged))
+		return 1;
+	return (tuple->protocol != IPPROTO_TCP || is_syn(tuple)) && direct_allowed(&judged, frontend, port, &revnat) == REASON_NO_BACKEND;
+}
+
 /*
  * direct_place - both halves, as if this node had been asked for the frontend: answers get it back. A pair that stands was looked at when it was made.
  * What another frontend's live flow has stays its own: a forged packet takes nobody's answers away.
@@ -822,7 +837,7 @@ __noinline int direct_place(const struct tuple *tuple, const struct address *fro
 	if (reason)
 		return reason;
 	if (nat_read(&key, &entry)) {
-		if (!(entry.flags & NAT_FORWARD) || (tuple->protocol == IPPROTO_TCP && !nat_is_over(tuple, &entry)))
+		if (!(entry.flags & NAT_FORWARD) || !direct_gives_way(&entry, tuple, frontend, port))
 			return REASON_NO_MAPPING;
 		nat_delete(&key, &entry);
 	}

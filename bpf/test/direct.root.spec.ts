@@ -316,6 +316,31 @@ describeBoth('the pod\'s node', () => {
     expect(drops(fromNetdev(sent(tcp(flow(at.world, web.address, 8080), TCP.SYN))))).toEqual([{ reason: Reason.NO_MAPPING, direction: INGRESS }]);
     expect(answer(40000, TCP.ACK)).toMatchObject({ flow: reversed(asked(at.router)) });
   });
+  test('nor a datagram\'s, as long as its pod serves; then the next datagram goes to the next', () => {
+    const port = 30053;
+    const [first, second] = [flow(at.world, db.address, 5353), flow(at.world, web.address, 5353)];
+    const over = { port, backendPort: 5353, protocol: PROTOCOL.udp };
+    may(other.any, over);
+    may(other.any, { ...over, backend: web.address });
+    fromNetdev(sent(udp(first), at.router, port));
+    expect(drops(fromNetdev(sent(udp(second), at.router, port)))).toEqual([{ reason: Reason.NO_MAPPING, direction: INGRESS }]);
+    expect(told(fromPod(udp(reversed(first))).packet).flow).toEqual(reversed(asked(at.router, port)));
+    datapath.remove('sn_direct_01', { frontend: other.any, backend: db.address, frontendPort: port, backendPort: 5353, protocol: PROTOCOL.udp });
+    expect(fromNetdev(sent(udp(second), at.router, port)).verdict).toBe(REDIRECT);
+    expect(told(fromPod(udp(reversed(second)), web).packet).flow).toEqual(reversed(asked(at.router, port)));
+  });
+  test('nor does a packet from the middle of nothing open anything: what begins is refused as before', () => {
+    may(other.any);
+    datapath.closed(301, INGRESS);
+    fromNetdev(sent(tcp(comes(), TCP.ACK)));
+    expect(drops(fromNetdev(sent(tcp(comes(), TCP.SYN))))).toEqual([{ reason: Reason.POLICY, direction: INGRESS }]);
+    expect(drops(fromNetdev(checksummed(tcp(comes(), TCP.SYN))))).toEqual([{ reason: Reason.POLICY, direction: INGRESS }]);
+    /* What is met in its middle may answer a stream of the pod's: with the frontend it passes no more than without. */
+    expect(fromNetdev(sent(tcp(comes(), TCP.ACK))).verdict).toBe(fromNetdev(checksummed(tcp(comes(), TCP.ACK))).verdict);
+    datapath.closed(301, EGRESS);
+    datapath.bumpEpoch();
+    expect(fromNetdev(sent(tcp(comes(), TCP.ACK))).verdict).toBe(SHOT);
+  });
   test('gives the ports of a flow that has ended to the next, for another frontend or to another pod', () => {
     may(other.any);
     may(other.balancer, { port: 80 });
