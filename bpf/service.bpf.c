@@ -20,6 +20,7 @@
  *   unreachable    a datagram to a frontend that nobody serves is answered: port unreachable.
  */
 #include "lib/direct.h"
+#include "lib/flows.h"
 #include "lib/forward.h"
 #include "lib/nat.h"
 #include "lib/sample.h"
@@ -192,6 +193,8 @@ static __always_inline int service_place(const struct tuple *tuple, const struct
 		if (reason == REASON_NO_MAPPING && nat_clear(tuple, forward))
 			reason = nat_put(key, forward);
 	}
+	if (!reason)
+		count_flow(forward->revnat);
 	return reason;
 }
 

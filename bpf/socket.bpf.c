@@ -7,6 +7,7 @@
  */
 #include <linux/errno.h>
 
+#include "lib/flows.h"
 #include "lib/sample.h"
 #include "lib/service.h"
 
@@ -55,8 +56,8 @@ static __always_inline bool socket_revnat_equal(const struct socket_revnat *a, c
 	return !difference;
 }
 
-/* remember - for this socket the backend stands for the frontend. Written once, not for each datagram. */
-static __always_inline void remember(__u64 cookie, const struct target *backend, __u32 id, const struct frontend_key *frontend)
+/* remember - for this socket the backend stands for the frontend. Written once, not for each datagram. Return: it did not before. */
+static __always_inline bool remember(__u64 cookie, const struct target *backend, __u32 id, const struct frontend_key *frontend)
 {
 	struct socket_revnat_key reverse = { .cookie = cookie, .port = backend->port, .protocol = backend->protocol };
 	struct socket_revnat entry = { .port = frontend->port, .backend = id };
@@ -66,8 +67,9 @@ static __always_inline void remember(__u64 cookie, const struct target *backend,
 	__builtin_memcpy(reverse.address, &backend->address, 16);
 	known = bpf_map_lookup_elem(&sn_sockrev_02, &reverse);
 	if (known && socket_revnat_equal(known, &entry))
-		return;
+		return false;
 	bpf_map_update_elem(&sn_sockrev_02, &reverse, &entry, BPF_ANY);
+	return true;
 }
 
 /*
@@ -95,7 +97,8 @@ static __noinline int translate(struct bpf_sock_addr *ctx, struct target *target
 		return refuse(&asked);
 	target->address = choice.address;
 	target->port = choice.port;
-	remember(cookie, target, choice.id, &asked);
+	if (remember(cookie, target, choice.id, &asked) || connects)
+		count_flow(frontend.revnat);
 	return PASS;
 }
 

@@ -209,6 +209,14 @@ struct {
 } sn_metrics_01 SEC(".maps") KERNEL_WRITTEN;
 
 struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__type(key, __u32);		/* a frontend's id */
+	__type(value, __u64);		/* flows for which one of its backends was drawn */
+	__uint(max_entries, 131072);	/* as many as frontends; what does not fit is not counted */
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} sn_flows_01 SEC(".maps") KERNEL_WRITTEN;
+
+struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20);
 } sn_samples_01 SEC(".maps") KERNEL_WRITTEN;

@@ -282,6 +282,12 @@ export class Datapath {
     return { packets: each.reduce((sum, { packets }) => sum + packets, 0n), bytes: each.reduce((sum, { bytes }) => sum + bytes, 0n) };
   }
 
+  /** Flows counted for a frontend over all CPUs; undefined: it has no entry. */
+  counted(revnat: number): number | undefined {
+    const values = mapKernel.lookup(this.map('sn_flows_01'), encode(MAPS.sn_flows_01.key, { value: revnat }));
+    return values === undefined ? undefined : decodeAll(MAPS.sn_flows_01.value, values, values.length / MAPS.sn_flows_01.value.size).reduce((sum, { value }) => sum + Number(value), 0);
+  }
+
   /** Samples lost that no sample has told of yet, over all CPUs. */
   untold(): number {
     const values = mapKernel.lookup(this.map('sn_lost_01'), encode(MAPS.sn_lost_01.key, { value: 0 }))!; // an array holds every index

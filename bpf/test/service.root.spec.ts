@@ -93,6 +93,19 @@ describeBoth('a pod\'s packet to a ClusterIP', () => {
     clusterIp(first === at.remote ? 1 : 2);
     expect(arrives(fromPod(tcp(asks(), TCP.ACK))).flow.destination).toBe(first);
   });
+  test('is counted for its frontend once a flow, whichever way it is asked for', () => {
+    clusterIp(1);
+    nodePort(1);
+    expect([datapath.counted(1), datapath.counted(2)]).toEqual([undefined, undefined]);
+    for (const flags of [TCP.SYN, TCP.SYN, TCP.ACK]) fromPod(tcp(asks(), flags));
+    fromPod(tcp(flow(web.address, at.service, 80, 40001), TCP.SYN));
+    fromNetdev(tcp(flow(at.router, at.node, 30080), TCP.SYN));
+    fromPod(tcp(flow(web.address, at.service, 81), TCP.SYN)); // nobody's
+    expect([datapath.counted(1), datapath.counted(2)]).toEqual([2, 1]);
+    clusterIp();
+    fromPod(tcp(flow(web.address, at.service, 80, 40002), TCP.SYN));
+    expect(datapath.counted(1)).toBe(2);
+  });
   test('draws anew for a connection that begins on the ports of one that has ended', () => {
     clusterIp(1);
     fromPod(tcp(asks(), TCP.SYN));

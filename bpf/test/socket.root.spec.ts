@@ -114,6 +114,13 @@ describeBoth('TCP', () => {
     expect(socket).toMatchObject({ remoteAddress: vip, remotePort: 80 });
     expect(socket.localAddress).toBe(home);
   });
+  test('counts each connection for its frontend, and none that is refused', async () => {
+    const before = datapath.counted(1) ?? 0;
+    for (let index = 0; index < 3; index += 1) await dial(vip, 80);
+    frontend({ slots: 0, ids: [] });
+    await refusal(vip, 80);
+    expect((datapath.counted(1) ?? 0) - before).toBe(3);
+  });
   test('leaves other ports and addresses alone', async () => {
     const { port } = await listen();
     expect(await dial(home, port)).toMatchObject({ remoteAddress: home, remotePort: port });
@@ -184,6 +191,13 @@ describeBoth('UDP', () => {
     const [data, from] = await exchange(await bound(), 53, vip);
     expect(data).toMatch(/^hello from \d+$/);
     expect(from).toMatchObject({ address: vip, port: 53 });
+  });
+  test('is counted once for the datagrams of a socket', async () => {
+    const before = datapath.counted(1) ?? 0;
+    const [socket, other] = [await bound(), await bound()];
+    for (let index = 0; index < 3; index += 1) await exchange(socket, 53, vip);
+    await exchange(other, 53, vip);
+    expect((datapath.counted(1) ?? 0) - before).toBe(2);
   });
   test('one socket stays with one backend', async () => {
     const socket = await bound();

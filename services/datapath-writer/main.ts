@@ -32,6 +32,7 @@ await runRole({
       createWriter({ node, cluster, connectBus, loader, store, mtu, repair, identityPatienceMs: IDENTITY_PATIENCE_MS, traceRows: logLevel === 'debug', log: role.log, metrics: role.metrics(WRITER_METRICS) }), [BUS, LOADER, STORE]);
     const writer = container.get<Writer>(WRITER);
     touched = writer.touched;
+    role.askForMetrics(writer.countFlows);
     await writer.adoptInterfaces();
     role.onStop('fold', writer.keepFold);
     role.background('log', writer.followLog);

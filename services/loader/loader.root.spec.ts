@@ -12,7 +12,7 @@ import {
   openSocket, pinned, programInfo, queryPrograms, receiveFrom, removeCgroup, sendTo, vethAdd, type LoadedObject, type Netlink,
 } from '@seine/kernel';
 import { addEntries, decode, decodeAll, echoOf, MAPS, NO_ENTRIES } from '@seine/layout';
-import { connectUnix, type Abandoned, type Applied, type Attachment, type Hello, type MapEntry, type MapSums, type Packed, type Plumbed, type UnixClient } from '@seine/node';
+import { connectUnix, type Abandoned, type Applied, type Attachment, type Flows, type Hello, type MapEntry, type MapSums, type Packed, type Plumbed, type UnixClient } from '@seine/node';
 import { eventually } from '@seine/testkit';
 
 const NAME = `seine-loader-${process.pid}`;
@@ -348,6 +348,19 @@ describe('XDP at the uplink', () => {
     await eventually(async () => { await reattach(); return uplink().xdp?.programId === stub(); });
     await stands('generic');
   }, 60_000);
+});
+
+test('flows of a frontend are counted over all CPUs, and forgotten by its id', async () => {
+  const fd = pinned(join(PINS, 'sn_flows_01'))!;
+  const map = mapHandle(fd);
+  const cpus = mapKernel.lookup(mapHandle(pinned(join(PINS, 'sn_metrics_01'))!), new Uint8Array(4))!.length / MAPS.sn_metrics_01.value.size;
+  /* Of a per-CPU map a write has one value for each CPU. */
+  for (const [id, each] of [[7, 3n], [8, 1n]] as const) mapKernel.updateBatch({ ...map, valueSize: cpus * 8 }, { keys: new Uint8Array(Uint32Array.of(id).buffer), values: new Uint8Array(BigUint64Array.from({ length: cpus }, () => each).buffer), count: 1 });
+  expect(new Map((await client.call<Flows>('flows')).flows)).toEqual(new Map([[7, 3 * cpus], [8, cpus]]));
+  await client.call('forgetFlows', { ids: [7, 9] });
+  expect((await client.call<Flows>('flows')).flows).toEqual([[8, cpus]]);
+  await client.call('forgetFlows', { ids: [8] });
+  closeFd(fd);
 });
 
 describe('an ordered batch', () => {

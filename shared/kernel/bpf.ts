@@ -126,6 +126,7 @@ const deleteBatch = (map: MapHandle, keys: Uint8Array, count: number): void => {
 };
 
 const dumpByBatch = (map: MapHandle): Entries => {
+  const valueSize = answerSize(map);
   const room = Math.max(64, Math.min(BATCH, map.maxEntries));
   let size = room;
   const token = Buffer.alloc(Math.max(4, map.keySize));
@@ -134,7 +135,7 @@ const dumpByBatch = (map: MapHandle): Entries => {
   let count = 0;
   for (let first = true; ;) {
     const keyPart = Buffer.alloc(size * map.keySize);
-    const valuePart = Buffer.alloc(size * map.valueSize);
+    const valuePart = Buffer.alloc(size * valueSize);
     const next = Buffer.alloc(token.length);
     const bytes = batchAttr(map, size).pointer(8, next).pointer(16, keyPart).pointer(24, valuePart);
     if (!first) bytes.pointer(0, token);
@@ -143,7 +144,7 @@ const dumpByBatch = (map: MapHandle): Entries => {
     if (result < 0 && result !== -ENOENT) throw kernelError(`dump ${map.name}`, -result);
     const got = bytes.bytes.readUInt32LE(32);
     keys.push(keyPart.subarray(0, got * map.keySize));
-    values.push(valuePart.subarray(0, got * map.valueSize));
+    values.push(valuePart.subarray(0, got * valueSize));
     count += got;
     if (result === -ENOENT) return { keys: Buffer.concat(keys), values: Buffer.concat(values), count };
     next.copy(token);

@@ -300,6 +300,15 @@ export const MAPS = {
       {name: 'value', offset: 0, size: 4, kind: 'int', order: 'host'},
     ] },
   },
+  sn_flows_01: {
+    name: 'sn_flows_01', type: 'percpu_hash', maxEntries: 131072, kernelWritten: true,
+    key: { name: 'u32', size: 4, fields: [
+      {name: 'value', offset: 0, size: 4, kind: 'int', order: 'host'},
+    ] },
+    value: { name: 'u64', size: 8, fields: [
+      {name: 'value', offset: 0, size: 8, kind: 'int', order: 'host'},
+    ] },
+  },
   sn_fragment_01: {
     name: 'sn_fragment_01', type: 'lru_hash', maxEntries: 4096, kernelWritten: true,
     key: { name: 'fragment_key', size: 44, fields: [

@@ -41,6 +41,10 @@ export interface PlumbOrder {
 }
 export interface Plumbed { readonly ifindex: number }
 
+/** How many flows each frontend had on this node, by its id; ids that nobody has any more too, until they are forgotten. */
+export interface Flows { readonly flows: readonly (readonly [id: number, flows: number])[] }
+export interface ForgetFlowsOrder { readonly ids: readonly number[] }
+
 /** Backends are gone: op `abandoned` destroys the connected UDP sockets that they leave. */
 export interface AbandonedOrder {
   /** Paths of the pods' network namespaces; the node's own is looked through as well. */

@@ -22,7 +22,7 @@ export interface HealthOptions {
   readonly host: string;
   readonly port: number;
   readonly readiness: Readiness;
-  readonly metrics: () => string;
+  readonly metrics: () => Promise<string>;
 }
 
 const TEXT = { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' };
@@ -33,7 +33,7 @@ export const serveHealth = async ({ host, port, readiness, metrics }: HealthOpti
     const path = (request.url ?? '/').split('?')[0];
     if (request.method !== 'GET' && request.method !== 'HEAD') response.writeHead(405).end();
     else if (path === '/healthz') response.writeHead(200, TEXT).end('ok\n');
-    else if (path === '/metrics') response.writeHead(200, TEXT).end(metrics());
+    else if (path === '/metrics') void metrics().then((body) => response.writeHead(200, TEXT).end(body), () => response.writeHead(500).end());
     else if (path === '/readyz') {
       const missing = readiness.missing();
       const ready = Object.keys(missing).length === 0;

@@ -37,6 +37,29 @@ describe('metrics', () => {
     expect(registry.print()).toContain('seine_x_map_writes_total{overflow="true"} 500');
   });
 
+  test('counted elsewhere are told as they are: who is gone is not, who was there keeps its own series, the rest is one', async () => {
+    const registry = createRegistry('x');
+    const { writes } = registry.define(METRICS);
+    const counted = (from: number, count: number): readonly { readonly value: number; readonly labels: { readonly id: string } }[] => Array.from({ length: count }, (_, index) => ({ value: 2, labels: { id: String(from + index) } }));
+    let told = counted(500, 3);
+    registry.beforeRead(async () => { writes.replace(told); });
+    expect(await registry.read()).toContain('seine_x_map_writes_total{id="502"} 2\n');
+    told = [...counted(0, 500), ...counted(501, 1_000)];
+    const lines = (await registry.read()).split('\n').filter((line) => line.startsWith('seine_x_map_writes_total'));
+    expect(lines).toHaveLength(1_001);
+    expect(lines.slice(0, 2)).toEqual(['seine_x_map_writes_total{id="501"} 2', 'seine_x_map_writes_total{id="502"} 2']);
+    expect(lines.at(-1)).toBe('seine_x_map_writes_total{overflow="true"} 1000');
+    expect(lines.some((line) => line.includes('"500"'))).toBe(false);
+  });
+
+  test('what cannot be asked for keeps nobody from being told', async () => {
+    const registry = createRegistry('x');
+    const { writes } = registry.define(METRICS);
+    writes.add(3);
+    registry.beforeRead(async () => { throw new Error('away'); });
+    expect(await registry.read()).toContain('seine_x_map_writes_total 3\n');
+  });
+
   test('gauges that are read are read at each print', () => {
     const registry = createRegistry('x');
     const { lag } = registry.define(METRICS);

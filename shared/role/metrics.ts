@@ -11,7 +11,13 @@ export interface MetricDefinition {
 export type MetricDefinitions = Readonly<Record<string, MetricDefinition>>;
 export type MetricLabels = Readonly<Record<string, string>>;
 
-export interface Counter { readonly add: (by?: number, labels?: MetricLabels) => void }
+/** One series as somebody else counted it. */
+export interface Counted { readonly value: number; readonly labels: MetricLabels }
+export interface Counter {
+  readonly add: (by?: number, labels?: MetricLabels) => void;
+  /** All series at once, counted elsewhere: those that are not told are gone; what is beyond the limit is told together. */
+  readonly replace: (counted: readonly Counted[]) => void;
+}
 export interface Gauge { readonly set: (value: number, labels?: MetricLabels) => void }
 export interface Histogram { readonly observe: (value: number, labels?: MetricLabels) => void }
 type HandleOf<D extends MetricDefinition> = D['type'] extends 'counter' ? Counter : D['type'] extends 'gauge' ? Gauge : Histogram;
@@ -43,7 +49,7 @@ const createSeries = <T>(make: () => T) => {
     series.set(key, made);
     return made;
   };
-  return { of, all: () => series.values() };
+  return { of, all: () => series.values(), has: (labels: MetricLabels) => series.has(labelText(labels)), clear: () => { series.clear(); } };
 };
 
 const createNumber = (name: string) => {
@@ -51,6 +57,12 @@ const createNumber = (name: string) => {
   return {
     add: (by = 1, labels: MetricLabels = {}): void => { series.of(labels).value += by; },
     set: (value: number, labels: MetricLabels = {}): void => { series.of(labels).value = value; },
+    replace: (counted: readonly Counted[]): void => {
+      /* Who had a series of its own keeps it, so that no counter goes back because another came. */
+      const [known, fresh] = [counted.filter(({ labels }) => series.has(labels)), counted.filter(({ labels }) => !series.has(labels))];
+      series.clear();
+      for (const { labels, value } of [...known, ...fresh]) series.of(labels).value += value;
+    },
     lines: (): string[] => Array.from(series.all(), ({ labels, value }) => `${name}${labelText(labels)} ${value}`),
   };
 };
@@ -79,14 +91,23 @@ const createHistogram = (name: string, bounds: readonly number[]) => {
 
 export interface MetricsRegistry {
   readonly define: <const D extends MetricDefinitions>(definitions: D) => Metrics<D>;
-  /** Called before each print, to set gauges that are read rather than kept. */
+  /** Called before each print, to set what is read rather than kept. */
   readonly beforePrint: (read: () => void) => void;
+  /** Called before each read of all: what is asked of another process. One that fails leaves what was known before. */
+  readonly beforeRead: (ask: () => Promise<void>) => void;
   readonly print: () => string;
+  readonly read: () => Promise<string>;
 }
 
 export const createRegistry = (process: string): MetricsRegistry => {
   const printed = new Map<string, { readonly definition: MetricDefinition; readonly lines: () => string[] }>();
   const reads: (() => void)[] = [];
+  const asks: (() => Promise<void>)[] = [];
+  const print = (): string => {
+    for (const read of reads) read();
+    return [...printed].map(([name, { definition, lines }]) =>
+      `# HELP ${name} ${definition.help}\n# TYPE ${name} ${definition.type}\n${lines().map((line) => `${line}\n`).join('')}`).join('');
+  };
   return {
     define: (definitions) => Object.fromEntries(Object.entries(definitions).map(([key, definition]) => {
       const name = `seine_${process.replaceAll('-', '_')}_${definition.name}`;
@@ -95,10 +116,11 @@ export const createRegistry = (process: string): MetricsRegistry => {
       return [key, metric];
     })) as unknown as Metrics<typeof definitions>, // each handle has the methods of its definition's type
     beforePrint: (read) => { reads.push(read); },
-    print: () => {
-      for (const read of reads) read();
-      return [...printed].map(([name, { definition, lines }]) =>
-        `# HELP ${name} ${definition.help}\n# TYPE ${name} ${definition.type}\n${lines().map((line) => `${line}\n`).join('')}`).join('');
+    beforeRead: (ask) => { asks.push(ask); },
+    print,
+    read: async () => {
+      await Promise.allSettled(asks.map((ask) => ask()));
+      return print();
     },
   };
 };

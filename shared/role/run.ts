@@ -42,6 +42,8 @@ export interface Role<Config> {
   readonly metrics: <const D extends MetricDefinitions>(definitions: D) => Metrics<D>;
   /** Before each print of the metrics, for gauges that are read. */
   readonly beforeMetrics: (read: () => void) => void;
+  /** Before each answer of /metrics, for what another process knows. */
+  readonly askForMetrics: (ask: () => Promise<void>) => void;
   /** What was started last is stopped first. */
   readonly onStop: (what: string, stop: () => Promise<void> | void) => void;
   /** Runs until the role stops; ends the process when it fails or ends before. Stopping waits for it. */
@@ -134,7 +136,7 @@ export const runRole = async <const F extends Fields>(definition: RoleDefinition
 
   const readiness = createReadiness();
   readiness.set('start', 'starting');
-  const health = await serveHealth({ host: config.healthHost, port: config.healthPort, readiness, metrics: registry.print });
+  const health = await serveHealth({ host: config.healthHost, port: config.healthPort, readiness, metrics: registry.read });
   stops.push({ what: 'health', stop: health.close });
   stops.push({ what: 'telemetry', stop: await startTelemetry(name, config.node, process.env) });
   log.info('starting', { build: BUILD, healthHost: config.healthHost, healthPort: health.port });
@@ -144,6 +146,7 @@ export const runRole = async <const F extends Fields>(definition: RoleDefinition
     signal: stopping.signal,
     metrics: registry.define,
     beforeMetrics: registry.beforePrint,
+    askForMetrics: registry.beforeRead,
     onStop: (what, action) => { stops.push({ what, stop: action }); },
     background: (what, work) => {
       const running = work(stopping.signal).then(

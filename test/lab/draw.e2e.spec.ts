@@ -1,7 +1,12 @@
 /** Which backends a Service draws from, as `check`, `why` and the kernel have it. */
+import { execFileSync } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
+
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
-import { json, ROOT, seine } from './lab.ts';
+import { eventually } from '@seine/testkit';
+
+import { json, keysOf, ROOT, seine, type MapItem } from './lab.ts';
 
 const LAB = 'e2edraw';
 const MANIFESTS = `${ROOT}test/lab/draw.yaml`;
@@ -52,6 +57,33 @@ describe('what a Service draws from', () => {
     })).sort((a, b) => (a.node < b.node ? -1 : 1)));
     expect((await seine('get', 'backends', 'a/inside', '-o', 'wide', '--name', LAB)).out).toMatch(/^SERVICE +ADDRESS +PORT .* DRAWN\na\/inside .* n1 out: not on n1, and the traffic policy is Local, n2 100 %\n/);
   }, 30_000);
+
+  test('is counted by frontend, and drops by reason, until the Service is gone', async () => {
+    const ports = Array.from({ length: 40 }, (_, index) => 9101 + index);
+    const told = (): string => ports.map((port) => {
+      try {
+        return execFileSync('nsenter', [`--net=/run/netns/seine-${LAB}-node-n1`, 'curl', '-s', '--max-time', '2', `http://192.168.50.1:${port}/metrics`], { encoding: 'utf8' });
+      } catch {
+        return ''; // nobody listens there
+      }
+    }).join('');
+    const number = (pattern: RegExp): number => Number(pattern.exec(told())?.[1] ?? 0);
+    const FLOWS = /^seine_datapath_writer_service_flows_total\{namespace="a",service="port",frontend="10\.[0-9.]+:80\/TCP",kind="clusterIP"\} ([0-9]+)$/m;
+    const DROPS = /^seine_loader_dropped_packets_total\{direction="egress",reason="[^"]+",code="133"\} ([0-9]+)$/m;
+    const [flows, drops] = [number(FLOWS), number(DROPS)];
+    await json('probe', 'a/client', 'svc:a/port', '80', '--name', LAB);
+    await json('probe', 'a/fenced', 'node:n2', '30082', '--name', LAB);
+    expect(number(FLOWS)).toBe(flows + 1);
+    expect(number(DROPS)).toBeGreaterThan(drops);
+    const counted = async (): Promise<number> => keysOf((await json<readonly MapItem[]>('get', 'maps', '--node', 'n1', '--name', LAB)).find(({ name }) => name === 'sn_flows_01')!.id).length;
+    const before = await counted();
+    const gone = `/tmp/seine-${LAB}.yaml`;
+    writeFileSync(gone, 'apiVersion: v1\nkind: Service\nmetadata: {name: port, namespace: a}\nspec: {ports: [{port: 80}]}\n');
+    expect((await seine('lab', 'delete', '-f', gone, '--name', LAB)).code).toBe(0);
+    rmSync(gone);
+    await eventually(() => !FLOWS.test(told()), 10_000);
+    expect(await counted()).toBeLessThan(before);
+  }, 60_000);
 
   test.each([['svc:a/headless', 'a headless Service'], ['svc:a/named', 'an ExternalName Service'], ['svc:a/nobody', 'no Service a/nobody']])('%s has no address: %s', async (to, message) => {
     for (const args of [['why', 'a/client', to, '80', '--name', LAB], ['probe', 'a/client', to, '80', '--name', LAB], ['check', '-f', MANIFESTS, 'a/client', to, '80']]) {

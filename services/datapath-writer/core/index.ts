@@ -5,6 +5,7 @@ export * from './canonical.ts';
 export * from './cluster.ts';
 export * from './cni.ts';
 export * from './desired.ts';
+export * from './flows.ts';
 export * from './fold.ts';
 export * from './health.ts';
 export { createPartyFile, filingOf, reachOf } from './join/label-index.ts';

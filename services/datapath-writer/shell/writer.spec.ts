@@ -46,6 +46,8 @@ const rememberingLoader = () => {
   const maps = new Map<string, Map<string, MapEntry>>(FOLDED_MAPS.map((map) => [map, new Map()]));
   const links = new Map<string, number>();
   const orders: string[] = [];
+  /** What the kernel counted by frontend id. */
+  const flows = new Map<number, number>();
   let written = 0;
   let nextIndex = 9;
   let away = false;
@@ -73,6 +75,8 @@ const rememberingLoader = () => {
       case 'routes': return { failed: [] };
       case 'attachments': return (body as { interfaces: readonly string[] }).interfaces.filter((name) => !links.has(name)).map((name) => ({ hook: `${name} tc ingress`, want: 'program 7', have: NO_INTERFACE }));
       case 'reattach': return [];
+      case 'flows': return { flows: [...flows] };
+      case 'forgetFlows': for (const id of (body as { ids: readonly number[] }).ids) flows.delete(id); return {};
       case 'abandoned': await looking; return { destroyed: 0 };
       case 'apply':
         for (const each of (body as ApplyOrder).steps.map(unpacked)) {
@@ -83,7 +87,7 @@ const rememberingLoader = () => {
       default: throw new Error(op);
     }
   };
-  return { port: { call, connect: async () => {} } as unknown as PersistentUnix, maps, links, orders, written: () => written, dieAfter: (rows: number) => { dieAfter = rows; }, setAway: (value: boolean) => { away = value; }, lookUntil: (done: Promise<void>) => { looking = done; } };
+  return { port: { call, connect: async () => {} } as unknown as PersistentUnix, maps, flows, links, orders, written: () => written, dieAfter: (rows: number) => { dieAfter = rows; }, setAway: (value: boolean) => { away = value; }, lookUntil: (done: Promise<void>) => { looking = done; } };
 };
 
 /** A bus that says what it is told to say. */
@@ -112,11 +116,13 @@ const commitsOf = (events: typeof WORLD, from = 1): readonly Followed[] => [
 ];
 
 let directory: string;
+let registry: ReturnType<typeof createRegistry>;
 let loader: ReturnType<typeof rememberingLoader>;
 let bus: ReturnType<typeof tellingBus>;
 let stop: AbortController;
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'seine-writer-'));
+  registry = createRegistry('test');
   loader = rememberingLoader();
   bus = tellingBus();
   stop = new AbortController();
@@ -125,7 +131,7 @@ afterEach(() => { stop.abort(); rmSync(directory, { recursive: true }); });
 
 const start = async (identityPatienceMs = 5_000, connectBus: () => Promise<Bus> = async () => bus.port) => {
   const writer = createWriter({
-    node: 'n1', cluster: 'c', connectBus, loader: loader.port, store: openStore(directory), log: LOG, metrics: createRegistry('test').define(WRITER_METRICS), mtu: 1500, repair: true, identityPatienceMs, traceRows: false,
+    node: 'n1', cluster: 'c', connectBus, loader: loader.port, store: openStore(directory), log: LOG, metrics: registry.define(WRITER_METRICS), mtu: 1500, repair: true, identityPatienceMs, traceRows: false,
   });
   await writer.adoptInterfaces();
   const ended = writer.followLog(stop.signal);
@@ -147,6 +153,19 @@ const started = async (patienceMs?: number) => {
   return running;
 };
 const endpointAddresses = (): readonly unknown[] => [...loader.maps.get('sn_endpoint_01')!.values()].map(({ key }) => key['address']);
+
+test('flows are told by frontend, and counts that are nobody\'s are taken away once the log says so', async () => {
+  const { writer } = await start();
+  loader.flows.set(1, 5);
+  loader.flows.set(99, 7);
+  await writer.countFlows();
+  expect([...loader.flows.keys()]).toEqual([1, 99]); // nothing is known yet: whose 99 is nobody can say
+  bus.tell([...commitsOf(SCHEDULED), { type: 'inSync', seq: SCHEDULED.length }]);
+  await writer.waitReady();
+  await writer.countFlows();
+  expect([...loader.flows]).toEqual([[1, 5]]);
+  expect(registry.print()).toMatch(/^seine_test_service_flows_total\{namespace="shop",service="db",frontend="10\.96\.0\.10:80\/TCP",kind="clusterIP"\} 5$/m);
+});
 
 test('a node that is about to go is well, and balancers are told to leave it, until it stays after all', async () => {
   const { writer } = await started();

@@ -11,13 +11,13 @@ import { appliedSubject, type Bus, type LanePosition, type Position } from '@sei
 import type { Lane } from '@seine/events';
 import { familyOf, isSeineError, SeineError } from '@seine/model';
 import {
-  NO_INTERFACE, type Abandoned, type Applied, type Attachment, type CanonicalEntry, type CniRequest, type DumpReport, type FlowQuestion, type Handler, type Hello, type LocalEndpoint, type NodeStatus, type NodeVerify,
+  NO_INTERFACE, type Abandoned, type Applied, type Attachment, type CanonicalEntry, type CniRequest, type DumpReport, type FlowQuestion, type Flows, type Handler, type Hello, type LocalEndpoint, type NodeStatus, type NodeVerify,
   type PersistentUnix, type Plumbed, type PlumbOrder,
 } from '@seine/node';
 import { withSpan, type Logger, type MetricDefinitions, type Metrics } from '@seine/role';
 
 import {
-  attributor, canonicalEntries, CNI_ERROR, cniError, cniResult, differences, emptyNodeState, evolveNode, healthChecks, HOST_MAC, hostInterfaceName, nextAddresses, originOf,
+  attributor, canonicalEntries, CNI_ERROR, cniError, cniResult, differences, emptyNodeState, evolveNode, flowsByFrontend, healthChecks, HOST_MAC, hostInterfaceName, nextAddresses, originOf,
   parseCni, podMac, rawEntries, stepText, type CniCall, type LocalNames, type Ordered,
 } from '../core/index.ts';
 import { packSteps } from './pack.ts';
@@ -30,12 +30,15 @@ export const WRITER_METRICS = {
   changed: { type: 'counter', name: 'batches_total', help: 'Batches sent to the loader.' },
   drift: { type: 'counter', name: 'drift_entries_total', help: 'Differences found between the kernel and the log.' },
   endpoints: { type: 'gauge', name: 'endpoint_entries', help: 'Pods attached to this node.' },
+  flows: { type: 'counter', name: 'service_flows_total', help: 'Flows for which this node drew a backend, by frontend; before policy is asked. Beyond 1,000 frontends together.' },
   lag: { type: 'histogram', name: 'apply_seconds', help: 'From a batch of events to its rows in the kernel.' },
 } as const satisfies MetricDefinitions;
 
 /** How long an ADD waits for its pod's identity, which is normally there since scheduling. */
 export const IDENTITY_PATIENCE_MS = 5_000;
 const RETRY_MS = 200;
+/** Counts of frontends that are gone are looked for this long after one went, however many go meanwhile. */
+const FORGET_AFTER_MS = 60_000;
 /** How long a dump waits for what this node did to be in the log: only then a replay can know it. */
 const SETTLE_PATIENCE_MS = 3_000;
 /** How long the log is waited for at start; with a fold on disk pods are answered from it soon. */
@@ -140,6 +143,21 @@ export const createWriter = (ports: WriterPorts) => {
     });
   };
 
+  /** Into the metrics. Of a log that is not wholly read nobody can say whose ids are nobody's. */
+  const countFlows = async (): Promise<void> => {
+    const { flows } = await loader.call<Flows>('flows', {});
+    const { counted, gone } = flowsByFrontend(state, flows);
+    metrics.flows.replace(counted);
+    if (gone.length > 0 && inSync && trusted) await loader.call('forgetFlows', { ids: gone });
+  };
+  let forgetting: NodeJS.Timeout | undefined;
+  const forgetFlowsSoon = (): void => {
+    forgetting ??= setTimeout(() => {
+      forgetting = undefined;
+      countFlows().catch((error: unknown) => { log.warn('counts of gone frontends could not be taken away; when the next one goes again', { error: (error as Error).message }); });
+    }, FORGET_AFTER_MS).unref();
+  };
+
   /** One pass: fold → rows → steps → kernel. A fold that is not in sync adds what new pods need, and no more. */
   const bringAbout = async (): Promise<void> => {
     const startMs = performance.now();
@@ -151,6 +169,7 @@ export const createWriter = (ports: WriterPorts) => {
       });
       abandoned ||= steps.some((step) => step.step === 'delete' && step.map === 'sn_backend_01');
       if (abandoned && inSync) destroyAbandoned();
+      if (steps.some((step) => step.step === 'delete' && step.map === 'sn_frontend_02')) forgetFlowsSoon();
       if (writes > 0) {
         if (ports.traceRows) for (const step of steps) for (const line of stepText(step)) log.debug(line);
         log.info('applied', { seq, rows: writes, ms: Math.round(performance.now() - startMs), ...(traceparent === undefined ? {} : { traceparent }) });
@@ -527,7 +546,7 @@ export const createWriter = (ports: WriterPorts) => {
     saveTable();
   };
 
-  return { handle, followLog, beat, adoptInterfaces,
+  return { handle, followLog, beat, adoptInterfaces, countFlows,
     /** A log that is not trusted, or rows that were not written, are no reason to send more here. */
     health: (): NodeHealth => {
       behindSinceMs = appliedSeq === complete ? undefined : behindSinceMs ?? Date.now();

@@ -6,13 +6,14 @@
 import { mapKernel, openNetlink, openNetlinkEvents, openRingBuffer, runMapIterator } from '@seine/kernel';
 import { addEntries, decodeAll, FOLDED_MAPS, MAPS, NO_ENTRIES, SAMPLE, type MapName, type StructLayout } from '@seine/layout';
 import { familyOf, SeineError } from '@seine/model';
-import type { AbandonedOrder, ApplyOrder, Connection, Handler, Hello, MapEntry, MapSums, NodeRoute, Packed, PlumbOrder } from '@seine/node';
+import type { AbandonedOrder, ApplyOrder, Connection, ForgetFlowsOrder, Handler, Hello, MapEntry, MapSums, NodeRoute, Packed, PlumbOrder } from '@seine/node';
 import type { Logger, MetricDefinitions, Metrics } from '@seine/role';
 
 import type { XdpSetting } from '../core/xdp-modes.ts';
 import { destroyAbandoned } from './abandoned.ts';
 import { applyOrder } from './apply.ts';
 import { createAttachments } from './attachments.ts';
+import { COUNT_METRICS, createCounts } from './counts.ts';
 import type { NodeObjects } from './objects.ts';
 import { plumb, prepareIpv6, prepareNode, setRoutes, unplumb } from './plumb.ts';
 import { openTcx, WITHOUT_TCX, type Interface } from './tcx.ts';
@@ -25,7 +26,7 @@ export const LOADER_METRICS = {
   plumbed: { type: 'counter', name: 'pods_plumbed_total', help: 'Pods that were wired.' },
   destroyed: { type: 'counter', name: 'sockets_destroyed_total', help: 'Connected UDP sockets whose backend was gone.' },
   samples: { type: 'counter', name: 'samples_total', help: 'Samples handed to the observer.' },
-  carried: { type: 'counter', name: 'xdp_packets_total', help: 'Packets of Services that were carried at XDP, also while no loader ran.' },
+  ...COUNT_METRICS,
 } as const satisfies MetricDefinitions;
 
 /** Samples come in bursts: looked for often while they come, seldom while all is quiet; where there are many, each batch costs more than its wait. */
@@ -37,9 +38,6 @@ const FLOOD = 64;
 /** An observer that is further behind waits: the ring fills instead of this process, and the kernel counts what is lost. */
 const BACKLOG_MAX_BYTES = 4 << 20;
 const COLLECT_EVERY_MS = 30_000;
-
-/** Of sn_metrics_01: no direction, no reason. */
-const CARRIED_AT_XDP = new Uint8Array(4);
 
 /** Pods' host sides, as the writer names them. */
 const POD_INTERFACE = /^sn[0-9a-f]{12}$/;
@@ -77,6 +75,7 @@ export const createLoader = ({ objects, pinRoot, uplinks, tcx: wanted, xdp: sett
     forwardsIpv6 = true;
   };
   if ('refused' in objects.destroyer) log.warn('this kernel destroys no sockets (from 6.5 it does): a connected UDP socket stays with a backend that is gone', { reason: objects.destroyer.refused });
+  const counts = createCounts(objects, metrics);
   let observer: Connection | undefined;
   let watcher: Connection | undefined;
   /** Orders that write are one after the other. */
@@ -154,6 +153,8 @@ export const createLoader = ({ objects, pinRoot, uplinks, tcx: wanted, xdp: sett
         if (destroyed > 0) log.info('sockets of gone backends destroyed', { sockets: destroyed });
         return { destroyed };
       }
+      case 'flows': return counts.flows();
+      case 'forgetFlows': counts.forgetFlows(body as ForgetFlowsOrder); return {};
       case 'interfaces': return netlink.links().filter(({ name }) => POD_INTERFACE.test(name)).map(({ name, index }) => ({ name, index }));
       case 'attachments': return attachments.lost((body as { readonly interfaces: readonly string[] }).interfaces);
       case 'reattach': return inTurn(() => attachments.putBack((body as { readonly interfaces: readonly string[] }).interfaces));
@@ -161,16 +162,6 @@ export const createLoader = ({ objects, pinRoot, uplinks, tcx: wanted, xdp: sett
       case 'samples': observer = connection; return {};
       default: throw new SeineError('SEINE_ORDER_UNKNOWN', `${op}: no such order`);
     }
-  };
-
-  let carriedBefore = 0;
-  /** What programs count by themselves. */
-  const count = (): void => {
-    const { value } = MAPS.sn_metrics_01;
-    const perCpu = mapKernel.lookup(objects.map('sn_metrics_01'), CARRIED_AT_XDP) ?? new Uint8Array();
-    const carried = decodeAll(value, perCpu, perCpu.length / value.size).reduce((sum, { packets }) => sum + Number(packets), 0);
-    metrics.carried.add(carried - carriedBefore);
-    carriedBefore = carried;
   };
 
   const samples = objects.map('sn_samples_01');
@@ -209,7 +200,7 @@ export const createLoader = ({ objects, pinRoot, uplinks, tcx: wanted, xdp: sett
   const collectTimer = setInterval(collect, COLLECT_EVERY_MS);
   return {
     handle,
-    count,
+    count: counts.count,
     stop: async (): Promise<void> => {
       clearTimeout(drainTimer);
       clearInterval(collectTimer);
