@@ -216,7 +216,7 @@ static __always_inline struct ct_entry *through_find(const struct early *early, 
 	if (!half_read(&early->key, &first))
 		return NULL;
 	request = first.flags & NAT_FORWARD;
-	if ((first.flags & (NAT_FORWARD | NAT_SOURCE)) != (request ? NAT_FORWARD : NAT_SOURCE))
+	if ((first.flags & (NAT_FORWARD | NAT_SOURCE | NAT_DIRECT)) != (request ? NAT_FORWARD : NAT_SOURCE))
 		return NULL;
 	if (request && !frontend_stands(&early->key, &first, v6))
 		return NULL;

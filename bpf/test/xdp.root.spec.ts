@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 
 import { neighbourReplace, openNetlink, routeDelete, routeReplace } from '@seine/kernel';
-import { Direction, Reason, SampleKind, SelfFlag, Verdict } from '@seine/layout';
+import { Direction, NatFlag, Reason, SampleKind, SelfFlag, Verdict } from '@seine/layout';
 
 import { Datapath, openInterfaces, REDIRECT, ROUTER_MAC, SHOT, UPLINK_MTU, XDP_PASS, XDP_TX, type Outcome, type Pod } from './datapath.ts';
 import { describeIn } from './describe-in.ts';
@@ -177,6 +177,13 @@ describeBoth('a stream through a node port to a backend elsewhere', () => {
     datapath.remove('sn_frontend_02', { address: any(), port: 30080, protocol: PROTOCOL.tcp, scope: 0 });
     passes(tcp(asks(), TCP.ACK));
     datapath.frontend({ address: any(), port: 30080, slots: 201, ids: [1], revnat: 9 }); // another's now
+    passes(tcp(asks(), TCP.ACK));
+  });
+  test('is tc\'s where the backend answers itself, whatever an earlier flow left', () => {
+    nodePort(2);
+    establish();
+    const [half] = datapath.rows('sn_nat_01').filter(({ value }) => value.flags === NatFlag.FORWARD);
+    datapath.put('sn_nat_01', half!.key, { ...half!.value, flags: NatFlag.FORWARD | NatFlag.DIRECT });
     passes(tcp(asks(), TCP.ACK));
   });
   test('goes by tc now and then, which writes its lifetime', () => {
