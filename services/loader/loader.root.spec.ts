@@ -274,8 +274,14 @@ describe('XDP at the uplink', () => {
       closeFd(fd);
     }
   };
+  /** The program stands a moment before its link is pinned. */
+  const isKept = (): boolean => {
+    const fd = pinned(join(PINS, `xdp_${UPLINK}`));
+    if (fd !== undefined) closeFd(fd);
+    return fd !== undefined;
+  };
   const stands = async (mode: string): Promise<void> => {
-    await eventually(async () => { expect(uplink().xdp).toEqual({ programId: stub(), mode }); expect(await attachments()).toEqual([]); return true; });
+    await eventually(async () => { expect(uplink().xdp).toEqual({ programId: stub(), mode }); expect(isKept()).toBe(true); expect(await attachments()).toEqual([]); return true; });
   };
   const reattach = (): Promise<unknown> => client.call('reattach', { interfaces: [POD] });
   afterAll(async () => { await again('off'); }, 60_000);
