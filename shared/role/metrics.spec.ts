@@ -60,6 +60,13 @@ describe('metrics', () => {
     expect(await registry.read()).toContain('seine_x_map_writes_total 3\n');
   });
 
+  test('who never answers keeps nobody from being told', async () => {
+    const registry = createRegistry('x', 10);
+    registry.define(METRICS).writes.add(3);
+    registry.beforeRead(() => new Promise(() => {}));
+    expect(await registry.read()).toContain('seine_x_map_writes_total 3\n');
+  });
+
   test('gauges that are read are read at each print', () => {
     const registry = createRegistry('x');
     const { lag } = registry.define(METRICS);

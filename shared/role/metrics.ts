@@ -1,4 +1,5 @@
 /** Metrics as data, printed in Prometheus' text format. A registry belongs to a process; nothing is global. */
+import { setTimeout as delay } from 'node:timers/promises';
 
 export interface MetricDefinition {
   readonly type: 'counter' | 'gauge' | 'histogram';
@@ -93,13 +94,16 @@ export interface MetricsRegistry {
   readonly define: <const D extends MetricDefinitions>(definitions: D) => Metrics<D>;
   /** Called before each print, to set what is read rather than kept. */
   readonly beforePrint: (read: () => void) => void;
-  /** Called before each read of all: what is asked of another process. One that fails leaves what was known before. */
+  /** Called before each read of all: what is asked of another process. One that fails, or takes too long, leaves what was known before. */
   readonly beforeRead: (ask: () => Promise<void>) => void;
   readonly print: () => string;
   readonly read: () => Promise<string>;
 }
 
-export const createRegistry = (process: string): MetricsRegistry => {
+/** Whoever scrapes waits seconds, not for a process that hangs. */
+const ASK_PATIENCE_MS = 2_000;
+
+export const createRegistry = (process: string, askPatienceMs = ASK_PATIENCE_MS): MetricsRegistry => {
   const printed = new Map<string, { readonly definition: MetricDefinition; readonly lines: () => string[] }>();
   const reads: (() => void)[] = [];
   const asks: (() => Promise<void>)[] = [];
@@ -119,7 +123,9 @@ export const createRegistry = (process: string): MetricsRegistry => {
     beforeRead: (ask) => { asks.push(ask); },
     print,
     read: async () => {
-      await Promise.allSettled(asks.map((ask) => ask()));
+      const told = new AbortController();
+      await Promise.race([Promise.allSettled(asks.map((ask) => ask())), delay(askPatienceMs, undefined, { signal: told.signal }).catch(() => {})]);
+      told.abort();
       return print();
     },
   };
