@@ -2,6 +2,7 @@
 import type { CompiledBackends, CompiledHostPorts, CompiledService } from '@seine/events';
 import { backendsToDraw, hereOf, offeredTo, slotIds, type NodeState } from '@seine/datapath-writer';
 import { compareCodeUnits, familyOf, parseAddress, parsePrefix, prefixContains } from '@seine/model';
+import { ANY_ADDRESS, frontendKey } from '@seine/service-compiler';
 
 type Backend = CompiledBackends['backends'][number];
 type ServiceFrontend = CompiledService['frontends'][number];
@@ -52,7 +53,6 @@ export interface Draw {
 
 const NO_BACKEND = 158;
 const NOT_IN_RANGE = 177;
-const ANY_ADDRESS = { 4: '0.0.0.0', 6: '::' } as const;
 
 interface Held { readonly service: string; readonly compiled: CompiledService; readonly frontend: ServiceFrontend }
 export interface HeldByPod { readonly pod: string; readonly node: string; readonly asked: CompiledHostPorts['ports'][number] }
@@ -67,8 +67,6 @@ interface Frontends {
   readonly entry: string | undefined;
 }
 
-const keyOf = ({ address, port, protocol }: AskedAddress): string => `${address}/${port}/${protocol}`;
-
 const frontendsIn = (state: Readonly<NodeState>): Frontends => {
   const slices = new Map<string, CompiledBackends[]>();
   for (const [, slice] of [...state.slices].sort(([a], [b]) => compareCodeUnits(a, b))) {
@@ -77,8 +75,8 @@ const frontendsIn = (state: Readonly<NodeState>): Frontends => {
   }
   const all = [...state.services].flatMap(([service, compiled]) => compiled.frontends.map((frontend): Held => ({ service, compiled, frontend })));
   return {
-    held: new Map(all.map((each) => [keyOf(each.frontend), each])), slices,
-    hostPorts: new Map([...state.hostPorts].flatMap(([pod, { node, ports }]) => ports.map((asked) => [keyOf(asked), { pod, node, asked }]))),
+    held: new Map(all.map((each) => [frontendKey(each.frontend), each])), slices,
+    hostPorts: new Map([...state.hostPorts].flatMap(([pod, { node, ports }]) => ports.map((asked) => [frontendKey(asked), { pod, node, asked }]))),
     owners: new Map(all.flatMap(({ service, frontend }) => (frontend.kind === 'nodePort' ? [] : [[frontend.address, service]]))),
     nodes: new Map([...state.nodes].flatMap(([name, { addresses }]) => addresses.map((address) => [address, name]))),
     entry: [...state.nodes.keys()].sort(compareCodeUnits)[0],
@@ -141,9 +139,9 @@ export const drawOfPod = (state: Readonly<NodeState>, { pod, node, asked: { back
 /** @returns undefined: no node translates such a packet */
 export const drawOf = (state: Readonly<NodeState>, client: Client, asked: AskedAddress): Draw | undefined => {
   const { held, hostPorts, nodes, entry } = frontendsOf(state);
-  const ofPod = hostPorts.get(keyOf(asked));
+  const ofPod = hostPorts.get(frontendKey(asked));
   if (ofPod !== undefined) return drawOfPod(state, ofPod, client.node === ofPod.node ? 'inside' : 'outside');
-  const own = held.get(keyOf(asked));
+  const own = held.get(frontendKey(asked));
   if (own !== undefined) {
     const node = client.node ?? entry;
     /* Who may use the address is asked where packets have clients; a node's own are not looked at there. */
@@ -151,7 +149,7 @@ export const drawOf = (state: Readonly<NodeState>, client: Client, asked: AskedA
     return node === undefined || isPassedOver ? undefined : drawAt(state, own, { node, scope: client.node === undefined ? 'outside' : 'inside', client: client.address });
   }
   const node = nodes.get(asked.address);
-  const port = node === undefined ? undefined : held.get(keyOf({ ...asked, address: ANY_ADDRESS[familyOf(asked.address)] }));
+  const port = node === undefined ? undefined : held.get(frontendKey({ ...asked, address: ANY_ADDRESS[familyOf(asked.address)] }));
   return node === undefined || port === undefined ? undefined : drawAt(state, port, { node, scope: client.node === node ? 'inside' : 'outside', client: client.address });
 };
 

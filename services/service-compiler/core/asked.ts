@@ -1,5 +1,5 @@
 /** What a Service asks for: one frontend for each of its addresses and ports. Pure. */
-import type { CompiledService, ServiceData } from '@seine/events';
+import type { CompiledService, Refusal, ServiceData } from '@seine/events';
 import { familyOf } from '@seine/model';
 
 type Frontend = CompiledService['frontends'][number];
@@ -15,8 +15,10 @@ export interface Asked {
 /** Of a node port the unspecified address of the family. */
 export const ANY_ADDRESS = { 4: '0.0.0.0', 6: '::' } as const;
 
+export const refusal = (field: string, value: string, expected: string): Refusal => ({ field, value, expected, message: `${field}: ${value}: expected ${expected}` });
+
 /** Who has the key has the frontend. */
-export const frontendKey = ({ address, port, protocol }: Pick<Frontend, 'address' | 'port' | 'protocol'>): string => `${address}/${port}/${protocol}`;
+export const frontendKey = ({ address, port, protocol }: { readonly address: string; readonly port: number; readonly protocol: string }): string => `${address}/${port}/${protocol}`;
 
 /**
  * Keys that Seine's answer to a balancer's health check takes: it is no frontend, but a port of every node, and a node port of that number

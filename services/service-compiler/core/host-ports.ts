@@ -5,7 +5,7 @@
 import type { CompiledHostPorts, EndpointData, PodData, Refusal, SeineEvent } from '@seine/events';
 import { familyOf, type IpFamily } from '@seine/model';
 
-import { ANY_ADDRESS, frontendKey } from './asked.ts';
+import { ANY_ADDRESS, frontendKey, refusal } from './asked.ts';
 
 export interface HostPortsState {
   /** Pods that want a port of their node. */
@@ -82,8 +82,6 @@ export const hostPortsAfter = (draft: HostPortsState, event: SeineEvent): readon
   }
 };
 
-const refusal = (field: string, value: string, expected: string): Refusal => ({ field, value, expected, message: `${field}: ${value}: expected ${expected}` });
-
 /** In the order of the pod's ports, IPv4 first; nothing while its node or its own addresses are not known. */
 export const hostPortsAsked = (state: Readonly<HostPortsState>, key: string): { readonly asked: readonly AskedHostPort[]; readonly refusals: readonly Refusal[] } => {
   const known = state.pods.get(key);
@@ -99,10 +97,11 @@ export const hostPortsAsked = (state: Readonly<HostPortsState>, key: string): { 
   const refusals: Refusal[] = [];
   for (const { port: containerPort, protocol, hostPort: port, hostIP } of pod.ports) {
     if (port === undefined) continue;
-    if (hostIP !== undefined && !nodeAddresses.includes(hostIP)) { refusals.push(refusal(HOST_IP_FIELD, hostIP, `an address of node ${pod.nodeName}: ${nodeAddresses.join(', ')}`)); continue; }
-    if (hostIP !== undefined && backendOf(familyOf(hostIP)) === undefined) { refusals.push(refusal(HOST_IP_FIELD, hostIP, `an address of a family that the pod has: ${own.join(', ')}`)); continue; }
+    const isEach = hostIP === undefined || hostIP === ANY_ADDRESS[familyOf(hostIP)];
+    if (!isEach && !nodeAddresses.includes(hostIP)) { refusals.push(refusal(HOST_IP_FIELD, hostIP, `an address of node ${pod.nodeName}: ${nodeAddresses.join(', ')}`)); continue; }
+    if (!isEach && backendOf(familyOf(hostIP)) === undefined) { refusals.push(refusal(HOST_IP_FIELD, hostIP, `an address of a family that the pod has: ${own.join(', ')}`)); continue; }
     if (protocol === 'SCTP' && containerPort !== port) { refusals.push(refusal(HOST_PORT_FIELD, `${port}/SCTP`, `${containerPort}: SCTP is translated by address only`)); continue; }
-    for (const address of hostIP === undefined ? nodeAddresses : [hostIP]) {
+    for (const address of isEach ? nodeAddresses.filter((each) => hostIP === undefined || familyOf(each) === familyOf(hostIP)) : [hostIP]) {
       const backend = backendOf(familyOf(address));
       const frontend = { address, port, protocol };
       const frontendAt = frontendKey(frontend);

@@ -220,6 +220,7 @@ describe('a host port', () => {
       'shop/a on n1: 1 192.168.50.1/4000/TCP → 1 10.244.1.97/8080 2 fd00::1/4000/TCP → 2 fd00:244::97/8080', 'shop/b on n1: 3 192.168.50.1/4001/TCP → 3 10.244.1.98/8080',
     ] },
     { name: 'may be wanted at one address of the node', given: [nodeAt('n1', '192.168.50.1', 'fd00::1'), asks('a', [{ hostPort: 4000, hostIP: 'fd00::1' }], { addresses: ['10.244.1.97', 'fd00:244::97'] })], then: ['shop/a on n1: 1 fd00::1/4000/TCP → 1 fd00:244::97/8080'] },
+    { name: 'at the unspecified address is wanted in that family alone', given: [nodeAt('n1', '192.168.50.1', 'fd00::1'), asks('a', [{ hostPort: 4000, hostIP: '0.0.0.0' }, { hostPort: 4001, hostIP: '::' }], { addresses: ['10.244.1.97', 'fd00:244::97'] })], then: ['shop/a on n1: 1 192.168.50.1/4000/TCP → 1 10.244.1.97/8080 2 fd00::1/4001/TCP → 2 fd00:244::97/8080'] },
     { name: 'is refused at an address that is not the node\'s', given: [n1, n2, asks('a', [{ hostPort: 4000, hostIP: '192.168.50.2' }, { hostPort: 4001, hostIP: '127.0.0.1' }])], then: [
       'shop/a on n1: (spec.containers[].ports[].hostIP: 192.168.50.2: expected an address of node n1: 192.168.50.1) (spec.containers[].ports[].hostIP: 127.0.0.1: expected an address of node n1: 192.168.50.1)',
     ] },

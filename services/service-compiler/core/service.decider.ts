@@ -4,7 +4,7 @@ import {
 } from '@seine/events';
 import { familyOf, isOrdinaryAddress, ORDINARY_ADDRESS } from '@seine/model';
 
-import { frontendKey, frontendsAskedBy, healthCheckKeys, isOurs, keysHeldBy, type Asked } from './asked.ts';
+import { frontendKey, frontendsAskedBy, healthCheckKeys, isOurs, keysHeldBy, refusal, type Asked } from './asked.ts';
 import { emptyHolders, holderOf, holdersAfter, type Holders } from './holders.ts';
 import { emptyHostPorts, HOST_PORT_FIELD, hostPortsAfter, hostPortsAsked, type HostPortsState } from './host-ports.ts';
 
@@ -149,8 +149,6 @@ const evolve = (draft: ServiceState, event: SeineEvent): void => {
     default: return;
   }
 };
-
-const refusal = (field: string, value: string, expected: string): Refusal => ({ field, value, expected, message: `${field}: ${value}: expected ${expected}` });
 
 /** What one decision gives and takes beside the state, which does not move before all of it is decided. */
 const openLedger = (state: Readonly<ServiceState>) => {

@@ -59,20 +59,18 @@ const cidrGroupData = (found: Faults, object: KubeObject): CidrGroupData => {
 
 const PHASES: Readonly<Record<string, PodData['phase']>> = { Pending: 'pending', Running: 'running', Unknown: 'running', Succeeded: 'finished', Failed: 'finished' };
 
-const ANYWHERE: ReadonlySet<unknown> = new Set([undefined, null, '', '0.0.0.0', '::']);
-
 /** What a container wants at its node's addresses; a pod on its node's own network is there anyway. */
 const hostPortAt = (found: Faults, field: string, port: PlainObject, hostNetwork: boolean): Pick<PodData['ports'][number], 'hostPort' | 'hostIP'> => {
   const wanted = member(port, 'hostPort') ?? 0;
   if (wanted === 0 || hostNetwork) return {};
-  const given = member(port, 'hostIP');
-  const hostIP = ANYWHERE.has(given) ? undefined : addressAt(found, `${field}.hostIP`, given);
+  const given = member(port, 'hostIP') ?? '';
+  const hostIP = given === '' ? undefined : addressAt(found, `${field}.hostIP`, given);
   return { hostPort: portAt(found, `${field}.hostPort`, wanted), ...(hostIP === undefined ? {} : { hostIP }) };
 };
 
 const containerPorts = (found: Faults, spec: PlainObject, hostNetwork: boolean): PodData['ports'] => {
-  const ports = (list: string, wanted: (container: PlainObject) => boolean): PodData['ports'] => (listAt(found, list, member(spec, list.slice('spec.'.length))) ?? []).flatMap((item, at) => {
-    const field = `${list}[${at}]`;
+  const ports = (list: 'containers' | 'initContainers', wanted: (container: PlainObject) => boolean): PodData['ports'] => (listAt(found, `spec.${list}`, member(spec, list)) ?? []).flatMap((item, at) => {
+    const field = `spec.${list}[${at}]`;
     const container = objectAt(found, field, item);
     if (!wanted(container)) return [];
     return (listAt(found, `${field}.ports`, member(container, 'ports')) ?? []).map((each, index) => {
@@ -87,7 +85,7 @@ const containerPorts = (found: Faults, spec: PlainObject, hostNetwork: boolean):
     });
   });
   /* Of init containers those that run on beside the others. */
-  return [...ports('spec.containers', () => true), ...ports('spec.initContainers', (container) => member(container, 'restartPolicy') === 'Always')];
+  return [...ports('containers', () => true), ...ports('initContainers', (container) => member(container, 'restartPolicy') === 'Always')];
 };
 
 const podData = (found: Faults, object: KubeObject): PodData => {

@@ -40,7 +40,7 @@ export const podObserved = defineEvent({
     ports: Type.Array(Type.Object({
       name: Type.Optional(Type.String()), port: PortNumber, protocol: ProtocolText,
       hostPort: Type.Optional(PortNumber),
-      /** With hostPort: at this address of the node alone. */
+      /** With hostPort: at this address of the node alone, the unspecified one at each of its family; absent: at each. */
       hostIP: Type.Optional(Type.String()),
     })),
     /** The controller people know it by: Deployment shop/carts. */
